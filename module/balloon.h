@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AERATOR_BALLOON_H
+#define AERATOR_BALLOON_H
+
+#include <linux/device.h>
+#include <linux/scatterlist.h>
+#include <linux/virtio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include "params.h"
+#include "reactor.h"
+#include "stats.h"
+
+struct intake;
+
+/* The driver that this one stands in for, as it calls itself on the bus. */
+#define BALLOON_RIVAL	"virtio_balloon"
+
+/**
+ * struct balloon_report - what the host gets on the statistics queue
+ * @stat: pairs of tag and value; how many of them are filled varies
+ */
+struct balloon_report;
+
+/**
+ * struct aerator - a balloon device that is bound to this driver
+ * @vdev: the device
+ * @hinting: the queue on which free memory is reported
+ * @statistics: the statistics queue, NULL if the device has none
+ * @up: queues and intake are running; balloon_mutex
+ * @gone: the device is being unbound: no more recovery; balloon_mutex
+ * @lost: the device was reset under a batch; from then on only balloon_stop()
+ *	and balloon_start() make it usable. Set by the work that runs the batch,
+ *	which is not running when they do.
+ * @retry_ms: delay of the next recovery, ms; as @lost
+ * @intake: where blocks come from
+ * @reactor: the batch; owned by the intake's work
+ * @runs: its entries
+ * @sg: the chain that is handed to the device, as @reactor
+ * @answered: woken by the device's interrupt
+ * @stats: what was done so far
+ * @recover: brings a lost device back
+ * @config: looks at a change of the device's configuration
+ * @answer: answers a request for statistics
+ * @report: the buffer of that answer; the device's while it is on the queue
+ */
+struct aerator {
+	struct virtio_device *vdev;
+	struct virtqueue *hinting;
+	struct virtqueue *statistics;
+	bool up;
+	bool gone;
+	bool lost;
+	unsigned int retry_ms;
+	struct intake *intake;
+	struct reactor reactor;
+	struct reactor_run runs[PARAMS_REACTOR_SIZE_MAX];
+	struct scatterlist sg[PARAMS_REACTOR_SIZE_MAX];
+	wait_queue_head_t answered;
+	struct aerator_stats stats;
+	struct delayed_work recover;
+	struct work_struct config;
+	struct work_struct answer;
+	struct balloon_report *report;
+};
+
+/* balloon_device.c: the virtio driver */
+extern struct virtio_driver balloon_driver;
+const char *balloon_refusal(struct virtio_device *vdev);
+void balloon_recover_soon(struct aerator *a);
+void balloon_wake(void);
+int balloon_restart(void);
+int balloon_flush(struct aerator *a);
+
+/* balloon_hinting.c: the hinting queue */
+void hinting_acked(struct virtqueue *vq);
+int hinting_treat(void *owner);
+
+/* balloon_statistics.c: the statistics queue */
+int statistics_create(struct aerator *a);
+void statistics_start(struct aerator *a);
+void statistics_stop(struct aerator *a);
+void statistics_destroy(struct aerator *a);
+void statistics_asked(struct virtqueue *vq);
+
+/* balloon_takeover.c: from virtio_balloon, and back to it */
+void takeover_start(void);
+void takeover_stop(void);
+void balloon_takeover(void);
+bool takeover_has(const struct device *dev);
+
+/* sysfs.c */
+extern const struct attribute_group *sysfs_groups[];
+
+#endif /* AERATOR_BALLOON_H */

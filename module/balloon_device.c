@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtio driver: features, queues, binding, and what ends a binding.
+ *
+ * balloon_mutex covers every change between running and not: bind, unbind,
+ * suspend, recovery, settings. It may be held for as long as a batch takes to
+ * settle. It is taken inside the device lock and inside the module's parameter
+ * lock, and never by the intake's work, for which balloon_stop() waits.
+ */
+#include <linux/module.h>
+#include <linux/mm.h>
+#include <linux/poison.h>
+#include <linux/slab.h>
+#include <uapi/linux/virtio_balloon.h>
+#include <uapi/linux/virtio_ring.h>
+#include "balloon.h"
+#include "compat/compat.h"
+#include "intake.h"
+#include "trace.h"
+
+/* A descriptor's length has 32 bits. In pages. */
+#define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
+
+/* The first recovery comes this soon, each further one after twice as long. */
+#define BALLOON_RETRY_MS_MIN	1000
+#define BALLOON_RETRY_MS_MAX	64000
+
+/*
+ * The queues, in the order of the specification (virtio 1.2, 5.5.2). It gives
+ * them fixed numbers, but those that the device does not have are left out when
+ * everyone counts, so that reporting is number 2, 3 or 4. Each queue whose
+ * feature was negotiated is set up, used or not, and none besides.
+ */
+static const struct balloon_queue {
+	const char *name;
+	int feature;
+	vq_callback_t *callback;
+} balloon_queues[] = {
+	{ "inflate", -1, NULL },
+	{ "deflate", -1, NULL },
+	{ "stats", VIRTIO_BALLOON_F_STATS_VQ, statistics_asked },
+	{ "free_page", VIRTIO_BALLOON_F_FREE_PAGE_HINT, NULL },
+	{ "reporting", VIRTIO_BALLOON_F_REPORTING, hinting_acked },
+};
+
+static DEFINE_MUTEX(balloon_mutex);
+
+/* The bound device: page reporting takes one, so there is one. balloon_mutex */
+static struct aerator *balloon_bound;
+
+/* Would the guest notice that the content of a free page changed? */
+static bool balloon_content_matters(void)
+{
+	return want_init_on_free() || compat_page_poisoning();
+}
+
+/* All bytes of a free page, as it expects to find them again. */
+static u32 balloon_poison(void)
+{
+	return want_init_on_free() ? 0 : PAGE_POISON * 0x01010101U;
+}
+
+/**
+ * balloon_refusal - why this driver would not bind a device
+ * @vdev: a balloon device, bound to anyone or no one
+ *
+ * Context: under the device's lock; may sleep.
+ *
+ * Return: the reason, in words for the log, or NULL.
+ */
+const char *balloon_refusal(struct virtio_device *vdev)
+{
+	u64 offered = vdev->config->get_features(vdev);
+	u32 target, actual;
+
+	if (!(offered & BIT_ULL(VIRTIO_BALLOON_F_REPORTING)))
+		return "the host does not offer free page reporting (QEMU: free-page-reporting=on)";
+	if (balloon_content_matters() &&
+	    !(offered & BIT_ULL(VIRTIO_BALLOON_F_PAGE_POISON)))
+		return "the guest relies on the content of free pages (init_on_free or page_poison), and the host does not promise to keep it (QEMU: page-poison=on)";
+	virtio_cread_le(vdev, struct virtio_balloon_config, num_pages, &target);
+	virtio_cread_le(vdev, struct virtio_balloon_config, actual, &actual);
+	if (target || actual)
+		return "its balloon is inflated or about to be, which is not supported yet (set the balloon target to the guest's full size first)";
+	return NULL;
+}
+
+static int balloon_find_queues(struct aerator *a)
+{
+	struct virtqueue *vqs[ARRAY_SIZE(balloon_queues)];
+	vq_callback_t *callbacks[ARRAY_SIZE(balloon_queues)];
+	const char *names[ARRAY_SIZE(balloon_queues)];
+	const struct balloon_queue *queue = balloon_queues;
+	unsigned int i, nr = 0;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(balloon_queues); i++, queue++) {
+		if (queue->feature >= 0 &&
+		    !virtio_has_feature(a->vdev, queue->feature))
+			continue;
+		names[nr] = queue->name;
+		callbacks[nr++] = queue->callback;
+	}
+	err = compat_find_vqs(a->vdev, nr, vqs, callbacks, names);
+	if (err)
+		return err;
+
+	/* Reporting was insisted on, and is the last one there can be. */
+	a->hinting = vqs[nr - 1];
+	a->statistics = virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_STATS_VQ) ?
+			vqs[2] : NULL;
+	return 0;
+}
+
+/* Reset first: it ends the device's access to memory, and its interrupts. */
+static void balloon_reset(struct aerator *a)
+{
+	virtio_reset_device(a->vdev);
+	statistics_stop(a);
+	a->vdev->config->del_vqs(a->vdev);
+}
+
+/* From features negotiated to free memory being returned. balloon_mutex held. */
+static int balloon_start(struct aerator *a)
+{
+	struct virtio_device *vdev = a->vdev;
+	u32 poison = balloon_poison();
+	int err;
+
+	err = balloon_find_queues(a);
+	if (err)
+		return err;
+	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
+				 &poison);
+	virtio_device_ready(vdev);
+	statistics_start(a);
+	WRITE_ONCE(a->lost, false);
+	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
+				PARAMS_REACTOR_SIZE_MAX);
+	err = a->intake->ops->start(a->intake);
+	if (err)
+		goto reset;
+	a->up = true;
+	return 0;
+
+reset:
+	balloon_reset(a);
+	return err;
+}
+
+/* Back from there: every block is in the allocator. balloon_mutex held. */
+static void balloon_stop(struct aerator *a)
+{
+	if (!a->up)
+		return;
+	a->up = false;
+	a->intake->ops->stop(a->intake);
+	balloon_reset(a);
+}
+
+/*
+ * Reset and negotiate anew, as the bus does it before probe: the driver's
+ * features are still in vdev->features (virtio 1.2, 3.1.1).
+ */
+static int balloon_negotiate(struct virtio_device *vdev)
+{
+	int err;
+
+	virtio_reset_device(vdev);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
+	err = vdev->config->finalize_features(vdev);
+	if (err || !virtio_has_feature(vdev, VIRTIO_F_VERSION_1))
+		return err;
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_FEATURES_OK);
+	if (!(vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_FEATURES_OK))
+		return -ENODEV;
+	return 0;
+}
+
+static int balloon_bring_back(struct aerator *a)
+{
+	int err;
+
+	balloon_stop(a);
+	err = balloon_negotiate(a->vdev);
+	if (!err)
+		err = balloon_start(a);
+	if (!err)
+		dev_info(&a->vdev->dev, "the device is back after its reset\n");
+	return err;
+}
+
+static void balloon_recover(struct work_struct *work)
+{
+	struct aerator *a = container_of(to_delayed_work(work), struct aerator,
+					 recover);
+
+	mutex_lock(&balloon_mutex);
+	if (!a->gone && (!a->up || READ_ONCE(a->lost)) && balloon_bring_back(a))
+		balloon_recover_soon(a);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_recover_soon - bring a device back that was reset
+ * @a: the device
+ *
+ * Each call waits twice as long as the one before, until a batch was answered.
+ *
+ * Context: the intake's work, or the recovery itself.
+ */
+void balloon_recover_soon(struct aerator *a)
+{
+	a->retry_ms = clamp_t(unsigned int, a->retry_ms * 2,
+			      BALLOON_RETRY_MS_MIN, BALLOON_RETRY_MS_MAX);
+	queue_delayed_work(system_freezable_wq, &a->recover,
+			   msecs_to_jiffies(a->retry_ms));
+}
+
+/* The host set a balloon target. Say what becomes of it. */
+static void balloon_config(struct work_struct *work)
+{
+	struct aerator *a = container_of(work, struct aerator, config);
+	u32 target;
+
+	virtio_cread_le(a->vdev, struct virtio_balloon_config, num_pages, &target);
+	if (target)
+		dev_warn_ratelimited(&a->vdev->dev,
+				     "balloon target of %u MiB ignored: inflation is not supported yet, unload aerator to use it\n",
+				     target >> (20 - VIRTIO_BALLOON_PFN_SHIFT));
+}
+
+static void balloon_config_changed(struct virtio_device *vdev)
+{
+	struct aerator *a = vdev->priv;
+
+	queue_work(system_freezable_wq, &a->config);
+}
+
+static void balloon_free(struct aerator *a)
+{
+	if (a->intake)
+		a->intake->ops->destroy(a->intake);
+	statistics_destroy(a);
+	kfree(a);
+}
+
+static struct aerator *balloon_alloc(struct virtio_device *vdev)
+{
+	struct aerator *a = kzalloc(sizeof(*a), GFP_KERNEL);
+
+	if (!a)
+		return NULL;
+	a->vdev = vdev;
+	init_waitqueue_head(&a->answered);
+	INIT_DELAYED_WORK(&a->recover, balloon_recover);
+	INIT_WORK(&a->config, balloon_config);
+	reactor_init(&a->reactor, a->runs, ARRAY_SIZE(a->runs), BALLOON_RUN_MAX,
+		     trace_stage_left);
+	a->intake = intake_reporting_create();
+	if (statistics_create(a) || !a->intake) {
+		balloon_free(a);
+		return NULL;
+	}
+	a->intake->reactor = &a->reactor;
+	a->intake->treat = hinting_treat;
+	a->intake->owner = a;
+	return a;
+}
+
+static void balloon_announce(const struct aerator *a)
+{
+	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
+		 takeover_has(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
+		 a->intake->ops->name, virtqueue_get_vring_size(a->hinting),
+		 a->intake->ops->order(a->intake));
+	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
+	    balloon_poison())
+		dev_warn(&a->vdev->dev,
+			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
+}
+
+static int balloon_bind(struct aerator *a)
+{
+	int err = -EBUSY;
+
+	mutex_lock(&balloon_mutex);
+	if (!balloon_bound)
+		err = balloon_start(a);
+	if (!err)
+		balloon_bound = a;
+	mutex_unlock(&balloon_mutex);
+	return err;
+}
+
+static int balloon_probe(struct virtio_device *vdev)
+{
+	const char *refusal = balloon_refusal(vdev);
+	struct aerator *a;
+	int err;
+
+	if (refusal) {
+		dev_info(&vdev->dev, "not bound: %s\n", refusal);
+		return -ENODEV;
+	}
+	a = balloon_alloc(vdev);
+	if (!a)
+		return -ENOMEM;
+	vdev->priv = a;
+	err = balloon_bind(a);
+	if (err)
+		goto free;
+	balloon_announce(a);
+	return 0;
+
+free:
+	if (err == -EBUSY)
+		dev_info(&vdev->dev, "not bound: another device reports free pages already, and the kernel has room for one\n");
+	cancel_work_sync(&a->config);
+	balloon_free(a);
+	return err;
+}
+
+/* Stop, for a while or for good. */
+static void balloon_quiesce(struct aerator *a, bool gone)
+{
+	mutex_lock(&balloon_mutex);
+	a->gone = gone;
+	if (gone)
+		balloon_bound = NULL;
+	balloon_stop(a);
+	mutex_unlock(&balloon_mutex);
+}
+
+static void balloon_remove(struct virtio_device *vdev)
+{
+	struct aerator *a = vdev->priv;
+
+	balloon_quiesce(a, true);
+	/* The intake has stopped, and recovery sees @gone: none is queued anew. */
+	cancel_delayed_work_sync(&a->recover);
+	cancel_work_sync(&a->config);
+	balloon_free(a);
+}
+
+/*
+ * Free pages that were poisoned or zeroed must be found so again; if they are
+ * neither then the host need not know. Indirect descriptors would be allocated
+ * when memory is returned, that is when it is short. And the device gets guest
+ * physical addresses, whatever stands between it and memory: to translate them
+ * for a device that is told of free pages makes no sense.
+ */
+static int balloon_validate(struct virtio_device *vdev)
+{
+	if (!balloon_content_matters())
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
+	return 0;
+}
+
+#ifdef CONFIG_PM_SLEEP
+static int balloon_freeze(struct virtio_device *vdev)
+{
+	balloon_quiesce(vdev->priv, false);
+	return 0;
+}
+
+/* The bus has negotiated again before it calls this. */
+static int balloon_restore(struct virtio_device *vdev)
+{
+	struct aerator *a = vdev->priv;
+	int err;
+
+	mutex_lock(&balloon_mutex);
+	err = balloon_start(a);
+	mutex_unlock(&balloon_mutex);
+	return err;
+}
+#endif
+
+#ifdef COMPAT_HAS_DRIVER_SHUTDOWN
+static void balloon_shutdown(struct virtio_device *vdev)
+{
+	balloon_quiesce(vdev->priv, true);
+}
+#endif
+
+/**
+ * balloon_wake - settings changed, look at them now
+ *
+ * Context: may sleep.
+ */
+void balloon_wake(void)
+{
+	mutex_lock(&balloon_mutex);
+	if (balloon_bound && balloon_bound->up)
+		balloon_bound->intake->ops->wake(balloon_bound->intake);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_restart - settings changed that are looked at on start only
+ *
+ * Context: may sleep for as long as a batch takes to settle.
+ *
+ * Return: 0, also without a device, or a negative errno.
+ */
+int balloon_restart(void)
+{
+	struct aerator *a;
+	int err = 0;
+
+	mutex_lock(&balloon_mutex);
+	a = balloon_bound;
+	if (a && a->up) {
+		a->intake->ops->stop(a->intake);
+		err = a->intake->ops->start(a->intake);
+	}
+	mutex_unlock(&balloon_mutex);
+	return err;
+}
+
+/**
+ * balloon_flush - treat all surplus now
+ * @a: the device, kept bound by the caller
+ *
+ * Context: sleeps until the host has it, a minute at most; interruptible.
+ *
+ * Return: 0, -EAGAIN if it is paused, suspended or being recovered, -EIO if the
+ * host did not take it, -ETIMEDOUT, or -ERESTARTSYS.
+ */
+int balloon_flush(struct aerator *a)
+{
+	const struct intake_ops *ops = a->intake->ops;
+	unsigned int ticket = 0;
+	bool up;
+
+	mutex_lock(&balloon_mutex);
+	up = a->up && !READ_ONCE(a->lost);
+	if (up)
+		ticket = ops->flush_begin(a->intake);
+	mutex_unlock(&balloon_mutex);
+	return up ? ops->flush_end(a->intake, ticket) : -EAGAIN;
+}
+
+static const struct virtio_device_id balloon_ids[] = {
+	{ VIRTIO_ID_BALLOON, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+MODULE_DEVICE_TABLE(virtio, balloon_ids);
+
+/*
+ * No balloon is inflated yet, so that nothing that goes with it is taken: not
+ * must-tell-host, not deflate-on-OOM. Free page hint is taken for its queue's
+ * sake, see balloon_queues; a driver may hint as little as it likes.
+ */
+static unsigned int balloon_features[] = {
+	VIRTIO_BALLOON_F_STATS_VQ,
+	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	VIRTIO_BALLOON_F_PAGE_POISON,
+	VIRTIO_BALLOON_F_REPORTING,
+};
+
+struct virtio_driver balloon_driver = {
+	.feature_table = balloon_features,
+	.feature_table_size = ARRAY_SIZE(balloon_features),
+	.driver = {
+		.name = KBUILD_MODNAME,
+		.owner = THIS_MODULE,
+		.dev_groups = sysfs_groups,
+	},
+	.id_table = balloon_ids,
+	.validate = balloon_validate,
+	.probe = balloon_probe,
+	.remove = balloon_remove,
+	.config_changed = balloon_config_changed,
+#ifdef CONFIG_PM_SLEEP
+	.freeze = balloon_freeze,
+	.restore = balloon_restore,
+#endif
+#ifdef COMPAT_HAS_DRIVER_SHUTDOWN
+	.shutdown = balloon_shutdown,
+#endif
+};

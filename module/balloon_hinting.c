@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hinting queue: react and settle.
+ *
+ * A batch becomes one chain of device-writable buffers, which are the free
+ * pages themselves (virtio 1.2, 5.5.6.7). The device drops what is in them and
+ * gives the chain back. Indirect descriptors are not negotiated, so that nothing
+ * here allocates: a guest that is short of memory can still return some.
+ *
+ * Runs in the intake's one work item. The interrupt only wakes it; the queue is
+ * touched by nobody else, and needs no lock.
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include "balloon.h"
+#include "compat/compat.h"
+
+/**
+ * hinting_acked - interrupt of the hinting queue
+ * @vq: the queue
+ *
+ * Context: hard interrupt.
+ */
+void hinting_acked(struct virtqueue *vq)
+{
+	struct aerator *a = vq->vdev->priv;
+
+	wake_up(&a->answered);
+}
+
+static int hinting_submit(struct aerator *a)
+{
+	struct reactor *r = &a->reactor;
+	unsigned int i;
+	int err;
+
+	sg_init_table(a->sg, r->nr_runs);
+	for (i = 0; i < r->nr_runs; i++)
+		sg_set_page(&a->sg[i], pfn_to_page(r->runs[i].pfn),
+			    r->runs[i].pages << PAGE_SHIFT, 0);
+	err = virtqueue_add_inbuf(a->hinting, a->sg, r->nr_runs, a, GFP_NOWAIT);
+	if (err)
+		return err;
+	atomic64_inc(&a->stats.chains);
+	atomic64_inc(&a->stats.kicks);
+	/* Should it fail then the queue is marked broken, and the wait sees it. */
+	virtqueue_kick(a->hinting);
+	return 0;
+}
+
+/* Take what the device answered. True when nothing is awaited any more. */
+static bool hinting_answered(struct aerator *a)
+{
+	unsigned int unused;
+
+	while (virtqueue_get_buf(a->hinting, &unused))
+		reactor_answer(&a->reactor);
+	return !a->reactor.chains;
+}
+
+/*
+ * The device did not answer. Only a reset ends its access to the pages, so that
+ * they can be given back. An answer that came before the reset counts.
+ */
+static int hinting_give_up(struct aerator *a)
+{
+	struct reactor *r = &a->reactor;
+
+	if (!virtqueue_is_broken(a->hinting)) {
+		atomic64_inc(&a->stats.settle_timeouts);
+		dev_warn_once(&a->vdev->dev,
+			      "the host did not answer within %u ms, resetting the device; will try again\n",
+			      READ_ONCE(aerator_params.settle_timeout_ms));
+	}
+	reactor_expire(r);
+	WRITE_ONCE(a->lost, true);
+	virtio_reset_device(a->vdev);
+	balloon_recover_soon(a);
+	if (hinting_answered(a))
+		return reactor_decant(r, ktime_get_ns());
+	reactor_abort(r, ktime_get_ns());
+	return -EIO;
+}
+
+static int hinting_wait(struct aerator *a)
+{
+	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
+
+	if (!wait_event_timeout(a->answered,
+				hinting_answered(a) ||
+				virtqueue_is_broken(a->hinting),
+				msecs_to_jiffies(timeout)) ||
+	    !hinting_answered(a))
+		return hinting_give_up(a);
+	a->retry_ms = 0;
+	return reactor_decant(&a->reactor, ktime_get_ns());
+}
+
+/**
+ * hinting_treat - hand the batch to the host and wait until it has it
+ * @owner: the &struct aerator; its reactor is in fill, and not empty
+ *
+ * Context: the intake's work; sleeps for settle_timeout_ms at most, and for as
+ * long as a reset of the device takes after that.
+ *
+ * Return: 0 if the blocks are treated. -EIO if the host did not answer and was
+ * reset, -ENODEV if it has not come back since: they are raw then.
+ */
+int hinting_treat(void *owner)
+{
+	struct aerator *a = owner;
+	struct reactor *r = &a->reactor;
+	int err;
+
+	reactor_react(r, ktime_get_ns());
+	err = a->lost ? -ENODEV : hinting_submit(a);
+	if (err) {
+		reactor_abort(r, ktime_get_ns());
+	} else {
+		reactor_settle(r, ktime_get_ns(), 1);
+		err = hinting_wait(a);
+	}
+
+	atomic64_inc(&a->stats.cycles);
+	if (err) {
+		atomic64_inc(&a->stats.errors);
+		return err;
+	}
+	atomic64_add(r->blocks, &a->stats.reported_blocks);
+	atomic64_add(r->pages << PAGE_SHIFT, &a->stats.reported_bytes);
+	return 0;
+}

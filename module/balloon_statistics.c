@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The statistics queue: how much memory the guest has and uses.
+ *
+ * The device numbers its queues by the features that are negotiated, or by those
+ * that it offers; both count alike only if a driver takes every queue that is
+ * offered. So the statistics queue is taken, and what is taken is served
+ * (virtio 1.2, 5.5.6.3): one buffer is always on the queue, the device gives it
+ * back when it wants it filled anew.
+ */
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/slab.h>
+#include <linux/vmstat.h>
+#include <uapi/linux/virtio_balloon.h>
+#include "balloon.h"
+
+#define STATISTICS_TAGS		8
+
+struct balloon_report {
+	struct virtio_balloon_stat stat[STATISTICS_TAGS];
+};
+
+static void statistics_set(struct aerator *a, unsigned int *nr, u16 tag, u64 val)
+{
+	struct virtio_balloon_stat *stat;
+
+	if (WARN_ON_ONCE(*nr >= STATISTICS_TAGS))
+		return;
+	stat = &a->report->stat[(*nr)++];
+	stat->tag = cpu_to_virtio16(a->vdev, tag);
+	stat->val = cpu_to_virtio64(a->vdev, val);
+}
+
+static u64 pages_to_bytes(unsigned long pages)
+{
+	return (u64)pages << PAGE_SHIFT;
+}
+
+/* Fill the buffer, which is ours now. Return how many bytes of it. */
+static unsigned int statistics_fill(struct aerator *a)
+{
+	unsigned int nr = 0;
+	struct sysinfo info;
+
+	si_meminfo(&info);
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	{
+		unsigned long event[NR_VM_EVENT_ITEMS];
+
+		all_vm_events(event);
+		statistics_set(a, &nr, VIRTIO_BALLOON_S_SWAP_IN,
+			       pages_to_bytes(event[PSWPIN]));
+		statistics_set(a, &nr, VIRTIO_BALLOON_S_SWAP_OUT,
+			       pages_to_bytes(event[PSWPOUT]));
+		statistics_set(a, &nr, VIRTIO_BALLOON_S_MAJFLT, event[PGMAJFAULT]);
+		statistics_set(a, &nr, VIRTIO_BALLOON_S_MINFLT, event[PGFAULT]);
+	}
+#endif
+	statistics_set(a, &nr, VIRTIO_BALLOON_S_MEMFREE, pages_to_bytes(info.freeram));
+	statistics_set(a, &nr, VIRTIO_BALLOON_S_MEMTOT, pages_to_bytes(info.totalram));
+	statistics_set(a, &nr, VIRTIO_BALLOON_S_AVAIL,
+		       pages_to_bytes(si_mem_available()));
+	statistics_set(a, &nr, VIRTIO_BALLOON_S_CACHES,
+		       pages_to_bytes(global_node_page_state(NR_FILE_PAGES)));
+	return nr * sizeof(a->report->stat[0]);
+}
+
+/* Put the filled buffer on the queue. Direct descriptors: nothing allocates. */
+static void statistics_put(struct aerator *a)
+{
+	struct scatterlist sg;
+
+	sg_init_one(&sg, a->report, statistics_fill(a));
+	if (!virtqueue_add_outbuf(a->statistics, &sg, 1, a, GFP_KERNEL))
+		virtqueue_kick(a->statistics);
+}
+
+static void statistics_answer(struct work_struct *work)
+{
+	struct aerator *a = container_of(work, struct aerator, answer);
+	unsigned int unused;
+
+	if (virtqueue_get_buf(a->statistics, &unused))
+		statistics_put(a);
+}
+
+/**
+ * statistics_asked - interrupt of the statistics queue
+ * @vq: the queue
+ *
+ * Context: hard interrupt.
+ */
+void statistics_asked(struct virtqueue *vq)
+{
+	struct aerator *a = vq->vdev->priv;
+
+	queue_work(system_freezable_wq, &a->answer);
+}
+
+/**
+ * statistics_create - what has to be there before the queue is
+ * @a: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int statistics_create(struct aerator *a)
+{
+	INIT_WORK(&a->answer, statistics_answer);
+	a->report = kzalloc(sizeof(*a->report), GFP_KERNEL);
+	return a->report ? 0 : -ENOMEM;
+}
+
+/**
+ * statistics_start - give the device its buffer
+ * @a: the device, ready, with its queues set up
+ */
+void statistics_start(struct aerator *a)
+{
+	if (a->statistics)
+		statistics_put(a);
+}
+
+/**
+ * statistics_stop - let go of the queue
+ * @a: the device, after its reset: no interrupt comes any more
+ */
+void statistics_stop(struct aerator *a)
+{
+	cancel_work_sync(&a->answer);
+}
+
+/**
+ * statistics_destroy - undo statistics_create()
+ * @a: the device, stopped
+ */
+void statistics_destroy(struct aerator *a)
+{
+	kfree(a->report);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One shape for what differs between kernels. COMPAT_HAS_* come from the
+ * probes in Kbuild.include; no other file asks which kernel this is.
+ */
+#ifndef AERATOR_COMPAT_H
+#define AERATOR_COMPAT_H
+
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/page_reporting.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+
+#ifndef CONFIG_PAGE_REPORTING
+#error "aerator needs a kernel with CONFIG_PAGE_REPORTING (select VIRTIO_BALLOON)"
+#endif
+
+/* MAX_ORDER was exclusive, then inclusive (v6.4), then renamed (v6.8). */
+#ifndef MAX_PAGE_ORDER
+#define MAX_PAGE_ORDER	ilog2(MAX_ORDER_NR_PAGES)
+#endif
+
+#ifndef COMPAT_HAS_RESET_DEVICE
+static inline void virtio_reset_device(struct virtio_device *vdev)
+{
+	vdev->config->reset(vdev);
+}
+#endif
+
+/**
+ * compat_find_vqs - set up the queues of a virtio device
+ * @vdev: the device
+ * @nr: how many there are, numbered from 0 without holes
+ * @vqs: where to put them
+ * @callbacks: one each, may be NULL
+ * @names: one each
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int compat_find_vqs(struct virtio_device *vdev, unsigned int nr,
+				  struct virtqueue *vqs[],
+				  vq_callback_t *callbacks[],
+				  const char * const names[])
+{
+#ifdef COMPAT_HAS_VIRTQUEUE_INFO
+	struct virtqueue_info info[8] = {};
+	unsigned int i;
+
+	if (WARN_ON_ONCE(nr > ARRAY_SIZE(info)))
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		info[i].name = names[i];
+		info[i].callback = callbacks[i];
+	}
+	return virtio_find_vqs(vdev, nr, vqs, info, NULL);
+#else
+	return virtio_find_vqs(vdev, nr, vqs, callbacks, names, NULL);
+#endif
+}
+
+/**
+ * compat_page_poisoning - are free pages filled with a pattern?
+ *
+ * Return: true if so, and the pattern is checked when they are allocated.
+ */
+static inline bool compat_page_poisoning(void)
+{
+#ifdef COMPAT_HAS_POISONING_STATIC
+	return page_poisoning_enabled_static();
+#else
+	return page_poisoning_enabled();
+#endif
+}
+
+/*
+ * The order from which page reporting takes blocks. It was pageblock_order for
+ * all; then the device's choice at each registration, 0 meaning none; then a
+ * variable that is exported, keeps its value, and takes every order.
+ */
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+extern unsigned int page_reporting_order;
+#define COMPAT_REPORTING_ORDER_MIN	0
+#define COMPAT_REPORTING_ORDER_MAX	MAX_PAGE_ORDER
+#elif defined(COMPAT_HAS_REPORTING_ORDER)
+#define COMPAT_REPORTING_ORDER_MIN	1
+#define COMPAT_REPORTING_ORDER_MAX	MAX_PAGE_ORDER
+#else
+#define COMPAT_REPORTING_ORDER_MIN	pageblock_order
+#define COMPAT_REPORTING_ORDER_MAX	pageblock_order
+#endif
+
+/**
+ * compat_reporting_order_set - ask for an order, before registration
+ * @prdev: the device to be registered
+ * @order: smallest order of the blocks that it is to get
+ *
+ * Return: what to hand to compat_reporting_order_restore().
+ */
+static inline unsigned int
+compat_reporting_order_set(struct page_reporting_dev_info *prdev,
+			   unsigned int order)
+{
+	unsigned int old = 0;
+
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	old = page_reporting_order;
+	page_reporting_order = order;
+#endif
+#ifdef COMPAT_HAS_REPORTING_ORDER
+	prdev->order = order;
+#endif
+	return old;
+}
+
+/**
+ * compat_reporting_order_restore - leave the kernel's order as it was
+ * @old: as compat_reporting_order_set() returned it
+ */
+static inline void compat_reporting_order_restore(unsigned int old)
+{
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	page_reporting_order = old;
+#endif
+}
+
+/**
+ * compat_reporting_order - the order in force
+ * @prdev: the registered device
+ *
+ * Return: log2 of pages.
+ */
+static inline unsigned int
+compat_reporting_order(const struct page_reporting_dev_info *prdev)
+{
+#if defined(COMPAT_HAS_REPORTING_ORDER_EXPORT)
+	return page_reporting_order;
+#elif defined(COMPAT_HAS_REPORTING_ORDER)
+	return prdev->order;
+#else
+	return pageblock_order;
+#endif
+}
+
+/**
+ * compat_reporting_capacity_set - ask for no more blocks at once than this
+ * @prdev: the device to be registered
+ * @blocks: most blocks it can take; without the probe it gets up to 32 anyway
+ */
+static inline void
+compat_reporting_capacity_set(struct page_reporting_dev_info *prdev,
+			      unsigned int blocks)
+{
+#ifdef COMPAT_HAS_REPORTING_CAPACITY
+	prdev->capacity = blocks;
+#endif
+}
+
+/**
+ * compat_reporting_capacity - how many blocks are handed over at once
+ * @prdev: the registered device
+ *
+ * Return: blocks.
+ */
+static inline unsigned int
+compat_reporting_capacity(const struct page_reporting_dev_info *prdev)
+{
+#ifdef COMPAT_HAS_REPORTING_CAPACITY
+	return prdev->capacity;
+#else
+	return PAGE_REPORTING_CAPACITY;
+#endif
+}
+
+#endif /* AERATOR_COMPAT_H */

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Early notice of frees on a kernel without our patch.
+ *
+ * When a large enough block becomes free, the allocator calls page reporting,
+ * which starts a timer of two seconds, and tells nobody. A kprobe on that call
+ * is how we hear of it in time. Polling instead would either wake an idle guest
+ * for nothing or be late. Where a kprobe cannot be had, the kernel's own two
+ * seconds come first, and everything else works as it does with it.
+ */
+#include "notice.h"
+
+#ifdef CONFIG_KPROBES
+
+/*
+ * Runs in the context of the free: under zone->lock, with interrupts off. The
+ * probed function itself queues a delayed work there, so that much is allowed.
+ */
+static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct notice *notice = container_of(probe, struct notice, probe);
+
+	notice->noticed(notice);
+	return 0;
+}
+
+/**
+ * notice_start - begin to call @notice->noticed at large frees
+ * @notice: with @noticed set
+ *
+ * Context: may sleep.
+ */
+void notice_start(struct notice *notice)
+{
+	int err;
+
+	/* A probe that was unregistered carries state; it wants a clean one. */
+	notice->probe = (struct kprobe) {
+		.symbol_name = "__page_reporting_notify",
+		.pre_handler = notice_hit,
+	};
+	err = register_kprobe(&notice->probe);
+	notice->active = !err;
+	if (err)
+		pr_info("no early notice of frees (kprobe: error %d), the kernel's two seconds come first\n",
+			err);
+}
+
+/**
+ * notice_stop - end that
+ * @notice: started or not
+ *
+ * Context: may sleep. On return no call is under way, and none will come.
+ */
+void notice_stop(struct notice *notice)
+{
+	if (notice->active)
+		unregister_kprobe(&notice->probe);
+	notice->active = false;
+}
+
+#else /* CONFIG_KPROBES */
+
+void notice_start(struct notice *notice)
+{
+	pr_info("no early notice of frees (kernel without kprobes), the kernel's two seconds come first\n");
+}
+
+void notice_stop(struct notice *notice)
+{
+}
+
+#endif /* CONFIG_KPROBES */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AERATOR_REACTOR_H
+#define AERATOR_REACTOR_H
+
+#include <linux/types.h>
+
+/**
+ * enum reactor_stage - the stages of a batch, in the order it passes them
+ * @REACTOR_IDLE: no batch; nothing is held
+ * @REACTOR_FILL: blocks are taken out of the allocator
+ * @REACTOR_REACT: the batch is handed to the device
+ * @REACTOR_SETTLE: the device works on it, nothing runs here
+ * @REACTOR_DECANT: the blocks go back to the allocator
+ * @REACTOR_STAGES: how many there are
+ */
+enum reactor_stage {
+	REACTOR_IDLE,
+	REACTOR_FILL,
+	REACTOR_REACT,
+	REACTOR_SETTLE,
+	REACTOR_DECANT,
+	REACTOR_STAGES
+};
+
+/**
+ * struct reactor_run - physically contiguous blocks, one entry of a chain
+ * @pfn: first page frame
+ * @pages: length in pages
+ */
+struct reactor_run {
+	u64 pfn;
+	u64 pages;
+};
+
+struct reactor;
+
+/**
+ * typedef reactor_left_fn - told of every stage that is left
+ * @r: the reactor, already in its new stage
+ * @stage: the stage it left
+ * @ns: time it spent there, nanoseconds
+ */
+typedef void (*reactor_left_fn)(struct reactor *r, enum reactor_stage stage,
+				u64 ns);
+
+/**
+ * struct reactor - one batch of free blocks on its way through the stages
+ * @stage: where it is
+ * @size: most blocks in a batch
+ * @blocks: blocks in this batch
+ * @pages: pages in this batch
+ * @nr_runs: entries used in @runs
+ * @runs: the batch, neighbours merged; room for @size entries
+ * @run_max: most pages in one entry, for what the device's format can hold
+ * @chains: chains that the device has not answered yet
+ * @expired: the device was given up on; only an answer or a reset ends it
+ * @treated: how the batch was decanted: the device took it, or it is still raw
+ * @cycle: number of this batch, from 1
+ * @since: when @stage was entered, nanoseconds
+ * @left: observer of the transitions, may be NULL
+ *
+ * Not locked: whoever runs the stages (one work item per reactor) owns it.
+ * Others may look at @stage, with READ_ONCE().
+ */
+struct reactor {
+	enum reactor_stage stage;
+	unsigned int size;
+	unsigned int blocks;
+	u64 pages;
+	unsigned int nr_runs;
+	struct reactor_run *runs;
+	u64 run_max;
+	unsigned int chains;
+	bool expired;
+	bool treated;
+	u64 cycle;
+	u64 since;
+	reactor_left_fn left;
+};
+
+void reactor_init(struct reactor *r, struct reactor_run *runs,
+		  unsigned int size, u64 run_max, reactor_left_fn left);
+int reactor_fill(struct reactor *r, u64 now);
+int reactor_add(struct reactor *r, u64 pfn, u64 pages);
+int reactor_react(struct reactor *r, u64 now);
+int reactor_settle(struct reactor *r, u64 now, unsigned int chains);
+int reactor_answer(struct reactor *r);
+int reactor_expire(struct reactor *r);
+int reactor_decant(struct reactor *r, u64 now);
+int reactor_abort(struct reactor *r, u64 now);
+int reactor_rest(struct reactor *r, u64 now);
+const char *reactor_stage_name(enum reactor_stage stage);
+
+#endif /* AERATOR_REACTOR_H */

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/bus/virtio/devices/virtioN/aerator/: one value a file.
+ *
+ * The driver core creates the files after probe and removes them before remove,
+ * waiting for whoever is in one: the device stays bound meanwhile.
+ */
+#include <linux/device.h>
+#include <linux/kernel.h>
+#include <linux/sysfs.h>
+#include "balloon.h"
+#include "intake.h"
+
+/* What a kernel without our patch cannot tell, and no walk should find out. */
+#define SYSFS_UNKNOWN	"unknown (needs intake=treated)\n"
+
+static struct aerator *to_aerator(struct device *dev)
+{
+	return dev_to_virtio(dev)->priv;
+}
+
+static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	enum reactor_stage stage = READ_ONCE(to_aerator(dev)->reactor.stage);
+
+	return sysfs_emit(buf, "%s\n", reactor_stage_name(stage));
+}
+static DEVICE_ATTR_RO(stage);
+
+static ssize_t intake_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_aerator(dev)->intake->ops->name);
+}
+static DEVICE_ATTR_RO(intake);
+
+#define SYSFS_COUNTER(_name)						\
+static ssize_t _name##_show(struct device *dev,				\
+			    struct device_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, "%lld\n",				\
+			  (s64)atomic64_read(&to_aerator(dev)->stats._name)); \
+}									\
+static DEVICE_ATTR_RO(_name)
+
+SYSFS_COUNTER(cycles);
+SYSFS_COUNTER(reported_bytes);
+SYSFS_COUNTER(reported_blocks);
+SYSFS_COUNTER(chains);
+SYSFS_COUNTER(kicks);
+SYSFS_COUNTER(settle_timeouts);
+SYSFS_COUNTER(errors);
+
+static ssize_t treated_bytes_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, SYSFS_UNKNOWN);
+}
+static DEVICE_ATTR_RO(treated_bytes);
+
+static ssize_t raw_bytes_show(struct device *dev, struct device_attribute *attr,
+			      char *buf)
+{
+	return sysfs_emit(buf, SYSFS_UNKNOWN);
+}
+static DEVICE_ATTR_RO(raw_bytes);
+
+static ssize_t surplus_bytes_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	const struct intake *in = to_aerator(dev)->intake;
+
+	return sysfs_emit(buf, "%llu\n", in->ops->surplus(in));
+}
+static DEVICE_ATTR_RO(surplus_bytes);
+
+static ssize_t flush_store(struct device *dev, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	unsigned int one;
+	int err;
+
+	if (kstrtouint(buf, 0, &one) || one != 1) {
+		dev_err(dev, "flush: only 1 can be written\n");
+		return -EINVAL;
+	}
+	err = balloon_flush(to_aerator(dev));
+	return err ?: count;
+}
+static DEVICE_ATTR_WO(flush);
+
+static struct attribute *sysfs_attrs[] = {
+	&dev_attr_stage.attr,
+	&dev_attr_intake.attr,
+	&dev_attr_cycles.attr,
+	&dev_attr_reported_bytes.attr,
+	&dev_attr_reported_blocks.attr,
+	&dev_attr_chains.attr,
+	&dev_attr_kicks.attr,
+	&dev_attr_settle_timeouts.attr,
+	&dev_attr_errors.attr,
+	&dev_attr_treated_bytes.attr,
+	&dev_attr_raw_bytes.attr,
+	&dev_attr_surplus_bytes.attr,
+	&dev_attr_flush.attr,
+	NULL
+};
+
+static const struct attribute_group sysfs_group = {
+	.name = "aerator",
+	.attrs = sysfs_attrs,
+};
+
+const struct attribute_group *sysfs_groups[] = { &sysfs_group, NULL };

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From the reactor's transitions to the tracepoints. */
+#include <linux/math64.h>
+#include <linux/string.h>
+#include "reactor.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+/**
+ * trace_stage_left - the reactor's observer
+ * @r: the reactor
+ * @stage: the stage that it left
+ * @ns: nanoseconds it spent there
+ *
+ * A fill that found nothing was no batch, and is not shown.
+ */
+void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns)
+{
+	switch (stage) {
+	case REACTOR_FILL:
+		if (r->blocks)
+			trace_aerator_fill(r, ns);
+		break;
+	case REACTOR_REACT:
+		trace_aerator_react(r, ns);
+		break;
+	case REACTOR_SETTLE:
+		trace_aerator_settle(r, ns);
+		break;
+	case REACTOR_DECANT:
+		trace_aerator_decant(r, ns);
+		if (r->stage == REACTOR_IDLE)
+			trace_aerator_idle(r);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM aerator
+
+#if !defined(AERATOR_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define AERATOR_TRACE_H
+
+#include <linux/mm.h>
+#include <linux/tracepoint.h>
+#include "reactor.h"
+
+#ifndef AERATOR_TRACE_PROTOTYPES
+#define AERATOR_TRACE_PROTOTYPES
+void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns);
+#endif
+
+/*
+ * A stage of a batch is over. us: microseconds spent in it. A batch comes from
+ * one zone, that of its first block. entries: what the device sees, neighbouring
+ * blocks being one. treated: on decant, whether the host has it.
+ */
+DECLARE_EVENT_CLASS(aerator_stage,
+	TP_PROTO(const struct reactor *r, u64 ns),
+	TP_ARGS(r, ns),
+	TP_STRUCT__entry(
+		__field(u64, cycle)
+		__field(u64, bytes)
+		__field(u64, us)
+		__field(unsigned int, blocks)
+		__field(unsigned int, entries)
+		__field(int, node)
+		__field(bool, treated)
+		__array(char, zone, 16)
+	),
+	TP_fast_assign(
+		struct page *page = pfn_to_page(r->runs[0].pfn);
+
+		__entry->cycle = r->cycle;
+		__entry->bytes = r->pages << PAGE_SHIFT;
+		__entry->us = div_u64(ns, NSEC_PER_USEC);
+		__entry->blocks = r->blocks;
+		__entry->entries = r->nr_runs;
+		__entry->node = page_to_nid(page);
+		__entry->treated = r->treated;
+		strscpy(__entry->zone, page_zone(page)->name,
+			sizeof(__entry->zone));
+	),
+	TP_printk("cycle=%llu bytes=%llu blocks=%u entries=%u node=%d zone=%s treated=%d us=%llu",
+		  __entry->cycle, __entry->bytes, __entry->blocks,
+		  __entry->entries, __entry->node, __entry->zone,
+		  __entry->treated, __entry->us)
+);
+
+#define AERATOR_STAGE_EVENT(_stage)					\
+	DEFINE_EVENT(aerator_stage, aerator_##_stage,			\
+		     TP_PROTO(const struct reactor *r, u64 ns),		\
+		     TP_ARGS(r, ns))
+
+AERATOR_STAGE_EVENT(fill);
+AERATOR_STAGE_EVENT(react);
+AERATOR_STAGE_EVENT(settle);
+AERATOR_STAGE_EVENT(decant);
+
+/* The reactor came to rest, after this batch. */
+TRACE_EVENT(aerator_idle,
+	TP_PROTO(const struct reactor *r),
+	TP_ARGS(r),
+	TP_STRUCT__entry(__field(u64, cycle)),
+	TP_fast_assign(__entry->cycle = r->cycle;),
+	TP_printk("cycle=%llu", __entry->cycle)
+);
+
+#endif /* AERATOR_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

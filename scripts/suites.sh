@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Debian suites: which kernel series is in which, and an apt for each of them
+# that leaves the system's alone. Source it after lib.sh; set $suite first.
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# suite_of_kernel SERIES: the suite whose stock kernel that series is.
+suite_of_kernel() {
+	case $1 in
+	5.10) echo bullseye ;;
+	6.1) echo bookworm ;;
+	6.12) echo trixie ;;
+	7.3) echo trixie-backports ;;
+	*) say "no stock kernel '$1': one of 5.10 6.1 6.12 7.3"; return 1 ;;
+	esac
+}
+
+# suite_mirror LABEL: the address that the system's apt has for the archive of
+# that label ("Debian" or "Debian-Security").
+suite_mirror() {
+	local uri
+	uri=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
+		'Created-By: Packages' | sed -n "s,^Debian|$1|,,p" | head -n 1)
+	[ -n "$uri" ] || die "apt has no mirror of the $1 archive (apt-get update?)"
+	printf '%s' "$uri"
+}
+
+# suite_sources SUITE: the lines of a sources.list for it.
+suite_sources() {
+	local base=${1%-backports} mirror
+	mirror=$(suite_mirror Debian)
+	echo "deb [signed-by=$keyring] $mirror $1 main"
+	[ "$base" = "$1" ] || return 0
+	mirror=$(suite_mirror Debian-Security)
+	echo "deb [signed-by=$keyring] $mirror $1-security main"
+}
+
+# suite_apt COMMAND...: an apt tool that sees $suite and nothing else.
+suite_apt() {
+	APT_CONFIG=$AERATOR_CACHE/apt/$suite/apt.conf "$@"
+}
+
+# suite_configure DIR: make the private apt state.
+suite_configure() {
+	mkdir -p "$1/state/lists/partial" "$1/cache/archives/partial"
+	: >"$1/status"
+	suite_sources "$suite" >"$1/sources.list"
+	cat >"$1/apt.conf" <<-END
+	Dir::State "$1/state";
+	Dir::State::status "$1/status";
+	Dir::Cache "$1/cache";
+	Dir::Etc::sourcelist "$1/sources.list";
+	Dir::Etc::sourceparts "/dev/null";
+	Dir::Etc::preferences "/dev/null";
+	Dir::Etc::preferencesparts "/dev/null";
+	APT::Architecture "amd64";
+	APT::Sandbox::User "$(id -un)";
+	END
+}
+
+# suite_refresh: read the suite's index if the last time is half a day ago.
+# An index that cannot be had now is no harm while an older one is there.
+suite_refresh() {
+	local dir=$AERATOR_CACHE/apt/$suite
+	[ -z "$(find "$dir/stamp" -mmin -720 2>/dev/null)" ] || return 0
+	suite_configure "$dir"
+	if ticking "reading the index of $suite" suite_apt apt-get -q update; then
+		touch "$dir/stamp"
+	elif [ -f "$dir/stamp" ]; then
+		say "going on with the index of $(date -r "$dir/stamp" +%F)"
+	else
+		die "no index of $suite"
+	fi
+}
