@@ -70,18 +70,18 @@ static u32 balloon_poison(void)
  */
 const char *balloon_refusal(struct virtio_device *vdev)
 {
-	u64 offered = vdev->config->get_features(vdev);
+	u64 offered = compat_offered_features(vdev);
 	u32 target, actual;
 
 	if (!(offered & BIT_ULL(VIRTIO_BALLOON_F_REPORTING)))
-		return "the host does not offer free page reporting (QEMU: free-page-reporting=on)";
+		return "the host does not offer free page reporting (free-page-reporting=on)";
 	if (balloon_content_matters() &&
 	    !(offered & BIT_ULL(VIRTIO_BALLOON_F_PAGE_POISON)))
-		return "the guest relies on the content of free pages (init_on_free or page_poison), and the host does not promise to keep it (QEMU: page-poison=on)";
+		return "free pages are poisoned, the host does not keep that (page-poison=on)";
 	virtio_cread_le(vdev, struct virtio_balloon_config, num_pages, &target);
 	virtio_cread_le(vdev, struct virtio_balloon_config, actual, &actual);
 	if (target || actual)
-		return "its balloon is inflated or about to be, which is not supported yet (set the balloon target to the guest's full size first)";
+		return "its balloon is inflated or has a target, which is not supported yet";
 	return NULL;
 }
 
@@ -228,7 +228,7 @@ static void balloon_config(struct work_struct *work)
 	virtio_cread_le(a->vdev, struct virtio_balloon_config, num_pages, &target);
 	if (target)
 		dev_warn_ratelimited(&a->vdev->dev,
-				     "balloon target of %u MiB ignored: inflation is not supported yet, unload aerator to use it\n",
+				     "balloon of %u MiB ignored: inflation is not supported yet, unload aerator to use it\n",
 				     target >> (20 - VIRTIO_BALLOON_PFN_SHIFT));
 }
 

@@ -37,15 +37,18 @@ struct param_range {
 	void (*changed)(void);
 };
 
-/* Enough of a bad value to recognise it in the log, without its newline. */
-#define PARAM_SHOWN(_val) \
-	(int)((_val) ? min_t(size_t, strcspn(_val, "\n"), 32) : 0), (_val) ?: ""
+/* How much of a bad value is shown in the log: enough, without its newline. */
+static int param_shown(const char *val)
+{
+	return val ? min_t(size_t, strcspn(val, "\n"), 32) : 0;
+}
 
 static int param_refuse(const struct kernel_param *kp, const char *val,
 			const struct param_range *range)
 {
 	pr_err("%s=%.*s refused: allowed are %u to %u%s\n", kp->name,
-	       PARAM_SHOWN(val), range->min, range->max, range->why ?: "");
+	       param_shown(val), val ?: "", range->min, range->max,
+	       range->why ?: "");
 	return -EINVAL;
 }
 
@@ -159,7 +162,7 @@ static int param_intake_set(const char *val, const struct kernel_param *kp)
 		return 0;
 	}
 	pr_err("%s=%.*s refused: allowed are auto and reporting (treated needs a kernel with the aeration patch)\n",
-	       kp->name, PARAM_SHOWN(val));
+	       kp->name, param_shown(val), val ?: "");
 	return -EINVAL;
 }
 

@@ -30,13 +30,21 @@ as_root() {
 	fi
 }
 
+# alone FILE: wait until nobody else fills that part of the cache; the lock lasts
+# as long as the script.
+alone() {
+	mkdir -p "${1%/*}"
+	exec 9>"$1.lock"
+	flock 9
+}
+
 # ticking WHAT COMMAND...: run a command whose output goes to a log, and say
 # every 3 seconds that it still runs. On failure the log's end is shown.
 ticking() {
 	local what=$1 log pid start=$SECONDS status=0
 	shift
 	log=$(mktemp)
-	"$@" >"$log" 2>&1 &
+	"$@" >"$log" 2>&1 9>&- &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2

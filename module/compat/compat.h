@@ -30,6 +30,27 @@ static inline void virtio_reset_device(struct virtio_device *vdev)
 #endif
 
 /**
+ * compat_offered_features - what the device offers, negotiated or not
+ * @vdev: the device
+ *
+ * Transports of newer kernels have more features than fit, and one function
+ * less.
+ *
+ * Return: the first 64 feature bits.
+ */
+static inline u64 compat_offered_features(struct virtio_device *vdev)
+{
+#ifdef COMPAT_HAS_EXTENDED_FEATURES
+	u64 features[VIRTIO_FEATURES_U64S];
+
+	virtio_get_features(vdev, features);
+	return features[0];
+#else
+	return vdev->config->get_features(vdev);
+#endif
+}
+
+/**
  * compat_find_vqs - set up the queues of a virtio device
  * @vdev: the device
  * @nr: how many there are, numbered from 0 without holes

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which lines of a kernel log mean that a test has failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# The only list of its kind here. Each entry is a regular expression, searched in
+# a line, case counts: debug kernels announce kasan, kcsan and lockdep at boot
+# in words of their own, which are harmless.
+BAD_LINES = (
+    r"\bWARNING:",
+    r"\bBUG\b",
+    r"\bOops\b",
+    r"Call Trace:",
+    r"Kernel panic",
+    r"[Bb]ad page",
+    r"[Uu]nable to handle",
+    r"general protection",
+    r"page allocation failure",
+    r"Out of memory:",
+    r"blocked for more than",
+    r"(soft|hard) (lockup|LOCKUP)",
+    r"rcu.*(stall|starved)",
+    r"possible (circular|recursive|irq) .*(lock|dependency)",
+    r"inconsistent lock state",
+    r"suspicious RCU usage",
+    r"INFO: (trying to register non-static key|lockdep is turned off)",
+    r"scheduling while atomic",
+    r"\bKASAN:",
+    r"\bKCSAN:",
+    r"\bUBSAN:",
+    r"\bODEBUG:",
+    r"kmemleak: \d+ new suspected",
+    r"(list_add|list_del) corruption",
+    r"refcount_t:",
+    # What virtio_ring says of a device that answers what was not asked.
+    r"is not a head!",
+)
+
+_BAD = re.compile("|".join(BAD_LINES))
+
+
+def bad_lines(log: str, allow: Iterable[str] = ()) -> list[str]:
+    """The lines of a log which fail a test, without those that it allows."""
+    allowed = [re.compile(pattern) for pattern in allow]
+    return [line for line in log.splitlines()
+            if _BAD.search(line)
+            and not any(pattern.search(line) for pattern in allowed)]
+
+
+def tail(log: str, lines: int = 30) -> str:
+    """The end of a log, for messages."""
+    return "\n".join(log.splitlines()[-lines:])

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One QEMU: its command line, and a process that cannot be left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from .agent import Agent
+from .cgroup import ENTER, Cgroup
+from .common import Deadline
+from .host import HostProcess
+from .qmp import Qmp
+
+_QEMU = "qemu-system-x86_64"
+_START_SECONDS = 20
+# Between asking QEMU to end and killing it, by timeout(1).
+_KILL_AFTER_SECONDS = 5
+
+# Every kernel line from the first on; end at once, not in a loop of reboots,
+# when something breaks; and no verdict on a timer that an emulator delayed.
+_KERNEL_PARAMETERS = ("console=ttyS0 earlyprintk=serial,ttyS0,115200"
+                      " ignore_loglevel panic=-1 oops=panic no_timer_check")
+
+_T = TypeVar("_T")
+
+
+class QemuFailed(Exception):
+    """QEMU itself refused to start: trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the guest is made of."""
+
+    kernel: Path
+    mem: int  # MiB
+    smp: int
+    balloon: Mapping[str, object] | None
+    append: str
+    qemu_args: Sequence[str]
+    icount: bool
+    tcg_thread: str  # multi or single
+    time_limit: int  # seconds
+
+    def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
+        return [
+            _QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot",
+            *self._processor(),
+            # reserve=off: a guest may be larger than its host.
+            "-object", f"memory-backend-ram,id=ram,size={self.mem}M,reserve=off",
+            "-machine", "q35,memory-backend=ram", "-m", f"{self.mem}M",
+            "-kernel", str(self.kernel), "-initrd", str(initramfs),
+            "-append", f"{_KERNEL_PARAMETERS} {self.append}".rstrip(),
+            "-chardev", f"file,id=serial,path={log}", "-serial", "chardev:serial",
+            *self._channel("qmp", sockets), "-mon", "chardev=qmp,mode=control",
+            *self._channel("agent", sockets), "-device", "virtio-serial-pci",
+            "-device", "virtserialport,chardev=agent,name=aerator.agent",
+            *self._balloon(),
+            "-pidfile", str(sockets / "pid"),
+            *self.qemu_args,
+        ]
+
+    def _processor(self) -> list[str]:
+        smp = ["-smp", str(self.smp)]
+        if self.icount:
+            return [*smp, "-accel", "tcg,thread=single", *_TCG_CPU,
+                    "-icount", "shift=0,sleep=off"]
+        if kvm_works():
+            return [*smp, "-accel", "kvm", "-cpu", "host"]
+        return [*smp, "-accel", f"tcg,thread={self.tcg_thread}", *_TCG_CPU]
+
+    @staticmethod
+    def _channel(name: str, sockets: Path) -> list[str]:
+        return ["-chardev",
+                f"socket,id={name},path={sockets / name},server=on,wait=off"]
+
+    def _balloon(self) -> list[str]:
+        if self.balloon is None:
+            return []
+        options = [f"{key}={_option(value)}" for key, value in self.balloon.items()]
+        return ["-device", ",".join(["virtio-balloon-pci,id=balloon", *options])]
+
+
+# TCG runs rep stosb byte by byte, and a guest that does not see these two flags
+# zeroes its memory 8 times faster.
+_TCG_CPU = ("-cpu", "max,-erms,-fsrm")
+
+
+def kvm_works() -> bool:
+    """/dev/kvm may be there on a machine whose processor has nothing for it."""
+    flags = Path("/proc/cpuinfo").read_text()
+    return (bool(re.search(r"^flags\s*:.*\b(vmx|svm)\b", flags, re.MULTILINE))
+            and os.access("/dev/kvm", os.R_OK | os.W_OK))
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+@dataclass
+class Qemu:
+    """A running QEMU with the connections to it."""
+
+    machine: Machine
+    _process: subprocess.Popen[bytes] = field(init=False)
+    _cgroup: Cgroup | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sockets = tempfile.TemporaryDirectory(prefix="aerator-vm-")
+        self._cgroup = Cgroup.create()
+        self._connections: list[Agent | Qmp] = []
+
+    def start(self, initramfs: Path, serial_log: Path, messages: Path) -> None:
+        """Start it and connect; its own messages go to a file."""
+        sockets = Path(self._sockets.name)
+        command = self.machine.arguments(initramfs, sockets, serial_log)
+        with messages.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._guarded(command), stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, start_new_session=True)
+        try:
+            self.agent = self._connect(Agent, sockets / "agent")
+            self.qmp = self._connect(Qmp, sockets / "qmp")
+        except QemuFailed as failure:
+            raise QemuFailed(f"{failure}: {messages.read_text()}") from None
+        pid = int((sockets / "pid").read_text())
+        self.host = HostProcess(pid, self._cgroup)
+
+    def _guarded(self, command: list[str]) -> list[str]:
+        """Wrap the command: it ends at its limit, and when we die without a word.
+
+        timeout(1) is our child and QEMU its only one, so that asking timeout to
+        end reaches QEMU and nobody else.
+        """
+        guarded = ["setpriv", "--pdeathsig", "TERM",
+                   "timeout", "-k", str(_KILL_AFTER_SECONDS),
+                   str(self.machine.time_limit), *command]
+        if self._cgroup is None:
+            return guarded
+        return ["sh", "-c", ENTER, "sh", str(self._cgroup.path), *guarded]
+
+    def _connect(self, connect: Callable[[Path], _T], path: Path) -> _T:
+        """QEMU makes its sockets some time after it was started."""
+        deadline = Deadline(_START_SECONDS)
+        while True:
+            try:
+                connection = connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self._process.poll() is not None:
+                    raise QemuFailed(f"QEMU ended with status "
+                                     f"{self._process.returncode}") from None
+                if deadline.passed:
+                    raise QemuFailed("QEMU does not listen") from None
+                time.sleep(0.02)
+            else:
+                self._connections.append(connection)
+                return connection
+
+    def wait(self, timeout: float) -> int | None:
+        """Its exit status, None while it runs; 124 is the time limit's."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> None:
+        """End it, whatever state it is in, and leave nothing behind."""
+        for connection in self._connections:
+            connection.close()
+        if hasattr(self, "_process"):
+            self._process.terminate()
+            self._process.wait()  # timeout(1) sees to it that this returns
+        if self._cgroup:
+            self._cgroup.remove()
+        self._sockets.cleanup()

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What tests do with memory inside a guest: hold it, churn it, check it.
+ */
+#include <err.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MIB		(1UL << 20)
+#define GIB		(1UL << 30)
+#define PAGE_BYTES	4096UL
+/* As large as an x86 huge page: dropping a slice frees one, not a part. */
+#define SLICE_BYTES	(2 * MIB)
+#define SLICE_WORDS	(SLICE_BYTES / sizeof(uint64_t))
+
+static const char usage[] =
+	"usage: memtool [--small] hold MIB\n"
+	"         touch MIB, say \"touched SECONDS\"; a line on stdin frees it\n"
+	"         (\"freed\"), another line or the end of input ends the program\n"
+	"       memtool [--small] churn MIB GAP_MS SECONDS\n"
+	"         touch and free MIB every GAP_MS; says how long touching took\n"
+	"       memtool [--small] pattern MIB SECONDS\n"
+	"         keep MIB full of known words, drop and refill parts of it, and\n"
+	"         check every word over and over; exit 1 if one has changed\n"
+	"--small: 4 KiB pages instead of transparent huge pages\n";
+
+static int page_advice = MADV_HUGEPAGE;
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static void sleep_ms(unsigned long ms)
+{
+	struct timespec ts = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = (ms % 1000) * 1000000,
+	};
+
+	nanosleep(&ts, NULL);
+}
+
+static unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0')
+		errx(2, "not a number: %s", text);
+	return value;
+}
+
+/* Aligned to SLICE_BYTES, so that huge pages cover all of it. */
+static void *map_memory(size_t bytes)
+{
+	size_t room = bytes + SLICE_BYTES;
+	uintptr_t raw, start;
+	void *area;
+
+	area = mmap(NULL, room, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED)
+		err(1, "mmap of %zu MiB", bytes / MIB);
+
+	raw = (uintptr_t)area;
+	start = (raw + SLICE_BYTES - 1) & ~(SLICE_BYTES - 1);
+	if (start > raw)
+		munmap(area, start - raw);
+	if (raw + room > start + bytes)
+		munmap((void *)(start + bytes), raw + room - start - bytes);
+
+	if (madvise((void *)start, bytes, page_advice))
+		err(1, "madvise for the page size");
+	return (void *)start;
+}
+
+/* Not zero: a page of zeroes could be the shared one, or be merged. */
+static double touch(char *area, size_t bytes)
+{
+	double start = now();
+	size_t at;
+
+	for (at = 0; at < bytes; at += PAGE_BYTES)
+		*(volatile uint64_t *)(area + at) = ~at;
+	return now() - start;
+}
+
+static bool wait_for_line(void)
+{
+	char line[128];
+
+	return fgets(line, sizeof(line), stdin);
+}
+
+static int hold(size_t bytes)
+{
+	char *area = map_memory(bytes);
+
+	printf("touched %.3f\n", touch(area, bytes));
+	if (!wait_for_line())
+		return 0;
+	munmap(area, bytes);
+	printf("freed\n");
+	wait_for_line();
+	return 0;
+}
+
+static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds)
+{
+	double end = now() + seconds, total = 0, max = 0;
+	unsigned long rounds = 0;
+
+	do {
+		char *area = map_memory(bytes);
+		double took = touch(area, bytes);
+
+		munmap(area, bytes);
+		rounds++;
+		total += took;
+		if (took > max)
+			max = took;
+		sleep_ms(gap_ms);
+	} while (now() < end);
+
+	printf("rounds %lu mean_ms %.3f max_ms %.3f\n", rounds,
+	       total * 1000 / rounds, max * 1000);
+	return 0;
+}
+
+/*
+ * The pattern: a slice has a key, a word is its key plus STEP times its place
+ * in the whole area. A page that went to a wrong place, kept its content from
+ * an earlier time or another process, or lost it, does not match. An addition
+ * a word is all it costs: emulated guests do not have more to spare.
+ */
+#define STEP	0x9e3779b97f4a7c15ULL
+
+struct pattern {
+	uint64_t *words;
+	uint64_t *keys;		/* one a slice, 0: dropped, holds nothing */
+	size_t slices;
+	uint64_t seed;
+	unsigned long dropped;
+	unsigned long checked;	/* slices */
+};
+
+/* splitmix64: keys of neighbouring slices have nothing in common. */
+static uint64_t new_key(struct pattern *p)
+{
+	uint64_t z = p->seed += STEP;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return (z ^ (z >> 31)) | 1;
+}
+
+static void fill_slice(struct pattern *p, size_t slice)
+{
+	size_t first = slice * SLICE_WORDS, i;
+	uint64_t value;
+
+	p->keys[slice] = new_key(p);
+	value = p->keys[slice] + first * STEP;
+	for (i = 0; i < SLICE_WORDS; i++, value += STEP)
+		p->words[first + i] = value;
+}
+
+static void drop_slice(struct pattern *p, size_t slice)
+{
+	if (madvise(p->words + slice * SLICE_WORDS, SLICE_BYTES, MADV_DONTNEED))
+		err(1, "madvise(MADV_DONTNEED)");
+	p->keys[slice] = 0;
+	p->dropped++;
+}
+
+static void check_slice(struct pattern *p, size_t slice)
+{
+	size_t first = slice * SLICE_WORDS, i;
+	uint64_t value = p->keys[slice] + first * STEP;
+
+	for (i = 0; i < SLICE_WORDS; i++, value += STEP) {
+		uint64_t found = p->words[first + i];
+
+		if (found == value)
+			continue;
+		printf("mismatch at offset %#zx: expected %#018llx, found %#018llx\n",
+		       (first + i) * sizeof(uint64_t),
+		       (unsigned long long)value, (unsigned long long)found);
+		exit(1);
+	}
+	p->checked++;
+}
+
+/*
+ * A dropped slice stays away for one pass over all others: long enough to be
+ * reported, so that what comes back is memory the host had dropped. Of eight
+ * slices one is dropped in a pass and one gets a new key in place.
+ */
+static void pattern_pass(struct pattern *p, unsigned long pass)
+{
+	size_t slice;
+
+	for (slice = 0; slice < p->slices; slice++) {
+		if (!p->keys[slice]) {
+			fill_slice(p, slice);
+			continue;
+		}
+		check_slice(p, slice);
+		if ((slice + pass) % 8 == 0)
+			drop_slice(p, slice);
+		else if ((slice + pass) % 8 == 4)
+			fill_slice(p, slice);
+	}
+}
+
+static int pattern(size_t bytes, unsigned long seconds)
+{
+	struct pattern p = {
+		.slices = bytes / SLICE_BYTES,
+		.seed = (uint64_t)getpid() << 32 ^ (uint64_t)(now() * 1e9),
+	};
+	double end = now() + seconds;
+	unsigned long passes = 0;
+
+	if (!p.slices)
+		errx(2, "pattern needs at least %lu MiB", SLICE_BYTES / MIB);
+	p.words = map_memory(p.slices * SLICE_BYTES);
+	p.keys = calloc(p.slices, sizeof(*p.keys));
+	if (!p.keys)
+		err(1, "keys of %zu slices", p.slices);
+
+	/* The first pass only fills: no slice has a key yet. */
+	do {
+		pattern_pass(&p, passes++);
+	} while (now() < end || passes < 2);
+
+	printf("verified %.2f GiB in %lu passes, dropped %.2f GiB\n",
+	       (double)p.checked * SLICE_BYTES / GIB, passes - 1,
+	       (double)p.dropped * SLICE_BYTES / GIB);
+	return 0;
+}
+
+static bool is(char **argv, const char *name)
+{
+	return argv[0] && !strcmp(argv[0], name);
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	argc--;
+	argv++;
+
+	if (is(argv, "--small")) {
+		page_advice = MADV_NOHUGEPAGE;
+		argc--;
+		argv++;
+	}
+	if (is(argv, "hold") && argc == 2)
+		return hold(number(argv[1]) * MIB);
+	if (is(argv, "churn") && argc == 4)
+		return churn(number(argv[1]) * MIB, number(argv[2]),
+			     number(argv[3]));
+	if (is(argv, "pattern") && argc == 3)
+		return pattern(number(argv[1]) * MIB, number(argv[2]));
+
+	fputs(usage, stderr);
+	return 2;
+}

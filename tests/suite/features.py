@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Whatever the host offers: bound and working, or refused with the reason."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import os
+from collections.abc import Iterator
+
+from aerator_vm import Guest
+
+from .harness import (MODULE, balloon_device, balloon_driver, counters, expect,
+                      expect_equal, make_guest, on_kernels)
+
+_OPTIONS = ("free-page-reporting", "free-page-hint", "page-poison", "deflate-on-oom")
+
+
+def _check_works(guest: Guest) -> None:
+    """Memory comes back, and nothing hangs when the module goes."""
+    expect_equal(balloon_driver(guest), "aerator", "driver")
+    folder = f"{balloon_device(guest)}/aerator"
+    guest.run(f"echo 1 >{folder}/flush", timeout=90)
+    expect(counters(guest, folder)["reported_blocks"] > 0, "nothing was reported")
+    expect_equal(counters(guest, folder)["errors"], 0, "errors")
+    # The host asks for statistics through the queue before the hinting queue.
+    path = "/machine/peripheral/balloon"
+    guest.qmp.execute("qom-set", path=path, value=1,
+                      property="guest-stats-polling-interval")
+    guest.run("sleep 3")
+    stats = guest.qmp.execute("qom-get", path=path, property="guest-stats")
+    expect(stats["stats"]["stat-free-memory"] > 0, f"statistics: {stats}")
+    guest.run("rmmod aerator")
+    expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
+
+
+def _check_refused(guest: Guest) -> None:
+    expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
+    expect("does not offer free page reporting" in guest.dmesg(), "no reason in the log")
+    guest.run("rmmod aerator")
+
+
+def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> str:
+    balloon = dict(zip(_OPTIONS, switches))
+    name = "features-" + "".join("01"[switch] for switch in switches) + append
+    with make_guest(kernel, name, balloon=balloon, smp=1, mem=512,
+                    append=append) as guest:
+        guest.run("modprobe virtio_balloon")
+        guest.insmod(MODULE)
+        (_check_works if switches[0] else _check_refused)(guest)
+    return name
+
+
+def features(kernel: str) -> Iterator[str]:
+    """As many guests at a time as there are cores for their one processor."""
+    combinations = list(itertools.product((False, True), repeat=len(_OPTIONS)))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = [pool.submit(_combination, kernel, switches) for switches in combinations]
+        for future in done:
+            future.result()
+    yield f"{len(done)} combinations of {', '.join(_OPTIONS)}"
+
+
+def init_on_free(kernel: str) -> None:
+    """Zeroed free pages: works if the host keeps them so, else is refused."""
+    _combination(kernel, (True, False, True, False), "init_on_free=1")
+    balloon = {"free-page-reporting": True, "page-poison": False}
+    with make_guest(kernel, "features-unkept", balloon=balloon,
+                    append="init_on_free=1") as guest:
+        guest.run("modprobe virtio_balloon")
+        guest.insmod(MODULE)
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
+        expect("free pages are poisoned" in guest.dmesg(), "no reason in the log")
+
+
+CASES = [*on_kernels(features), *on_kernels(init_on_free)]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Coming and going, again and again, while memory is churned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from aerator_vm import Guest
+
+from .harness import (MIB, MODULE, balloon_device, balloon_driver, expect,
+                      expect_equal, load_aerator, make_guest, on_kernels)
+
+_LOADS = 50
+_BINDS = 20
+_DRIVERS = "/sys/bus/virtio/drivers"
+
+# What a rest of the page cache or a slab may differ by, kB; a block that was
+# lost is 2048, and fifty loads would lose more than one.
+_SLACK_KB = 8192
+
+
+def _meminfo(guest: Guest, key: str) -> int:
+    return int(guest.run(f"sed -n 's/^{key}: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"))
+
+
+def _settled_free(guest: Guest) -> int:
+    """Free memory in kB, with what stands in the lists of single processors:
+    after a churn that is more than any leak would be."""
+    guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
+    parked = int(guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
+    return _meminfo(guest, "MemFree") + parked * 4
+
+
+def _loads(guest: Guest) -> str:
+    start = time.monotonic()
+    for _ in range(_LOADS):
+        guest.insmod(MODULE, {"window_ms": 0})
+        expect_equal(balloon_driver(guest), "aerator", "driver after insmod")
+        guest.run("rmmod aerator")
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
+    return f"{_LOADS} loads in {time.monotonic() - start:.0f} s"
+
+
+def _binds(guest: Guest) -> str:
+    """By hand, through sysfs: the device goes from one to the other."""
+    device = balloon_device(guest).rpartition("/")[2]
+    guest.insmod(MODULE, {"takeover": 0, "window_ms": 0})
+    expect_equal(balloon_driver(guest), "virtio_balloon", "driver after takeover=0")
+    for _ in range(_BINDS):
+        for old, new in (("virtio_balloon", "aerator"), ("aerator", "virtio_balloon")):
+            guest.run(f"echo {device} >{_DRIVERS}/{old}/unbind")
+            guest.run(f"echo {device} >{_DRIVERS}/{new}/bind")
+            expect_equal(balloon_driver(guest), new, "driver after bind")
+    guest.run("rmmod aerator")
+    return f"{_BINDS} rounds of bind and unbind"
+
+
+def _balloon_works(guest: Guest, mem: int) -> None:
+    """virtio_balloon inflates and deflates, as the host sees it."""
+    for target in (mem // 2, mem):
+        guest.qmp.execute("balloon", value=target * MIB)
+        deadline = time.monotonic() + 60
+        while guest.qmp.execute("query-balloon")["actual"] != target * MIB:
+            expect(time.monotonic() < deadline, f"balloon did not get to {target} MiB")
+            time.sleep(0.2)
+
+
+def lifecycle(kernel: str) -> Iterator[str]:
+    mem = 1024
+    with make_guest(kernel, "lifecycle", mem=mem, time_limit=600) as guest:
+        guest.run("modprobe virtio_balloon")
+        # Once before the count: what a first load allocates for good.
+        guest.insmod(MODULE)
+        guest.run("rmmod aerator")
+        total, free = _meminfo(guest, "MemTotal"), _settled_free(guest)
+
+        churn = guest.start_job("memtool churn 300 50 1000")
+        yield _loads(guest)
+        yield _binds(guest)
+        churn.signal("KILL")
+        churn.wait(check=False)
+
+        expect_equal(_meminfo(guest, "MemTotal"), total, "MemTotal")
+        lost = free - _settled_free(guest)
+        expect(lost < _SLACK_KB, f"{lost} kB of MemFree are gone")
+        yield f"free memory differs by {-lost} kB, MemTotal by none"
+        _balloon_works(guest, mem)
+
+
+def refusals(kernel: str) -> None:
+    """A device with a balloon in it stays with virtio_balloon."""
+    with make_guest(kernel, "refusals") as guest:
+        guest.run("modprobe virtio_balloon")
+        guest.qmp.execute("balloon", value=768 * MIB)
+        time.sleep(2)
+        guest.insmod(MODULE)
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver of an inflated device")
+        expect("balloon is inflated" in guest.dmesg(), "no reason in the log")
+        guest.run("rmmod aerator")
+
+        _balloon_works(guest, 1024)
+        load_aerator(guest)
+        guest.qmp.execute("balloon", value=512 * MIB)
+        time.sleep(2)
+        # The host says how much the guest shall keep, the device how much it
+        # shall give.
+        expect("balloon of 512 MiB ignored" in guest.dmesg(), "no line about the target")
+        expect_equal(guest.qmp.execute("query-balloon")["actual"], 1024 * MIB, "actual")
+
+
+CASES = [*on_kernels(lifecycle), *on_kernels(refusals, ("6.12",))]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A host that stops answering, while the guest's clock goes on.
+
+Without bus mastering a PCI device must not touch memory, and QEMU's then does
+not look at its queues until it is reset. Taking it away from the balloon, with
+the kernel none the wiser, makes a host that is silent until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from aerator_vm import Guest
+
+from .harness import (MIB, balloon_device, counters, expect, expect_equal,
+                      load_aerator, make_guest, on_kernels)
+
+_TIMEOUT_MS = 500
+_MASTER = 4
+
+
+def _set_master(guest: Guest, on: bool) -> None:
+    """Bit 2 of the command register, byte 4 of the device's configuration."""
+    config = guest.run(f"readlink -f {balloon_device(guest)}/..").strip() + "/config"
+    old = int(guest.run(f"od -An -tu1 -j4 -N1 {config}"))
+    new = old | _MASTER if on else old & ~_MASTER
+    guest.run(f"printf '\\{new:03o}' | dd of={config} bs=1 seek=4 count=1 conv=notrunc 2>&1")
+
+
+def _wait(what: str, seconds: float, truth: Callable[[], bool]) -> float:
+    start = time.monotonic()
+    while not truth():
+        expect(time.monotonic() - start < seconds, f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
+def _free(guest: Guest, mib: int) -> None:
+    job = guest.start_job(f"memtool hold {mib}")
+    job.wait_for("touched")
+    job.tell()
+    job.wait_for("freed")
+
+
+def _recovers(guest: Guest, folder: str) -> Iterator[str]:
+    """A reset makes the device look at its queues again."""
+    _set_master(guest, False)
+    _free(guest, 600)
+    _wait("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
+    silent = guest.host.memory_current() or guest.host.rss()
+    # What was in flight is free again and whole.
+    guest.run("memtool pattern 700 3", timeout=120)
+    took = _wait("memory is back", 100, lambda: (
+        guest.host.memory_current() or guest.host.rss()) < silent - 500 * MIB)
+
+    counted = counters(guest, folder)
+    expect_equal(counted["settle_timeouts"], 1, "timeouts")
+    expect(counted["errors"] >= 1, "no error was counted")
+    expect_equal(guest.dmesg().count("did not answer within"), 1, "lines in the log")
+    expect_equal(guest.dmesg().count("back after its reset"), 1, "lines in the log")
+    yield f"memory was back {took:.1f} s after the check of what had been in flight"
+
+
+def _unloads(guest: Guest, folder: str) -> Iterator[str]:
+    """rmmod while a batch is at the host: it must wait, but not for long."""
+    # Whoever gets the device next would hang in our stead.
+    guest.run("rmmod virtio_balloon")
+    _set_master(guest, False)
+    _free(guest, 300)
+    _wait("a batch at the host", 20, lambda: guest.read(f"{folder}/stage") == "settle")
+    start = time.monotonic()
+    guest.run("rmmod aerator", timeout=30)
+    yield f"unloaded {time.monotonic() - start:.1f} s later"
+    guest.run("memtool pattern 700 3", timeout=120)
+
+
+def silence(kernel: str) -> Iterator[str]:
+    with make_guest(kernel, "silence") as guest:
+        folder = load_aerator(guest, settle_timeout_ms=_TIMEOUT_MS, window_ms=200)
+        guest.run(f"echo 1 >{folder}/flush", timeout=60)
+        yield from _recovers(guest, folder)
+        yield from _unloads(guest, folder)
+
+
+CASES = on_kernels(silence)

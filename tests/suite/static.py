@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What can be seen without running anything: builds, and checkers of style."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from aerator_vm.common import TOP
+
+from .harness import BUILD_KERNELS, Case, expect, on_kernels, run_script
+
+# What may be said though nothing is wrong: where the module is, that something
+# takes its time, and that Debian's headers have no vmlinux to make BTF from.
+_HARMLESS = re.compile(r"/\S+/aerator\.ko$|  .* \.\.\. \d+ s$|Skipping BTF generation")
+
+
+def _tracked(*patterns: str) -> list[str]:
+    """Files of the project; those not committed yet count."""
+    output = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
+         *patterns], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
+    return output.stdout.split()
+
+
+def _silent(output: str, what: str) -> None:
+    lines = [line for line in output.splitlines()
+             if line and not _HARMLESS.match(line)]
+    expect(not lines, f"{what}:\n" + "\n".join(lines))
+
+
+def _shebang(path: str, word: str) -> bool:
+    with open(TOP / path, "rb") as file:
+        return word.encode() in file.readline() and file.tell() < 64
+
+
+def build(kernel: str) -> None:
+    """W=1, anew each time: a warning is said only once."""
+    _silent(run_script("scripts/module", "--anew", kernel, "W=1"), "warnings")
+
+
+def sparse(kernel: str) -> None:
+    _silent(run_script("scripts/module", "--anew", kernel, "C=2",
+                       "CF=-D__CHECK_ENDIAN__"), "sparse")
+
+
+def checkpatch() -> None:
+    run_script("scripts/checkpatch", *_tracked("module/*.c", "module/*.h"))
+
+
+def checkpatch_guest() -> None:
+    """Programs for user space have no kernel types to prefer."""
+    run_script("scripts/checkpatch", "--ignore",
+               "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
+               *_tracked("tests/*.c", "tests/*.h"))
+
+
+def shellcheck() -> None:
+    scripts = [path for path in _tracked("scripts", "tests", ".ci")
+               if path.endswith(".sh") or _shebang(path, "bash")
+               or _shebang(path, "/bin/sh")]
+    run_script("shellcheck", "-x", "-P", "scripts", *scripts)
+
+
+def python() -> None:
+    """They compile, and say nothing while at it."""
+    files = [path for path in _tracked("scripts", "tests")
+             if path.endswith(".py") or _shebang(path, "python3")]
+    for path in files:
+        compile((TOP / path).read_text(), path, "exec")
+
+
+CASES = [
+    *on_kernels(build, BUILD_KERNELS),
+    *on_kernels(sparse, ("6.1", "6.12")),
+    Case("checkpatch", checkpatch),
+    Case("checkpatch-guest", checkpatch_guest),
+    Case("shellcheck", shellcheck),
+    Case("python", python),
+]
