@@ -16,10 +16,6 @@ struct intake;
 /* The driver that this one stands in for, as it calls itself on the bus. */
 #define BALLOON_RIVAL	"virtio_balloon"
 
-/**
- * struct balloon_report - what the host gets on the statistics queue
- * @stat: pairs of tag and value; how many of them are filled varies
- */
 struct balloon_report;
 
 /**
@@ -42,6 +38,7 @@ struct balloon_report;
  * @recover: brings a lost device back
  * @config: looks at a change of the device's configuration
  * @answer: answers a request for statistics
+ * @answering: it may use the queue
  * @report: the buffer of that answer; the device's while it is on the queue
  */
 struct aerator {
@@ -61,6 +58,7 @@ struct aerator {
 	struct delayed_work recover;
 	struct work_struct config;
 	struct work_struct answer;
+	bool answering;
 	struct balloon_report *report;
 };
 
@@ -71,6 +69,7 @@ void balloon_recover_soon(struct aerator *a);
 void balloon_wake(void);
 int balloon_restart(void);
 int balloon_flush(struct aerator *a);
+void balloon_shutdown(void);
 
 /* balloon_hinting.c: the hinting queue */
 void hinting_acked(struct virtqueue *vq);
@@ -84,7 +83,7 @@ void statistics_destroy(struct aerator *a);
 void statistics_asked(struct virtqueue *vq);
 
 /* balloon_takeover.c: from virtio_balloon, and back to it */
-void takeover_start(void);
+int takeover_start(void);
 void takeover_stop(void);
 void balloon_takeover(void);
 bool takeover_has(const struct device *dev);

@@ -73,6 +73,8 @@ const char *balloon_refusal(struct virtio_device *vdev)
 	u64 offered = compat_offered_features(vdev);
 	u32 target, actual;
 
+	if (!vdev->config->get)
+		return "its configuration cannot be read";
 	if (!(offered & BIT_ULL(VIRTIO_BALLOON_F_REPORTING)))
 		return "the host does not offer free page reporting (free-page-reporting=on)";
 	if (balloon_content_matters() &&
@@ -115,8 +117,10 @@ static int balloon_find_queues(struct aerator *a)
 /* Reset first: it ends the device's access to memory, and its interrupts. */
 static void balloon_reset(struct aerator *a)
 {
-	virtio_reset_device(a->vdev);
 	statistics_stop(a);
+	virtio_reset_device(a->vdev);
+	while (virtqueue_detach_unused_buf(a->hinting))
+		;	/* a batch that the host never answered */
 	a->vdev->config->del_vqs(a->vdev);
 }
 
@@ -179,14 +183,20 @@ static int balloon_negotiate(struct virtio_device *vdev)
 	return 0;
 }
 
-static int balloon_bring_back(struct aerator *a)
+/* All over again, from the reset on. balloon_mutex held. */
+static int balloon_again(struct aerator *a)
 {
 	int err;
 
 	balloon_stop(a);
 	err = balloon_negotiate(a->vdev);
-	if (!err)
-		err = balloon_start(a);
+	return err ?: balloon_start(a);
+}
+
+static int balloon_bring_back(struct aerator *a)
+{
+	int err = balloon_again(a);
+
 	if (!err)
 		dev_info(&a->vdev->dev, "the device is back after its reset\n");
 	return err;
@@ -289,8 +299,11 @@ static int balloon_bind(struct aerator *a)
 	mutex_lock(&balloon_mutex);
 	if (!balloon_bound)
 		err = balloon_start(a);
-	if (!err)
-		balloon_bound = a;
+	if (err)
+		goto unlock;
+	balloon_bound = a;
+	balloon_announce(a);
+unlock:
 	mutex_unlock(&balloon_mutex);
 	return err;
 }
@@ -312,7 +325,6 @@ static int balloon_probe(struct virtio_device *vdev)
 	err = balloon_bind(a);
 	if (err)
 		goto free;
-	balloon_announce(a);
 	return 0;
 
 free:
@@ -323,22 +335,21 @@ free:
 	return err;
 }
 
-/* Stop, for a while or for good. */
-static void balloon_quiesce(struct aerator *a, bool gone)
+/* Stop for good. balloon_mutex held. */
+static void balloon_end(struct aerator *a)
 {
-	mutex_lock(&balloon_mutex);
-	a->gone = gone;
-	if (gone)
-		balloon_bound = NULL;
+	a->gone = true;
+	balloon_bound = NULL;
 	balloon_stop(a);
-	mutex_unlock(&balloon_mutex);
 }
 
 static void balloon_remove(struct virtio_device *vdev)
 {
 	struct aerator *a = vdev->priv;
 
-	balloon_quiesce(a, true);
+	mutex_lock(&balloon_mutex);
+	balloon_end(a);
+	mutex_unlock(&balloon_mutex);
 	/* The intake has stopped, and recovery sees @gone: none is queued anew. */
 	cancel_delayed_work_sync(&a->recover);
 	cancel_work_sync(&a->config);
@@ -364,7 +375,9 @@ static int balloon_validate(struct virtio_device *vdev)
 #ifdef CONFIG_PM_SLEEP
 static int balloon_freeze(struct virtio_device *vdev)
 {
-	balloon_quiesce(vdev->priv, false);
+	mutex_lock(&balloon_mutex);
+	balloon_stop(vdev->priv);
+	mutex_unlock(&balloon_mutex);
 	return 0;
 }
 
@@ -372,21 +385,29 @@ static int balloon_freeze(struct virtio_device *vdev)
 static int balloon_restore(struct virtio_device *vdev)
 {
 	struct aerator *a = vdev->priv;
-	int err;
 
 	mutex_lock(&balloon_mutex);
-	err = balloon_start(a);
+	if (balloon_start(a))
+		balloon_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
-	return err;
+	return 0;
 }
 #endif
 
-#ifdef COMPAT_HAS_DRIVER_SHUTDOWN
-static void balloon_shutdown(struct virtio_device *vdev)
+/**
+ * balloon_shutdown - the machine goes down, or boots another kernel
+ *
+ * The device stays reset from here on, whatever recovery had in mind.
+ *
+ * Context: may sleep for as long as a batch takes to settle.
+ */
+void balloon_shutdown(void)
 {
-	balloon_quiesce(vdev->priv, true);
+	mutex_lock(&balloon_mutex);
+	if (balloon_bound)
+		balloon_end(balloon_bound);
+	mutex_unlock(&balloon_mutex);
 }
-#endif
 
 /**
  * balloon_wake - settings changed, look at them now
@@ -406,7 +427,8 @@ void balloon_wake(void)
  *
  * Context: may sleep for as long as a batch takes to settle.
  *
- * Return: 0, also without a device, or a negative errno.
+ * Return: 0, also without a device, or a negative errno; the device is down
+ * then, and recovery tries again with the settings it finds.
  */
 int balloon_restart(void)
 {
@@ -416,8 +438,9 @@ int balloon_restart(void)
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
 	if (a && a->up) {
-		a->intake->ops->stop(a->intake);
-		err = a->intake->ops->start(a->intake);
+		err = balloon_again(a);
+		if (err)
+			balloon_recover_soon(a);
 	}
 	mutex_unlock(&balloon_mutex);
 	return err;
@@ -470,6 +493,8 @@ struct virtio_driver balloon_driver = {
 	.driver = {
 		.name = KBUILD_MODNAME,
 		.owner = THIS_MODULE,
+		/* Takeover looks at the outcome. */
+		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 		.dev_groups = sysfs_groups,
 	},
 	.id_table = balloon_ids,
@@ -480,8 +505,5 @@ struct virtio_driver balloon_driver = {
 #ifdef CONFIG_PM_SLEEP
 	.freeze = balloon_freeze,
 	.restore = balloon_restore,
-#endif
-#ifdef COMPAT_HAS_DRIVER_SHUTDOWN
-	.shutdown = balloon_shutdown,
 #endif
 };

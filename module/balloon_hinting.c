@@ -29,24 +29,17 @@ void hinting_acked(struct virtqueue *vq)
 	wake_up(&a->answered);
 }
 
+/* Put the batch on the queue. The device is not told yet. */
 static int hinting_submit(struct aerator *a)
 {
 	struct reactor *r = &a->reactor;
 	unsigned int i;
-	int err;
 
 	sg_init_table(a->sg, r->nr_runs);
 	for (i = 0; i < r->nr_runs; i++)
 		sg_set_page(&a->sg[i], pfn_to_page(r->runs[i].pfn),
 			    r->runs[i].pages << PAGE_SHIFT, 0);
-	err = virtqueue_add_inbuf(a->hinting, a->sg, r->nr_runs, a, GFP_NOWAIT);
-	if (err)
-		return err;
-	atomic64_inc(&a->stats.chains);
-	atomic64_inc(&a->stats.kicks);
-	/* Should it fail then the queue is marked broken, and the wait sees it. */
-	virtqueue_kick(a->hinting);
-	return 0;
+	return virtqueue_add_inbuf(a->hinting, a->sg, r->nr_runs, a, GFP_NOWAIT);
 }
 
 /* Take what the device answered. True when nothing is awaited any more. */
@@ -75,6 +68,7 @@ static int hinting_give_up(struct aerator *a)
 	}
 	reactor_expire(r);
 	WRITE_ONCE(a->lost, true);
+	statistics_stop(a);
 	virtio_reset_device(a->vdev);
 	balloon_recover_soon(a);
 	if (hinting_answered(a))
@@ -83,10 +77,16 @@ static int hinting_give_up(struct aerator *a)
 	return -EIO;
 }
 
-static int hinting_wait(struct aerator *a)
+/* From the kick on the pages are the device's, until it answers or is reset. */
+static int hinting_settle(struct aerator *a)
 {
 	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
 
+	reactor_settle(&a->reactor, ktime_get_ns(), 1);
+	atomic64_inc(&a->stats.chains);
+	atomic64_inc(&a->stats.kicks);
+	/* Should it fail then the queue is marked broken, which is seen below. */
+	virtqueue_kick(a->hinting);
 	if (!wait_event_timeout(a->answered,
 				hinting_answered(a) ||
 				virtqueue_is_broken(a->hinting),
@@ -111,16 +111,15 @@ int hinting_treat(void *owner)
 {
 	struct aerator *a = owner;
 	struct reactor *r = &a->reactor;
-	int err;
+	int err = reactor_react(r, ktime_get_ns());
 
-	reactor_react(r, ktime_get_ns());
-	err = a->lost ? -ENODEV : hinting_submit(a);
-	if (err) {
+	if (WARN_ON_ONCE(err))
+		return err;
+	err = READ_ONCE(a->lost) ? -ENODEV : hinting_submit(a);
+	if (err)
 		reactor_abort(r, ktime_get_ns());
-	} else {
-		reactor_settle(r, ktime_get_ns(), 1);
-		err = hinting_wait(a);
-	}
+	else
+		err = hinting_settle(a);
 
 	atomic64_inc(&a->stats.cycles);
 	if (err) {

@@ -17,6 +17,10 @@
 
 #define STATISTICS_TAGS		8
 
+/**
+ * struct balloon_report - what the host gets on the statistics queue
+ * @stat: pairs of tag and value; how many of them are filled varies
+ */
 struct balloon_report {
 	struct virtio_balloon_stat stat[STATISTICS_TAGS];
 };
@@ -81,7 +85,7 @@ static void statistics_answer(struct work_struct *work)
 	struct aerator *a = container_of(work, struct aerator, answer);
 	unsigned int unused;
 
-	if (virtqueue_get_buf(a->statistics, &unused))
+	if (READ_ONCE(a->answering) && virtqueue_get_buf(a->statistics, &unused))
 		statistics_put(a);
 }
 
@@ -117,24 +121,32 @@ int statistics_create(struct aerator *a)
  */
 void statistics_start(struct aerator *a)
 {
-	if (a->statistics)
-		statistics_put(a);
+	if (!a->statistics)
+		return;
+	statistics_put(a);
+	WRITE_ONCE(a->answering, true);
 }
 
 /**
- * statistics_stop - let go of the queue
- * @a: the device, after its reset: no interrupt comes any more
+ * statistics_stop - let go of the queue, before the device is reset
+ * @a: the device
+ *
+ * A late interrupt may still queue the work; it does not touch the queue then.
+ *
+ * Context: may sleep.
  */
 void statistics_stop(struct aerator *a)
 {
+	WRITE_ONCE(a->answering, false);
 	cancel_work_sync(&a->answer);
 }
 
 /**
  * statistics_destroy - undo statistics_create()
- * @a: the device, stopped
+ * @a: the device, stopped, without queues
  */
 void statistics_destroy(struct aerator *a)
 {
+	cancel_work_sync(&a->answer);
 	kfree(a->report);
 }

@@ -8,11 +8,13 @@
  */
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/virtio_ids.h>
 #include "balloon.h"
+#include "compat/compat.h"
 
 /**
  * struct taken - a device that was taken
@@ -28,9 +30,20 @@ struct taken {
 static DEFINE_MUTEX(takeover_mutex);
 static bool takeover_live;
 
-/* Changed under both locks, so that either is enough to read it. */
+/* A device that is unplugged leaves the list at any time. */
 static DEFINE_SPINLOCK(takeover_lock);
 static LIST_HEAD(takeover_list);
+
+static struct taken *takeover_find(const struct device *dev)
+{
+	struct taken *taken;
+
+	lockdep_assert_held(&takeover_lock);
+	list_for_each_entry(taken, &takeover_list, node)
+		if (taken->dev == dev)
+			return taken;
+	return NULL;
+}
 
 /**
  * takeover_has - was this device taken from virtio_balloon?
@@ -42,12 +55,10 @@ static LIST_HEAD(takeover_list);
  */
 bool takeover_has(const struct device *dev)
 {
-	struct taken *taken;
-	bool has = false;
+	bool has;
 
 	spin_lock(&takeover_lock);
-	list_for_each_entry(taken, &takeover_list, node)
-		has |= taken->dev == dev;
+	has = takeover_find(dev);
 	spin_unlock(&takeover_lock);
 	return has;
 }
@@ -67,12 +78,31 @@ static int takeover_remember(struct device *dev)
 
 static void takeover_forget(struct taken *taken)
 {
-	spin_lock(&takeover_lock);
-	list_del(&taken->node);
-	spin_unlock(&takeover_lock);
 	put_device(taken->dev);
 	kfree(taken);
 }
+
+/* The device is unplugged: a reference of ours must not outlive its bus. */
+static int takeover_unplugged(struct notifier_block *nb, unsigned long event,
+			      void *dev)
+{
+	struct taken *taken;
+
+	if (event != BUS_NOTIFY_REMOVED_DEVICE)
+		return NOTIFY_DONE;
+	spin_lock(&takeover_lock);
+	taken = takeover_find(dev);
+	if (taken)
+		list_del(&taken->node);
+	spin_unlock(&takeover_lock);
+	if (taken)
+		takeover_forget(taken);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block takeover_nb = {
+	.notifier_call = takeover_unplugged,
+};
 
 /* Has virtio_balloon got it, and would we bind it? */
 static bool takeover_wanted(struct device *dev)
@@ -93,11 +123,27 @@ static bool takeover_wanted(struct device *dev)
 static int takeover_release(struct device *dev, void *unused)
 {
 	if (dev_to_virtio(dev)->id.device != VIRTIO_ID_BALLOON ||
-	    takeover_has(dev) || !takeover_wanted(dev))
+	    !takeover_wanted(dev))
 		return 0;
-	if (!takeover_remember(dev))
+	if (takeover_has(dev) || !takeover_remember(dev))
 		device_release_driver(dev);
 	return 0;
+}
+
+/*
+ * A driver whose probe failed leaves the device marked so. The next one is not
+ * to find it like that: as the bus does before the first.
+ */
+static void takeover_clean(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+
+	device_lock(dev);
+	if (!dev->driver && device_is_registered(dev)) {
+		virtio_reset_device(vdev);
+		virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	}
+	device_unlock(dev);
 }
 
 /* Whoever wants it first gets it: drivers are asked in the order they came. */
@@ -105,9 +151,35 @@ static void takeover_give_back(struct taken *taken)
 {
 	struct device *dev = taken->dev;
 
+	takeover_clean(dev);
 	if (device_attach(dev) > 0)
 		pr_info("%s is back with %s\n", dev_name(dev), dev_driver_string(dev));
 	takeover_forget(taken);
+}
+
+/* Take one off the list: any, or one that has no driver. */
+static struct taken *takeover_pop(bool any)
+{
+	struct taken *taken, *found = NULL;
+
+	spin_lock(&takeover_lock);
+	list_for_each_entry(taken, &takeover_list, node) {
+		if (!any && taken->dev->driver)
+			continue;
+		found = taken;
+		list_del(&taken->node);
+		break;
+	}
+	spin_unlock(&takeover_lock);
+	return found;
+}
+
+static void takeover_give_back_all(bool any)
+{
+	struct taken *taken;
+
+	while ((taken = takeover_pop(any)))
+		takeover_give_back(taken);
 }
 
 /**
@@ -121,7 +193,6 @@ static void takeover_give_back(struct taken *taken)
 void balloon_takeover(void)
 {
 	struct device_driver *driver = &balloon_driver.driver;
-	struct taken *taken, *next;
 
 	mutex_lock(&takeover_mutex);
 	if (!takeover_live || !READ_ONCE(aerator_params.takeover))
@@ -130,24 +201,36 @@ void balloon_takeover(void)
 	if (driver_attach(driver))
 		pr_warn("could not bind what was taken over\n");
 	/* What could not be bound after all is not left without a driver. */
-	list_for_each_entry_safe(taken, next, &takeover_list, node)
-		if (!taken->dev->driver)
-			takeover_give_back(taken);
+	takeover_give_back_all(false);
 unlock:
 	mutex_unlock(&takeover_mutex);
 }
 
 /**
- * takeover_start - from now on there is a driver to take devices for
+ * takeover_start - register the driver, and take what it is for
  *
- * Context: at load, after the driver was registered.
+ * Context: at load.
+ *
+ * Return: 0 or a negative errno.
  */
-void takeover_start(void)
+int takeover_start(void)
 {
+	int err = register_virtio_driver(&balloon_driver);
+
+	if (err)
+		return err;
+	err = bus_register_notifier(balloon_driver.driver.bus, &takeover_nb);
+	if (err)
+		goto unregister;
 	mutex_lock(&takeover_mutex);
 	takeover_live = true;
 	mutex_unlock(&takeover_mutex);
 	balloon_takeover();
+	return 0;
+
+unregister:
+	unregister_virtio_driver(&balloon_driver);
+	return err;
 }
 
 /**
@@ -157,12 +240,10 @@ void takeover_start(void)
  */
 void takeover_stop(void)
 {
-	struct taken *taken, *next;
-
 	mutex_lock(&takeover_mutex);
 	takeover_live = false;
 	unregister_virtio_driver(&balloon_driver);
-	list_for_each_entry_safe(taken, next, &takeover_list, node)
-		takeover_give_back(taken);
+	takeover_give_back_all(true);
+	bus_unregister_notifier(balloon_driver.driver.bus, &takeover_nb);
 	mutex_unlock(&takeover_mutex);
 }

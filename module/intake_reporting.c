@@ -12,8 +12,8 @@
  * registers, which is ours. So a gate of ours is put in place of the work's
  * function. Whoever queues the work, the kernel's timer or we, ends up at the
  * gate, which asks the policy and then either runs the kernel's function or
- * comes again later. All of this is one work item and never runs twice at a
- * time, so that the policy and the reactor need no lock:
+ * comes again later. All of this is one work item on one workqueue and never
+ * runs twice at a time, so that the policy and the reactor need no lock:
  *
  *	free --> notice --> [work] --> gate --(wait)--> [work]
  *	                                 |
@@ -25,16 +25,20 @@
  *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
  *     the work; in any other state it does not queue. The kernel's function sets
  *     the state itself as it begins, so that running it early loses nothing.
+ *   - a work item is one by its function and its workqueue. It must not run
+ *     while the function is exchanged, and is always queued where the kernel
+ *     queues it (system_wq, freezable since suspend was found to need that).
  *   - report() never unregisters or flushes: the work would wait for itself.
  *   - an error from report() ends the pass for all zones and leaves the blocks
  *     unmarked. It is returned only when the host did not take them.
- *   - after page_reporting_unregister() nobody may queue the work: the notice is
+ *   - after the intake was stopped nobody may queue the work: the notice is
  *     stopped before, and everyone else holds the owner's lock and checks.
  */
 #include <linux/atomic.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/page_reporting.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmstat.h>
 #include <linux/wait.h>
@@ -49,9 +53,13 @@
 /* The one value of prdev->state that this file needs to know, see above. */
 #define REPORTING_IDLE		0
 
-/* While a pass is held, free memory is looked at this often in each window. */
+/*
+ * While a pass is held, free memory is looked at this often in each window, but
+ * not so seldom that a fall and rise in between goes unseen. Bounds in ms.
+ */
 #define REPORTING_SAMPLES	8
-#define REPORTING_SAMPLE_MS_MIN	10
+#define REPORTING_SAMPLE_MIN	10
+#define REPORTING_SAMPLE_MAX	125
 
 /* Memory goes up and down by this much all the time in a guest that rests. */
 #define REPORTING_SLACK_MIB	16
@@ -64,6 +72,8 @@
  * @in: what all intakes have
  * @prdev: what is registered; its work is the one that all of this runs in
  * @pass: the kernel's function of that work, which walks the free lists
+ * @wq: the workqueue that the kernel puts it on
+ * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
  * @noticed_free: free memory when that was last told, pages
  * @old_order: the kernel's order before ours
@@ -71,17 +81,21 @@
  * @waiting: a pass was asked for and is held; owned by the work
  * @blocks: blocks in the running or last pass; owned by the work
  * @pages: pages that were treated in it; owned by the work
- * @failed: the running or last pass ended in an error; owned by the work
+ * @err: why the running or last pass ended early, or 0; owned by the work
  * @running: between start and stop; written under the owner's lock
  * @flushes: callers of flush who wait
  * @begun: number of times that the work began, passes and holds
- * @drained: the last of them that left nothing to do
+ * @drained: the last of them that left nothing to do; released after
+ *	@drained_err
+ * @drained_err: how that one ended
  * @passed: woken after each pass and when the intake stops
  */
 struct reporting {
 	struct intake in;
 	struct page_reporting_dev_info prdev;
 	work_func_t pass;
+	struct workqueue_struct *wq;
+	struct task_struct *passer;
 	struct notice notice;
 	u64 noticed_free;
 	unsigned int old_order;
@@ -89,11 +103,12 @@ struct reporting {
 	bool waiting;
 	unsigned int blocks;
 	u64 pages;
-	bool failed;
+	int err;
 	bool running;
 	atomic_t flushes;
 	unsigned int begun;
 	unsigned int drained;
+	int drained_err;
 	wait_queue_head_t passed;
 };
 
@@ -129,15 +144,15 @@ static struct policy_limits reporting_limits(void)
 /* How soon to look again while a pass is held. */
 static unsigned int reporting_sample_ms(void)
 {
-	return max(READ_ONCE(aerator_params.window_ms) / REPORTING_SAMPLES,
-		   (unsigned int)REPORTING_SAMPLE_MS_MIN);
+	return clamp_t(unsigned int,
+		       READ_ONCE(aerator_params.window_ms) / REPORTING_SAMPLES,
+		       REPORTING_SAMPLE_MIN, REPORTING_SAMPLE_MAX);
 }
 
 /* Sooner than the kernel's timer, if that is what the work waits for. */
 static void reporting_queue(struct reporting *rp, unsigned int ms)
 {
-	mod_delayed_work(system_freezable_wq, &rp->prdev.work,
-			 msecs_to_jiffies(ms));
+	mod_delayed_work(rp->wq, &rp->prdev.work, msecs_to_jiffies(ms));
 }
 
 /*
@@ -153,8 +168,14 @@ static void reporting_noticed(struct notice *notice)
 	    !READ_ONCE(aerator_params.enabled))
 		return;
 	WRITE_ONCE(rp->noticed_free, reporting_free());
-	queue_delayed_work(system_freezable_wq, &rp->prdev.work,
+	queue_delayed_work(rp->wq, &rp->prdev.work,
 			   msecs_to_jiffies(reporting_sample_ms()));
+}
+
+/* Stopped or paused: no pass is wanted, not even the rest of a running one. */
+static bool reporting_dry(const struct reporting *rp)
+{
+	return !READ_ONCE(rp->running) || !READ_ONCE(aerator_params.enabled);
 }
 
 /* Let the policy see what happened since it was last asked. */
@@ -177,11 +198,8 @@ static unsigned int reporting_gate(struct reporting *rp)
 {
 	struct policy_limits limits = reporting_limits();
 	u64 now = reporting_ms();
-
 	unsigned int wait;
 
-	if (!READ_ONCE(aerator_params.enabled))
-		return POLICY_NEVER;
 	reporting_look(rp, now, &limits);
 	wait = policy_wait(&rp->policy, now, &limits);
 	if (wait != POLICY_NEVER && atomic_read(&rp->flushes))
@@ -189,28 +207,41 @@ static unsigned int reporting_gate(struct reporting *rp)
 	return wait;
 }
 
-/* Nothing is left to do for those who wait until it is so. */
-static void reporting_rest(struct reporting *rp)
+/* Nothing is left to do, for those who wait until it is so. */
+static void reporting_rest(struct reporting *rp, int err)
 {
 	rp->waiting = false;
-	WRITE_ONCE(rp->drained, rp->begun);
+	rp->drained_err = err;
+	/* Pairs with the acquire in reporting_flushed(). */
+	smp_store_release(&rp->drained, rp->begun);
 	wake_up_all(&rp->passed);
 }
 
 /*
- * A held pass looks again after a sample's time. One that only a new free can
- * help (the reserve) makes the kernel believe that all is done, so that it tells
- * of that free, and sleeps. While paused even that is not wanted.
+ * Only a new free can help (the reserve): let the kernel believe that all is
+ * done, so that it tells of one. It changes the amount before it looks at the
+ * state; a free that found the state still set is seen in the amount.
  */
+static void reporting_sleep(struct reporting *rp)
+{
+	struct policy_limits limits = reporting_limits();
+
+	atomic_set(&rp->prdev.state, REPORTING_IDLE);
+	/* The state is written before the amount is read, see above. */
+	smp_mb__after_atomic();
+	if (reporting_free() > limits.reserve)
+		reporting_queue(rp, reporting_sample_ms());
+	reporting_rest(rp, 0);
+}
+
+/* Look again after a sample's time, unless somebody wants it sooner already. */
 static void reporting_held(struct reporting *rp, unsigned int wait)
 {
-	if (wait != POLICY_NEVER) {
-		reporting_queue(rp, min(wait, reporting_sample_ms()));
-		return;
-	}
-	if (READ_ONCE(aerator_params.enabled))
-		atomic_set(&rp->prdev.state, REPORTING_IDLE);
-	reporting_rest(rp);
+	if (wait == POLICY_NEVER)
+		reporting_sleep(rp);
+	else
+		queue_delayed_work(rp->wq, &rp->prdev.work,
+				   msecs_to_jiffies(min(wait, reporting_sample_ms())));
 }
 
 /*
@@ -234,7 +265,7 @@ static void reporting_next(struct reporting *rp)
 	}
 	if (asked)
 		reporting_queue(rp, reporting_sample_ms());
-	reporting_rest(rp);
+	reporting_rest(rp, rp->err);
 }
 
 static void reporting_pass(struct reporting *rp, struct work_struct *work)
@@ -244,12 +275,14 @@ static void reporting_pass(struct reporting *rp, struct work_struct *work)
 
 	rp->blocks = 0;
 	rp->pages = 0;
-	rp->failed = false;
+	rp->err = 0;
 	r->size = min3(READ_ONCE(aerator_params.reactor_size), rp->in.ring,
 		       (unsigned int)PARAMS_REACTOR_SIZE_MAX);
 
 	reactor_fill(r, ktime_get_ns());
+	WRITE_ONCE(rp->passer, current);
 	rp->pass(work);
+	WRITE_ONCE(rp->passer, NULL);
 	reactor_rest(r, ktime_get_ns());
 
 	policy_passed(&rp->policy, reporting_ms(), rp->pages, &limits);
@@ -263,6 +296,11 @@ static void reporting_work(struct work_struct *work)
 					    struct reporting, prdev.work);
 	unsigned int wait;
 
+	/* The state stays as it is: a free does not queue the work meanwhile. */
+	if (reporting_dry(rp)) {
+		rp->waiting = false;
+		return;
+	}
 	WRITE_ONCE(rp->begun, rp->begun + 1);
 	wait = reporting_gate(rp);
 	if (wait)
@@ -297,18 +335,50 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 	return err;
 }
 
-/* Called by the pass with blocks that are out of the allocator until we return. */
+/*
+ * Called by the pass with blocks that are out of the allocator until we return.
+ * A pass that did not come through the gate (see reporting_start()) gets nothing.
+ */
 static int reporting_report(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sg, unsigned int nents)
 {
 	struct reporting *rp = container_of(prdev, struct reporting, prdev);
-	int err = 0;
 
-	while (nents && !err)
-		err = reporting_batch(rp, &sg, &nents);
-	if (err)
-		rp->failed = true;
-	return err;
+	if (READ_ONCE(rp->passer) != current)
+		return -EBUSY;
+	while (nents && !rp->err) {
+		if (reporting_dry(rp))
+			rp->err = -ESHUTDOWN;
+		else
+			rp->err = reporting_batch(rp, &sg, &nents);
+	}
+	return rp->err;
+}
+
+/*
+ * Put the gate in front of the kernel's function. Registration queued a first
+ * pass, which is taken back, and waited for if it has begun. On a kernel that
+ * was told to delay nothing a free can start another one before the exchange.
+ * That one finds nobody to take its blocks, and reporting_stop() waits for it.
+ */
+static void reporting_gate_in(struct reporting *rp)
+{
+	struct delayed_work *work = &rp->prdev.work;
+
+	cancel_delayed_work_sync(work);
+	rp->pass = work->work.func;
+	rp->wq = work->wq ?: system_freezable_wq;
+	WRITE_ONCE(work->work.func, reporting_work);
+}
+
+/* And out again. Each of the two functions is waited for under its own name. */
+static void reporting_gate_out(struct reporting *rp)
+{
+	struct delayed_work *work = &rp->prdev.work;
+
+	cancel_delayed_work_sync(work);
+	WRITE_ONCE(work->work.func, rp->pass);
+	cancel_delayed_work_sync(work);
 }
 
 static int reporting_start(struct intake *in)
@@ -321,38 +391,34 @@ static int reporting_start(struct intake *in)
 	rp->noticed_free = 0;
 	rp->prdev.report = reporting_report;
 	compat_reporting_capacity_set(&rp->prdev, in->ring);
-	rp->old_order = compat_reporting_order_set(&rp->prdev,
-						   READ_ONCE(aerator_params.order));
+	rp->old_order = compat_reporting_order_prepare(&rp->prdev,
+						       READ_ONCE(aerator_params.order));
 	err = page_reporting_register(&rp->prdev);
 	if (err)
-		goto restore;
-
-	/*
-	 * Registration queued a first pass. Should that have begun already (on
-	 * a kernel whose delay was set to 0), then it runs without the gate,
-	 * as it would for virtio_balloon; every later one meets the gate.
-	 */
-	rp->pass = rp->prdev.work.work.func;
-	WRITE_ONCE(rp->prdev.work.work.func, reporting_work);
-	notice_start(&rp->notice);
+		return err;
+	compat_reporting_order_set(READ_ONCE(aerator_params.order));
+	reporting_gate_in(rp);
 	WRITE_ONCE(rp->running, true);
+	notice_start(&rp->notice);
 	reporting_queue(rp, 0);
 	return 0;
-
-restore:
-	compat_reporting_order_restore(rp->old_order);
-	return err;
 }
 
+/*
+ * From here on the gate lets nothing through, and a pass gets no further than
+ * its batch. The kernel's order is put back before anyone else can register.
+ */
 static void reporting_stop(struct intake *in)
 {
 	struct reporting *rp = to_reporting(in);
 
 	WRITE_ONCE(rp->running, false);
-	notice_stop(&rp->notice);
-	page_reporting_unregister(&rp->prdev);
-	compat_reporting_order_restore(rp->old_order);
 	wake_up_all(&rp->passed);
+	notice_stop(&rp->notice);
+	cancel_delayed_work_sync(&rp->prdev.work);
+	compat_reporting_order_set(rp->old_order);
+	page_reporting_unregister(&rp->prdev);
+	reporting_gate_out(rp);
 }
 
 static void reporting_wake(struct intake *in)
@@ -374,15 +440,10 @@ static unsigned int reporting_flush_begin(struct intake *in)
 	return ticket;
 }
 
-/* Stopped or paused: no pass will come. */
-static bool reporting_dry(const struct reporting *rp)
-{
-	return !READ_ONCE(rp->running) || !READ_ONCE(aerator_params.enabled);
-}
-
 static bool reporting_flushed(const struct reporting *rp, unsigned int ticket)
 {
-	return (int)(READ_ONCE(rp->drained) - ticket) > 0;
+	/* Pairs with the release in reporting_rest(). */
+	return (int)(smp_load_acquire(&rp->drained) - ticket) > 0;
 }
 
 static int reporting_flush_end(struct intake *in, unsigned int ticket)
@@ -396,9 +457,9 @@ static int reporting_flush_end(struct intake *in, unsigned int ticket)
 	atomic_dec(&rp->flushes);
 	if (left <= 0)
 		return left ?: -ETIMEDOUT;
-	if (!reporting_flushed(rp, ticket))
+	if (reporting_dry(rp))
 		return -EAGAIN;
-	return READ_ONCE(rp->failed) ? -EIO : 0;
+	return READ_ONCE(rp->drained_err) ? -EIO : 0;
 }
 
 static unsigned int reporting_order(const struct intake *in)

@@ -1,23 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Load, unload, and nothing else. */
+/* Load, unload, shutdown, and nothing else. */
 #include <linux/module.h>
+#include <linux/reboot.h>
 #include "balloon.h"
 #include "compat/compat.h"
 
+/* Not every kernel's virtio bus resets its devices before it goes down. */
+static int aerator_reboot(struct notifier_block *nb, unsigned long event, void *cmd)
+{
+	balloon_shutdown();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block aerator_reboot_nb = {
+	.notifier_call = aerator_reboot,
+};
+
 static int __init aerator_init(void)
 {
-	int err = register_virtio_driver(&balloon_driver);
+	int err = register_reboot_notifier(&aerator_reboot_nb);
 
 	if (err)
 		return err;
-	takeover_start();
+	err = takeover_start();
+	if (err)
+		goto unregister;
 	return 0;
+
+unregister:
+	unregister_reboot_notifier(&aerator_reboot_nb);
+	return err;
 }
 module_init(aerator_init);
 
 static void __exit aerator_exit(void)
 {
 	takeover_stop();
+	unregister_reboot_notifier(&aerator_reboot_nb);
 }
 module_exit(aerator_exit);
 

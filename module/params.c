@@ -100,11 +100,12 @@ PARAM_RANGE(reactors, 1, 1, " (more need a kernel with the aeration patch)", NUL
 PARAM_RANGE(window_ms, 0, 60000, NULL, balloon_wake,
 	    "ms that memory has to stay free before it is treated (0 to 60000, default 1000)");
 PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, balloon_wake,
-	    "MiB of free memory that are left alone (default 0)");
+	    "MiB of free memory up to which nothing is treated (default 0)");
 PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, balloon_wake,
 	    "most MiB treated a second, 0 for no limit (default 0)");
-PARAM_RANGE(settle_timeout_ms, 100, 60000, NULL, NULL,
-	    "ms that the host may take to answer a batch (100 to 60000, default 10000)");
+PARAM_RANGE(settle_timeout_ms, 100, 15000,
+	    " (suspend waits 20 s for a batch, no longer)", NULL,
+	    "ms that the host may take to answer a batch (100 to 15000, default 10000)");
 
 /*
  * The order's bounds are not constants on every kernel, and a kernel that
@@ -124,10 +125,8 @@ static int param_order_set(const char *val, const struct kernel_param *kp)
 	if (err || *range.value == old)
 		return err;
 	err = balloon_restart();
-	if (!err)
-		return 0;
-	WRITE_ONCE(*range.value, old);
-	balloon_restart();
+	if (err)	/* the device comes back with the old value */
+		WRITE_ONCE(*range.value, old);
 	return err;
 }
 

@@ -15,7 +15,7 @@
  * @reactors: batches in flight
  * @order: smallest block that is treated, log2 of pages
  * @window_ms: how long memory has to stay free before it is treated, ms
- * @reserve_mb: free memory that is left alone, MiB
+ * @reserve_mb: no pass begins while this much or less is free, MiB
  * @rate_mb: most memory treated a second, MiB; 0 for no limit
  * @settle_timeout_ms: how long a host may take to answer a batch, ms
  *

@@ -9,12 +9,14 @@
  *
  *   1. A free asks for a pass. It runs once free memory has not fallen for the
  *      window after that (a fall smaller than the slack is noise).
- *   2. What was released so and then taken back within four windows was a wrong
- *      guess. From the second one in a row on, each doubles the window, up to
- *      eight times; a release that lasted takes that back.
+ *   2. What was released so and then taken back within four holds was a wrong
+ *      guess. From the second one in a row on, each doubles the hold, which is
+ *      the window at first, up to eight windows; a release that lasted makes it
+ *      one window again.
  *   3. While memory keeps falling and rising, passes run at the pace that
- *      virtio_balloon has at all times: one after two seconds. Thus a guest
- *      that never comes to rest still returns memory, and pays no more for it.
+ *      virtio_balloon has at all times: one after two seconds (or after two
+ *      windows if that is longer). Thus a guest that never comes to rest still
+ *      returns memory, and pays no more for it.
  *
  * Pure: no clock, no mm. The caller brings the time and the amounts.
  */
@@ -22,6 +24,7 @@
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/time64.h>
 #include "policy.h"
 
 /* A release taken back within this many holds was a wrong guess. */
@@ -29,6 +32,9 @@
 
 /* Strikes beyond these do not lengthen the hold: window << 3. */
 #define POLICY_STRIKES_MAX	4U
+
+/* No debt is older than this; also keeps the arithmetic within 64 bits. */
+#define POLICY_DEBT_MS_MAX	(24ULL * 3600 * MSEC_PER_SEC)
 
 /**
  * policy_init - start with no history
@@ -68,10 +74,10 @@ static void policy_judge(struct policy *p, u64 now,
 
 	if (!p->released)
 		return;
-	if (now - p->released < regret)
-		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
-	else
+	if (now - p->released >= regret)
 		p->strikes = 0;
+	else if (p->guessed)
+		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
 	p->released = 0;
 }
 
@@ -91,7 +97,7 @@ void policy_sample(struct policy *p, u64 now, u64 free,
 		p->peak = free;
 	}
 	p->peak = max(p->peak, free);
-	p->low = min(p->low, free);
+	WRITE_ONCE(p->low, min(p->low, free));
 	p->free = free;
 }
 
@@ -113,6 +119,21 @@ void policy_request(struct policy *p, u64 now, u64 free,
 	p->low = free;
 }
 
+/*
+ * A pass takes what it takes; at a limited rate it is paid for afterwards. Kept
+ * in pages, so that a new rate counts from the moment it is set.
+ */
+static u64 policy_owes(const struct policy *p, u64 now,
+		       const struct policy_limits *limits)
+{
+	u64 ms = min_t(u64, now - p->owed_at, POLICY_DEBT_MS_MAX);
+	u64 paid = div_u64(limits->rate * ms, MSEC_PER_SEC);
+
+	if (!limits->rate || paid >= p->owed)
+		return 0;
+	return p->owed - paid;
+}
+
 /**
  * policy_passed - a pass ran
  * @p: the policy
@@ -120,20 +141,20 @@ void policy_request(struct policy *p, u64 now, u64 free,
  * @pages: what it treated
  * @limits: what the user asked for
  *
- * Only one that ran because memory was quiet is a guess to be judged later; one
- * at virtio_balloon's pace says nothing of what the guest will do.
+ * One that ran because memory was quiet is a guess, and a strike if it was wrong.
+ * One that ran because it was its turn is not, but may turn out to have lasted.
  */
 void policy_passed(struct policy *p, u64 now, u64 pages,
 		   const struct policy_limits *limits)
 {
 	p->asked = now;
 	p->low = U64_MAX;
+	p->owed = policy_owes(p, now, limits) + pages;
+	p->owed_at = now;
 	if (!pages)
 		return;
-	if (policy_quiet(p, now, limits))
-		p->released = now;
-	if (limits->rate)
-		p->paid = max(p->paid, now) + div64_u64(pages * 1000, limits->rate);
+	p->released = now;
+	p->guessed = policy_quiet(p, now, limits);
 }
 
 /**
@@ -148,12 +169,14 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 unsigned int policy_wait(const struct policy *p, u64 now,
 			 const struct policy_limits *limits)
 {
-	u64 pace = max(POLICY_KERNEL_PACE_MS, limits->window_ms);
+	u64 pace = max(POLICY_KERNEL_PACE_MS, 2 * limits->window_ms);
 	u64 due = min(p->quiet_since + policy_hold(p, limits), p->asked + pace);
 
 	if (p->free <= limits->reserve)
 		return POLICY_NEVER;
-	due = max(due, p->paid);
+	if (limits->rate)
+		due = max(due, now + div64_u64(policy_owes(p, now, limits) *
+					       MSEC_PER_SEC, limits->rate));
 	return due > now ? min_t(u64, due - now, POLICY_NEVER - 1) : 0;
 }
 

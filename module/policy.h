@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-/* What virtio_balloon waits before each pass, and so the longest hold. */
+/* What virtio_balloon waits before each pass. */
 #define POLICY_KERNEL_PACE_MS	2000U
 
 /* policy_wait(): there is nothing to wait for, only a new request helps. */
@@ -13,7 +13,7 @@
 /**
  * struct policy_limits - what the user asked for
  * @window_ms: how long memory has to stay free before it is treated
- * @reserve: free memory that is left alone, pages
+ * @reserve: no pass begins while this much or less is free, pages
  * @rate: most pages a second, 0 for no limit
  */
 struct policy_limits {
@@ -31,7 +31,9 @@ struct policy_limits {
  * @quiet_since: when the request came, or memory was last taken after it, ms
  * @asked: when the pass that waits was asked for, or the last one ended, ms
  * @released: when the last pass ended, ms; 0 once that was judged
- * @paid: when the last pass is paid for at the limited rate, ms
+ * @guessed: that pass ran because memory was quiet, not because it was its turn
+ * @owed: what was treated beyond the rate, pages
+ * @owed_at: when that was so, ms
  * @strikes: releases in a row that the guest took back at once
  *
  * Times are of one clock that never goes back. Not locked: the caller is the
@@ -45,7 +47,9 @@ struct policy {
 	u64 quiet_since;
 	u64 asked;
 	u64 released;
-	u64 paid;
+	bool guessed;
+	u64 owed;
+	u64 owed_at;
 	unsigned int strikes;
 };
 

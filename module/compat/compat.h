@@ -113,36 +113,37 @@ extern unsigned int page_reporting_order;
 #endif
 
 /**
- * compat_reporting_order_set - ask for an order, before registration
+ * compat_reporting_order_prepare - ask for an order, before registration
  * @prdev: the device to be registered
  * @order: smallest order of the blocks that it is to get
  *
- * Return: what to hand to compat_reporting_order_restore().
+ * Return: the kernel's own order, for compat_reporting_order_set().
  */
 static inline unsigned int
-compat_reporting_order_set(struct page_reporting_dev_info *prdev,
-			   unsigned int order)
+compat_reporting_order_prepare(struct page_reporting_dev_info *prdev,
+			       unsigned int order)
 {
-	unsigned int old = 0;
-
-#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
-	old = page_reporting_order;
-	page_reporting_order = order;
-#endif
 #ifdef COMPAT_HAS_REPORTING_ORDER
 	prdev->order = order;
 #endif
-	return old;
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	return page_reporting_order;
+#else
+	return 0;
+#endif
 }
 
 /**
- * compat_reporting_order_restore - leave the kernel's order as it was
- * @old: as compat_reporting_order_set() returned it
+ * compat_reporting_order_set - set the kernel's order where it can be
+ * @order: log2 of pages, or the kernel's own as it was before
+ *
+ * Only while a device of ours is registered: with another's, or none and
+ * another's coming, it is not ours to change.
  */
-static inline void compat_reporting_order_restore(unsigned int old)
+static inline void compat_reporting_order_set(unsigned int order)
 {
 #ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
-	page_reporting_order = old;
+	WRITE_ONCE(page_reporting_order, order);
 #endif
 }
 

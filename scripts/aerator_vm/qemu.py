@@ -156,7 +156,7 @@ class Qemu:
         while True:
             try:
                 connection = connect(path)
-            except (FileNotFoundError, ConnectionRefusedError):
+            except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
                 if self._process.poll() is not None:
                     raise QemuFailed(f"QEMU ended with status "
                                      f"{self._process.returncode}") from None

@@ -43,7 +43,7 @@ def _parameters(kernel: str) -> list[Parameter]:
         Parameter("window_ms", 0, 60000),
         Parameter("reserve_mb", 0, 1 << 24),
         Parameter("rate_mb", 0, 1 << 20),
-        Parameter("settle_timeout_ms", 100, 60000),
+        Parameter("settle_timeout_ms", 100, 15000),
     ]
 
 

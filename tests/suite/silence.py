@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 
 from aerator_vm import Guest
 
-from .harness import (MIB, balloon_device, counters, expect, expect_equal,
-                      load_aerator, make_guest, on_kernels)
+from .harness import (MIB, PARAMETERS, balloon_device, counters, expect,
+                      expect_equal, load_aerator, make_guest, on_kernels)
 
 _TIMEOUT_MS = 500
+_LONG_TIMEOUT_MS = 4000
 _MASTER = 4
 
 
@@ -66,12 +67,15 @@ def _unloads(guest: Guest, folder: str) -> Iterator[str]:
     """rmmod while a batch is at the host: it must wait, but not for long."""
     # Whoever gets the device next would hang in our stead.
     guest.run("rmmod virtio_balloon")
+    guest.run(f"echo {_LONG_TIMEOUT_MS} >{PARAMETERS}/settle_timeout_ms")
     _set_master(guest, False)
     _free(guest, 300)
     _wait("a batch at the host", 20, lambda: guest.read(f"{folder}/stage") == "settle")
     start = time.monotonic()
     guest.run("rmmod aerator", timeout=30)
-    yield f"unloaded {time.monotonic() - start:.1f} s later"
+    took = time.monotonic() - start
+    expect(took < _LONG_TIMEOUT_MS / 1000 + 1, f"rmmod took {took:.1f} s")
+    yield f"unloaded {took:.1f} s later"
     guest.run("memtool pattern 700 3", timeout=120)
 
 

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How soon a host has the memory back that a guest has freed, driver by driver.
+
+    from aerator_vm.release import measure_release
+
+    release = measure_release("6.1", "aerator")
+    print(release.seconds_to(0.99), release.held_bytes, release.stayed_bytes)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .common import BUILD, Deadline
+from .guest import Guest
+from .host import HostProcess, Sample, Sampler
+
+DRIVERS = ("aerator", "virtio_balloon")
+
+_MIB = 1 << 20
+_FILL_SECONDS = 180
+# Between the last touch and the free, so that "held" is read off a level.
+_HOLD_SECONDS = 1
+# The curve has come to its end when it moves no more than this for so long.
+# virtio_balloon pauses for 2 s between its steps, and longer on a busy host.
+_FLAT_BYTES = 8 * _MIB
+_FLAT_SECONDS = 5
+_LOOK_SECONDS = 0.2
+
+
+class NotReturned(Exception):
+    """The host did not get the memory back, or still got more when time was up."""
+
+
+class Phase(enum.Enum):
+    FILL = "fill"  # the guest touches its memory
+    FREE = "free"  # it was told to free it, the host has nothing of it yet
+    BACK = "back"  # the host gets it
+
+
+def host_memory(sample: Sample) -> int:
+    """Bytes, of the cgroup; of the process where there is no cgroup to have."""
+    return sample.rss if sample.memory_current is None else sample.memory_current
+
+
+class Recording:
+    """A measurement under way: while its block runs, samples become more."""
+
+    def __init__(self, host: HostProcess) -> None:
+        self._sampler = Sampler(host)
+        self._began_at = time.monotonic()
+        self._freed_at: float | None = None
+        self._held_bytes = 0
+
+    def __enter__(self) -> Recording:
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._sampler.stop()
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self._sampler.samples
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the host had in use for the guest a moment ago."""
+        return host_memory(self.samples[-1]) if self.samples else 0
+
+    @property
+    def phase(self) -> Phase:
+        if self._freed_at is None:
+            return Phase.FILL
+        if self._held_bytes - self.memory <= _FLAT_BYTES:
+            return Phase.FREE
+        return Phase.BACK
+
+    @property
+    def seconds(self) -> float:
+        """Since the free, or since the beginning while that is to come."""
+        since = self._began_at if self._freed_at is None else self._freed_at
+        return time.monotonic() - since
+
+    def mark_free(self) -> float:
+        """Call it just before the guest is told to free. Gives the time."""
+        self._held_bytes = self.memory
+        self._freed_at = time.monotonic()
+        return self._freed_at
+
+    def at_rest(self, freed_bytes: int) -> bool:
+        """Whether the curve is flat. It is so too before a driver begins, hence
+        not before half of what was freed is back, and then long enough."""
+        if self._held_bytes - self.memory < freed_bytes / 2:
+            return False
+        since = self.samples[-1].time - _FLAT_SECONDS
+        recent = [host_memory(sample) for sample in self.samples
+                  if sample.time >= since]
+        return max(recent) - min(recent) <= _FLAT_BYTES
+
+
+# Gets the recording when it starts; its block lasts as long as the recording.
+Watch = Callable[[Recording], contextlib.AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One measurement. Times count from before the guest is told to free, so what
+    it needs for that is charged to the driver as well."""
+
+    driver: str
+    guest_kernel: str  # uname -r
+    freed_at: float  # time.monotonic()
+    samples: Sequence[Sample]
+
+    @property
+    def by_cgroup(self) -> bool:
+        """Whether host memory is a cgroup's; otherwise it is but QEMU's RSS."""
+        return self.samples[0].memory_current is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """Host memory just before the free."""
+        return host_memory([sample for sample in self.samples
+                            if sample.time <= self.freed_at][-1])
+
+    @property
+    def stayed_bytes(self) -> int:
+        """Host memory at the end."""
+        return host_memory(self.samples[-1])
+
+    def seconds_to(self, share: float) -> float:
+        """Seconds until this share of what came back in the end was back."""
+        goal = self.held_bytes - share * (self.held_bytes - self.stayed_bytes)
+        return next(sample.time - self.freed_at for sample in self.samples
+                    if sample.time > self.freed_at and host_memory(sample) <= goal)
+
+
+def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 4096,
+                    module: Path | None = None,
+                    params: Mapping[str, object] | None = None,
+                    ceiling: float = 40,
+                    watch: Watch = contextlib.nullcontext) -> Release:
+    """Boot a guest, have it touch and free memory, record what that costs the host.
+
+    kernel   as for Guest
+    driver   one of DRIVERS
+    mib      what the guest touches and frees
+    mem      what the guest has
+    module   aerator.ko; default: the one that scripts/module built for kernel
+    params   parameters of aerator.ko
+    ceiling  seconds after the free until the curve must be flat, or NotReturned
+    watch    shows the recording while it is made
+    """
+    if driver not in DRIVERS:
+        raise ValueError(f"no driver {driver!r}: one of {', '.join(DRIVERS)}")
+    files = {}
+    if driver == "aerator":
+        files["/aerator.ko"] = module or BUILD / kernel / "aerator.ko"
+    with Guest(kernel, mem=mem, balloon={"free-page-reporting": True},
+               files=files) as guest:
+        _bind(guest, driver, params)
+        return _record(guest, driver, mib, ceiling, watch)
+
+
+def _bind(guest: Guest, driver: str, params: Mapping[str, object] | None) -> None:
+    """Like in a distribution's guest, where virtio_balloon is there first."""
+    guest.run("modprobe virtio_balloon")
+    if driver == "aerator":
+        guest.insmod("/aerator.ko", params)
+    # Fails if it has no device: the curve would be that of another driver.
+    guest.run(f"ls -d /sys/bus/virtio/drivers/{driver}/virtio*")
+
+
+def _record(guest: Guest, driver: str, mib: int, ceiling: float,
+            watch: Watch) -> Release:
+    guest_kernel = guest.run("uname -r").strip()
+    recording = Recording(guest.host)
+    with recording, watch(recording):
+        job = guest.start_job(f"memtool hold {mib}")
+        job.wait_for("touched", _FILL_SECONDS)
+        time.sleep(_HOLD_SECONDS)
+        freed_at = recording.mark_free()
+        job.tell()
+        _wait_for_rest(guest, recording, driver, mib, ceiling)
+    return Release(driver, guest_kernel, freed_at, recording.samples)
+
+
+def _wait_for_rest(guest: Guest, recording: Recording, driver: str, mib: int,
+                   ceiling: float) -> None:
+    deadline = Deadline(ceiling)
+    while not recording.at_rest(mib * _MIB):
+        if deadline.passed or not guest.alive():
+            guest.run("true")  # fails with the guest's last words if it has died
+            raise NotReturned(
+                f"{ceiling:g} s after a free of {mib} MiB, {driver} has not come"
+                f" to rest, and the host has {recording.memory // _MIB} MiB in use")
+        time.sleep(_LOOK_SECONDS)
