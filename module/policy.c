@@ -33,7 +33,7 @@
 /* Strikes beyond these do not lengthen the hold: window << 3. */
 #define POLICY_STRIKES_MAX	4U
 
-/* No debt is older than this; also keeps the arithmetic within 64 bits. */
+/* A debt older than this is forgiven, which keeps the arithmetic in 64 bits. */
 #define POLICY_DEBT_MS_MAX	(24ULL * 3600 * MSEC_PER_SEC)
 
 /**
@@ -120,18 +120,19 @@ void policy_request(struct policy *p, u64 now, u64 free,
 }
 
 /*
- * A pass takes what it takes; at a limited rate it is paid for afterwards. Kept
- * in pages, so that a new rate counts from the moment it is set.
+ * A pass takes what it takes; at a limited rate it is paid for afterwards, at the
+ * rate of the day.
  */
 static u64 policy_owes(const struct policy *p, u64 now,
 		       const struct policy_limits *limits)
 {
-	u64 ms = min_t(u64, now - p->owed_at, POLICY_DEBT_MS_MAX);
-	u64 paid = div_u64(limits->rate * ms, MSEC_PER_SEC);
+	u64 ms = now - p->owed_at;
+	u64 paid;
 
-	if (!limits->rate || paid >= p->owed)
+	if (!limits->rate || ms >= POLICY_DEBT_MS_MAX)
 		return 0;
-	return p->owed - paid;
+	paid = div64_u64(limits->rate * ms, MSEC_PER_SEC);
+	return p->owed > paid ? p->owed - paid : 0;
 }
 
 /**
@@ -149,7 +150,7 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 {
 	p->asked = now;
 	p->low = U64_MAX;
-	p->owed = policy_owes(p, now, limits) + pages;
+	p->owed = limits->rate ? policy_owes(p, now, limits) + pages : 0;
 	p->owed_at = now;
 	if (!pages)
 		return;
@@ -175,8 +176,8 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 	if (p->free <= limits->reserve)
 		return POLICY_NEVER;
 	if (limits->rate)
-		due = max(due, now + div64_u64(policy_owes(p, now, limits) *
-					       MSEC_PER_SEC, limits->rate));
+		due = max(due, now + div64_u64(policy_owes(p, now, limits) * MSEC_PER_SEC,
+					       limits->rate));
 	return due > now ? min_t(u64, due - now, POLICY_NEVER - 1) : 0;
 }
 

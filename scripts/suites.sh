@@ -4,6 +4,7 @@
 # Debian suites: which kernel series is in which, and an apt for each of them
 # that leaves the system's alone. Source it after lib.sh; set $suite first.
 
+suite=${suite-}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # suite_of_kernel SERIES: the suite whose stock kernel that series is.
@@ -21,6 +22,7 @@ suite_of_kernel() {
 # that label ("Debian" or "Debian-Security").
 suite_mirror() {
 	local uri
+	# shellcheck disable=SC2016 # apt-get expands these
 	uri=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
 		'Created-By: Packages' | sed -n "s,^Debian|$1|,,p" | head -n 1)
 	[ -n "$uri" ] || die "apt has no mirror of the $1 archive (apt-get update?)"

@@ -1,1 +1,45 @@
-CASES = []
+# SPDX-License-Identifier: GPL-2.0
+"""The main job: what a guest frees, the host has soon. Seen from the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aerator_vm.release import Release, measure_release
+
+from .harness import MIB, expect, module_file, on_kernels
+
+_FREED_MIB = 3000
+_WITHIN_SECONDS = 2.0
+_TIMES_SOONER = 8
+
+
+def _row(release: Release) -> str:
+    seconds = "  ".join(f"{share:.0%} {release.seconds_to(share):5.2f} s"
+                        for share in (0.5, 0.9, 0.99))
+    return (f"{release.guest_kernel} {release.driver}: {seconds}  held"
+            f" {release.held_bytes // MIB} MiB, stayed {release.stayed_bytes // MIB} MiB")
+
+
+def _check_all_back(release: Release) -> None:
+    back = (release.held_bytes - release.stayed_bytes) / MIB
+    expect(back > 0.95 * _FREED_MIB, f"{release.driver}: only {back:.0f} MiB came back")
+
+
+def release(kernel: str) -> Iterator[str]:
+    """Both drivers in one run: times are compared as a ratio only."""
+    module = module_file(kernel)
+    ours = measure_release(kernel, "aerator", mib=_FREED_MIB, module=module)
+    yield _row(ours)
+    theirs = measure_release(kernel, "virtio_balloon", mib=_FREED_MIB)
+    yield _row(theirs)
+    _check_all_back(ours)
+    _check_all_back(theirs)
+    took = ours.seconds_to(0.99)
+    expect(took <= _WITHIN_SECONDS, f"99 % after {took:.2f} s")
+    ratio = theirs.seconds_to(0.99) / took
+    yield f"{ratio:.1f} times sooner"
+    expect(ratio >= _TIMES_SOONER, f"only {ratio:.1f} times sooner")
+
+
+CASES = on_kernels(release)

@@ -2,7 +2,8 @@
 """Suspend to RAM and back, while memory is on its way.
 
 Once a guest: after S3, QEMU 7.2's q35 neither sleeps again nor powers off, with
-whatever driver.
+whatever driver. And not on 7.3, which does not wake up there, with virtio_balloon
+or with aerator.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _sleep_and_wake(guest: Guest) -> None:
 
 
 def suspend(kernel: str) -> None:
-    with make_guest(kernel, "suspend") as guest:
+    with make_guest(kernel, "suspend", smp=1) as guest:
         folder = load_aerator(guest, window_ms=0)
         churn = guest.start_job("memtool churn 300 20 1000")
         guest.run("sleep 3")
@@ -38,4 +39,4 @@ def suspend(kernel: str) -> None:
         guest.finish(power_off=False)
 
 
-CASES = on_kernels(suspend)
+CASES = on_kernels(suspend, ("6.1", "6.12"))

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <string.h>
+#include "reactor_fixture.h"
+
+struct reactor reactor;
+struct reactor_run runs[SIZE];
+struct departure departures[8];
+unsigned int departed;
+struct memory before;
+
+const char * const call_names[CALLS] = {
+	[CALL_FILL] = "fill",
+	[CALL_ADD] = "add",
+	[CALL_REACT] = "react",
+	[CALL_SETTLE] = "settle",
+	[CALL_SETTLE_NONE] = "settle without chains",
+	[CALL_ANSWER] = "answer",
+	[CALL_EXPIRE] = "expire",
+	[CALL_DECANT] = "decant",
+	[CALL_ABORT] = "abort",
+	[CALL_REST] = "rest",
+};
+
+const struct way ways[STATES] = {
+	[IDLE] = { "idle", REACTOR_IDLE, IDLE, CALL_NONE },
+	[FILL_EMPTY] = { "fill, empty", REACTOR_FILL, IDLE, CALL_FILL },
+	[FILL_SOME] = { "fill, one", REACTOR_FILL, FILL_EMPTY, CALL_ADD },
+	[FILL_MORE] = { "fill, two", REACTOR_FILL, FILL_SOME, CALL_ADD },
+	[FILL_MOST] = { "fill, three", REACTOR_FILL, FILL_MORE, CALL_ADD },
+	[FILL_FULL] = { "fill, full", REACTOR_FILL, FILL_MOST, CALL_ADD },
+	[REACT] = { "react", REACTOR_REACT, FILL_SOME, CALL_REACT },
+	[SETTLE] = { "settle", REACTOR_SETTLE, REACT, CALL_SETTLE },
+	[SETTLE_LAST] = { "settle, one left", REACTOR_SETTLE,
+			  SETTLE, CALL_ANSWER },
+	[SETTLE_EXPIRED] = { "settle, expired", REACTOR_SETTLE,
+			     SETTLE, CALL_EXPIRE },
+	[SETTLE_EXPIRED_LAST] = { "settle, expired, one left", REACTOR_SETTLE,
+				  SETTLE_EXPIRED, CALL_ANSWER },
+	[ANSWERED] = { "settle, answered", REACTOR_SETTLE,
+		       SETTLE_LAST, CALL_ANSWER },
+	[ANSWERED_LATE] = { "settle, answered late", REACTOR_SETTLE,
+			    SETTLE_EXPIRED_LAST, CALL_ANSWER },
+	[TREATED] = { "decant, treated", REACTOR_DECANT,
+		      ANSWERED, CALL_DECANT },
+	[TREATED_LATE] = { "decant, treated late", REACTOR_DECANT,
+			   ANSWERED_LATE, CALL_DECANT },
+	[RAW] = { "decant, raw", REACTOR_DECANT, SETTLE, CALL_ABORT },
+	[RAW_EXPIRED] = { "decant, raw, expired", REACTOR_DECANT,
+			  SETTLE_EXPIRED, CALL_ABORT },
+	[RAW_UNSENT] = { "decant, never sent", REACTOR_DECANT,
+			 REACT, CALL_ABORT },
+	[RESTED] = { "idle again", REACTOR_IDLE, TREATED, CALL_REST },
+};
+
+void observe(struct reactor *r, enum reactor_stage stage, u64 ns)
+{
+	departures[departed++ % ARRAY_LEN(departures)] = (struct departure) {
+		.from = stage,
+		.to = r->stage,
+		.ns = ns,
+		.cycle = r->cycle,
+		.blocks = r->blocks,
+		.chains = r->chains,
+		.treated = r->treated,
+	};
+}
+
+void setup(void)
+{
+	/* Garbage, so that what is not set is seen. */
+	memset(&reactor, 0xa5, sizeof(reactor));
+	memset(runs, 0xa5, sizeof(runs));
+	reactor_init(&reactor, runs, SIZE, RUN_MAX, observe);
+	departed = 0;
+}
+
+const struct departure *last_departure(void)
+{
+	return &departures[(departed - 1) % ARRAY_LEN(departures)];
+}
+
+void remember(void)
+{
+	memcpy(&before.reactor, &reactor, sizeof(reactor));
+	memcpy(before.runs, runs, sizeof(runs));
+	before.departed = departed;
+}
+
+bool unchanged(void)
+{
+	return !memcmp(&before.reactor, &reactor, sizeof(reactor)) &&
+	       !memcmp(before.runs, runs, sizeof(runs)) &&
+	       before.departed == departed;
+}
+
+int do_call(enum call call, u64 now)
+{
+	switch (call) {
+	case CALL_FILL:
+		return reactor_fill(&reactor, now);
+	case CALL_ADD:
+		return reactor_add(&reactor, BLOCK, BLOCK);
+	case CALL_REACT:
+		return reactor_react(&reactor, now);
+	case CALL_SETTLE:
+		return reactor_settle(&reactor, now, CHAINS);
+	case CALL_SETTLE_NONE:
+		return reactor_settle(&reactor, now, 0);
+	case CALL_ANSWER:
+		return reactor_answer(&reactor);
+	case CALL_EXPIRE:
+		return reactor_expire(&reactor);
+	case CALL_DECANT:
+		return reactor_decant(&reactor, now);
+	case CALL_ABORT:
+		return reactor_abort(&reactor, now);
+	case CALL_REST:
+		return reactor_rest(&reactor, now);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* From idle into a state, a nanosecond for each call. Returns the time then. */
+u64 reach(enum state state)
+{
+	const struct way *way = &ways[state];
+	u64 now;
+
+	if (way->call == CALL_NONE) {
+		setup();
+		return T0;
+	}
+	now = reach(way->from);
+	check(do_call(way->call, now) >= 0);
+	check_eq(reactor.stage, way->stage);
+	return now + 1;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One reactor, what its observer was told, and the way into each of its states.
+ */
+#ifndef UNIT_REACTOR_FIXTURE_H
+#define UNIT_REACTOR_FIXTURE_H
+
+#include "check.h"
+#include "reactor.h"
+
+#define SIZE		4
+#define BLOCK		512ULL
+#define RUN_MAX		(3 * BLOCK)
+
+/* Chains that are put on the queue where the number does not matter. */
+#define CHAINS		2
+
+/* Beyond 32 bits, so that no time is cut off unseen. */
+#define T0		(7ULL << 32)
+
+struct departure {
+	enum reactor_stage from;
+	enum reactor_stage to;
+	u64 ns;
+	u64 cycle;
+	unsigned int blocks;
+	unsigned int chains;
+	bool treated;
+};
+
+extern struct reactor reactor;
+extern struct reactor_run runs[SIZE];
+extern struct departure departures[8];
+extern unsigned int departed;
+
+/* The copy that a refused call must leave equal, to the last byte. */
+struct memory {
+	struct reactor reactor;
+	struct reactor_run runs[SIZE];
+	unsigned int departed;
+};
+
+extern struct memory before;
+
+enum call {
+	CALL_NONE,
+	CALL_FILL,
+	CALL_ADD,
+	CALL_REACT,
+	CALL_SETTLE,
+	CALL_SETTLE_NONE,
+	CALL_ANSWER,
+	CALL_EXPIRE,
+	CALL_DECANT,
+	CALL_ABORT,
+	CALL_REST,
+	CALLS
+};
+
+extern const char * const call_names[CALLS];
+
+/* A stage has more than one state in it: what is allowed differs. */
+enum state {
+	IDLE,
+	FILL_EMPTY,
+	FILL_SOME,
+	FILL_MORE,
+	FILL_MOST,
+	FILL_FULL,
+	REACT,
+	SETTLE,
+	SETTLE_LAST,
+	SETTLE_EXPIRED,
+	SETTLE_EXPIRED_LAST,
+	ANSWERED,
+	ANSWERED_LATE,
+	TREATED,
+	TREATED_LATE,
+	RAW,
+	RAW_EXPIRED,
+	RAW_UNSENT,
+	RESTED,
+	STATES
+};
+
+/* Each one is a call away from another. */
+struct way {
+	const char *name;
+	enum reactor_stage stage;
+	enum state from;
+	enum call call;
+};
+
+extern const struct way ways[STATES];
+
+void observe(struct reactor *r, enum reactor_stage stage, u64 ns);
+void setup(void);
+const struct departure *last_departure(void);
+void remember(void);
+bool unchanged(void);
+int do_call(enum call call, u64 now);
+u64 reach(enum state state);
+
+#endif /* UNIT_REACTOR_FIXTURE_H */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SHIM_LINUX_MINMAX_H
+#define SHIM_LINUX_MINMAX_H
+
+/*
+ * As strict as the oldest kernel that is supported: two types that differ are
+ * an error, by the comparison of pointers to them.
+ */
+#define shim_pick(_x, _op, _y) ({					\
+	__typeof__(_x) shim_x = (_x);					\
+	__typeof__(_y) shim_y = (_y);					\
+	(void)(&shim_x == &shim_y);					\
+	shim_x _op shim_y ? shim_x : shim_y; })
+
+#define min(_x, _y)		shim_pick(_x, <, _y)
+#define max(_x, _y)		shim_pick(_x, >, _y)
+#define min_t(_type, _x, _y)	min((_type)(_x), (_type)(_y))
+#define max_t(_type, _x, _y)	max((_type)(_x), (_type)(_y))
+
+#endif /* SHIM_LINUX_MINMAX_H */
