@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from aerator_vm import Guest
 
-from .harness import (MIB, MODULE, balloon_device, counters, expect,
-                      expect_equal, make_guest, on_kernels)
+from .harness import (BUILD_KERNELS, MIB, MODULE, balloon_device, counters,
+                      expect, expect_equal, make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
 _EVENT = re.compile(r" aerator_(\w+): (.*)$", re.MULTILINE)
@@ -85,4 +85,4 @@ def stages(kernel: str) -> Iterator[str]:
            f" {dropped.bytes // MIB} MiB in {dropped.calls} madvise calls")
 
 
-CASES = on_kernels(stages)
+CASES = on_kernels(stages, BUILD_KERNELS)
