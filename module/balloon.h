@@ -86,7 +86,7 @@ void statistics_asked(struct virtqueue *vq);
 int takeover_start(void);
 void takeover_stop(void);
 void balloon_takeover(void);
-bool takeover_has(const struct device *dev);
+bool takeover_of(const struct device *dev);
 
 /* sysfs.c */
 extern const struct attribute_group *sysfs_groups[];

@@ -190,7 +190,11 @@ static int balloon_again(struct aerator *a)
 
 	balloon_stop(a);
 	err = balloon_negotiate(a->vdev);
-	return err ?: balloon_start(a);
+	if (!err)
+		err = balloon_start(a);
+	if (err)	/* not to be left half way, whoever comes next */
+		virtio_reset_device(a->vdev);
+	return err;
 }
 
 static int balloon_bring_back(struct aerator *a)
@@ -283,7 +287,7 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 static void balloon_announce(const struct aerator *a)
 {
 	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
-		 takeover_has(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
+		 takeover_of(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
 		 a->intake->ops->name, virtqueue_get_vring_size(a->hinting),
 		 a->intake->ops->order(a->intake));
 	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
@@ -339,7 +343,8 @@ free:
 static void balloon_end(struct aerator *a)
 {
 	a->gone = true;
-	balloon_bound = NULL;
+	if (balloon_bound == a)
+		balloon_bound = NULL;
 	balloon_stop(a);
 }
 
@@ -349,6 +354,8 @@ static void balloon_remove(struct virtio_device *vdev)
 
 	mutex_lock(&balloon_mutex);
 	balloon_end(a);
+	/* One that was down may have got half way up, or been marked ready. */
+	virtio_reset_device(vdev);
 	mutex_unlock(&balloon_mutex);
 	/* The intake has stopped, and recovery sees @gone: none is queued anew. */
 	cancel_delayed_work_sync(&a->recover);
@@ -381,7 +388,10 @@ static int balloon_freeze(struct virtio_device *vdev)
 	return 0;
 }
 
-/* The bus has negotiated again before it calls this. */
+/*
+ * The bus has negotiated again before it calls this. Should it fail, then the
+ * bus is told that all is well, and recovery starts from a reset.
+ */
 static int balloon_restore(struct virtio_device *vdev)
 {
 	struct aerator *a = vdev->priv;

@@ -52,6 +52,17 @@ static bool hinting_answered(struct aerator *a)
 	return !a->reactor.chains;
 }
 
+/* Only a reset makes it usable again, which recovery does from another work. */
+static void hinting_lose(struct aerator *a, const char *why)
+{
+	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
+			     why);
+	WRITE_ONCE(a->lost, true);
+	statistics_stop(a);
+	virtio_reset_device(a->vdev);
+	balloon_recover_soon(a);
+}
+
 /*
  * The device did not answer. Only a reset ends its access to the pages, so that
  * they can be given back. An answer that came before the reset counts.
@@ -60,17 +71,13 @@ static int hinting_give_up(struct aerator *a)
 {
 	struct reactor *r = &a->reactor;
 
-	if (!virtqueue_is_broken(a->hinting)) {
-		atomic64_inc(&a->stats.settle_timeouts);
-		dev_warn_once(&a->vdev->dev,
-			      "the host did not answer within %u ms, resetting the device; will try again\n",
-			      READ_ONCE(aerator_params.settle_timeout_ms));
-	}
 	reactor_expire(r);
-	WRITE_ONCE(a->lost, true);
-	statistics_stop(a);
-	virtio_reset_device(a->vdev);
-	balloon_recover_soon(a);
+	if (virtqueue_is_broken(a->hinting)) {
+		hinting_lose(a, "the hinting queue broke");
+	} else {
+		atomic64_inc(&a->stats.settle_timeouts);
+		hinting_lose(a, "the host did not answer within settle_timeout_ms");
+	}
 	if (hinting_answered(a))
 		return reactor_decant(r, ktime_get_ns());
 	reactor_abort(r, ktime_get_ns());
@@ -120,6 +127,8 @@ int hinting_treat(void *owner)
 		reactor_abort(r, ktime_get_ns());
 	else
 		err = hinting_settle(a);
+	if (err && !READ_ONCE(a->lost))
+		hinting_lose(a, "the hinting queue takes nothing");
 
 	atomic64_inc(&a->stats.cycles);
 	if (err) {

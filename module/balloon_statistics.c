@@ -41,6 +41,19 @@ static u64 pages_to_bytes(unsigned long pages)
 	return (u64)pages << PAGE_SHIFT;
 }
 
+static void statistics_fill_events(struct aerator *a, unsigned int *nr)
+{
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	unsigned long event[NR_VM_EVENT_ITEMS];
+
+	all_vm_events(event);
+	statistics_set(a, nr, VIRTIO_BALLOON_S_SWAP_IN, pages_to_bytes(event[PSWPIN]));
+	statistics_set(a, nr, VIRTIO_BALLOON_S_SWAP_OUT, pages_to_bytes(event[PSWPOUT]));
+	statistics_set(a, nr, VIRTIO_BALLOON_S_MAJFLT, event[PGMAJFAULT]);
+	statistics_set(a, nr, VIRTIO_BALLOON_S_MINFLT, event[PGFAULT]);
+#endif
+}
+
 /* Fill the buffer, which is ours now. Return how many bytes of it. */
 static unsigned int statistics_fill(struct aerator *a)
 {
@@ -48,23 +61,10 @@ static unsigned int statistics_fill(struct aerator *a)
 	struct sysinfo info;
 
 	si_meminfo(&info);
-#ifdef CONFIG_VM_EVENT_COUNTERS
-	{
-		unsigned long event[NR_VM_EVENT_ITEMS];
-
-		all_vm_events(event);
-		statistics_set(a, &nr, VIRTIO_BALLOON_S_SWAP_IN,
-			       pages_to_bytes(event[PSWPIN]));
-		statistics_set(a, &nr, VIRTIO_BALLOON_S_SWAP_OUT,
-			       pages_to_bytes(event[PSWPOUT]));
-		statistics_set(a, &nr, VIRTIO_BALLOON_S_MAJFLT, event[PGMAJFAULT]);
-		statistics_set(a, &nr, VIRTIO_BALLOON_S_MINFLT, event[PGFAULT]);
-	}
-#endif
+	statistics_fill_events(a, &nr);
 	statistics_set(a, &nr, VIRTIO_BALLOON_S_MEMFREE, pages_to_bytes(info.freeram));
 	statistics_set(a, &nr, VIRTIO_BALLOON_S_MEMTOT, pages_to_bytes(info.totalram));
-	statistics_set(a, &nr, VIRTIO_BALLOON_S_AVAIL,
-		       pages_to_bytes(si_mem_available()));
+	statistics_set(a, &nr, VIRTIO_BALLOON_S_AVAIL, pages_to_bytes(si_mem_available()));
 	statistics_set(a, &nr, VIRTIO_BALLOON_S_CACHES,
 		       pages_to_bytes(global_node_page_state(NR_FILE_PAGES)));
 	return nr * sizeof(a->report->stat[0]);
@@ -125,6 +125,8 @@ void statistics_start(struct aerator *a)
 		return;
 	statistics_put(a);
 	WRITE_ONCE(a->answering, true);
+	/* The host may have asked in between. */
+	queue_work(system_freezable_wq, &a->answer);
 }
 
 /**

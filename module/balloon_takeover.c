@@ -3,106 +3,40 @@
  * Taking balloon devices from virtio_balloon, and giving them back.
  *
  * virtio_balloon is loaded by the device's alias before anyone gets to load this
- * module, so that as a rule the device has a driver already. What was taken is
- * remembered, and goes back to whoever wants it when this module is unloaded.
+ * module, so that as a rule the device has a driver already. Nothing has to be
+ * remembered of it: a balloon device that is without a driver when this module
+ * goes, or when a takeover failed, goes to whoever wants it.
  */
-#include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/notifier.h>
-#include <linux/slab.h>
-#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/virtio_ids.h>
 #include "balloon.h"
 #include "compat/compat.h"
 
-/**
- * struct taken - a device that was taken
- * @node: in takeover_list
- * @dev: the device, referenced
- */
-struct taken {
-	struct list_head node;
-	struct device *dev;
-};
-
 /* One takeover at a time, and none once the driver is being unregistered. */
 static DEFINE_MUTEX(takeover_mutex);
 static bool takeover_live;
 
-/* A device that is unplugged leaves the list at any time. */
-static DEFINE_SPINLOCK(takeover_lock);
-static LIST_HEAD(takeover_list);
-
-static struct taken *takeover_find(const struct device *dev)
-{
-	struct taken *taken;
-
-	lockdep_assert_held(&takeover_lock);
-	list_for_each_entry(taken, &takeover_list, node)
-		if (taken->dev == dev)
-			return taken;
-	return NULL;
-}
+/* The device that is being taken; takeover_mutex to write. */
+static const struct device *takeover_dev;
 
 /**
- * takeover_has - was this device taken from virtio_balloon?
+ * takeover_of - is this device being taken from virtio_balloon?
  * @dev: the device
  *
- * Context: any but interrupts.
+ * Context: any.
  *
- * Return: true if it was.
+ * Return: true if it is.
  */
-bool takeover_has(const struct device *dev)
+bool takeover_of(const struct device *dev)
 {
-	bool has;
-
-	spin_lock(&takeover_lock);
-	has = takeover_find(dev);
-	spin_unlock(&takeover_lock);
-	return has;
+	return READ_ONCE(takeover_dev) == dev;
 }
 
-static int takeover_remember(struct device *dev)
+static bool takeover_is_balloon(struct device *dev)
 {
-	struct taken *taken = kzalloc(sizeof(*taken), GFP_KERNEL);
-
-	if (!taken)
-		return -ENOMEM;
-	taken->dev = get_device(dev);
-	spin_lock(&takeover_lock);
-	list_add_tail(&taken->node, &takeover_list);
-	spin_unlock(&takeover_lock);
-	return 0;
+	return dev_to_virtio(dev)->id.device == VIRTIO_ID_BALLOON;
 }
-
-static void takeover_forget(struct taken *taken)
-{
-	put_device(taken->dev);
-	kfree(taken);
-}
-
-/* The device is unplugged: a reference of ours must not outlive its bus. */
-static int takeover_unplugged(struct notifier_block *nb, unsigned long event,
-			      void *dev)
-{
-	struct taken *taken;
-
-	if (event != BUS_NOTIFY_REMOVED_DEVICE)
-		return NOTIFY_DONE;
-	spin_lock(&takeover_lock);
-	taken = takeover_find(dev);
-	if (taken)
-		list_del(&taken->node);
-	spin_unlock(&takeover_lock);
-	if (taken)
-		takeover_forget(taken);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block takeover_nb = {
-	.notifier_call = takeover_unplugged,
-};
 
 /* Has virtio_balloon got it, and would we bind it? */
 static bool takeover_wanted(struct device *dev)
@@ -120,66 +54,45 @@ static bool takeover_wanted(struct device *dev)
 	return rival && !refusal;
 }
 
-static int takeover_release(struct device *dev, void *unused)
-{
-	if (dev_to_virtio(dev)->id.device != VIRTIO_ID_BALLOON ||
-	    !takeover_wanted(dev))
-		return 0;
-	if (takeover_has(dev) || !takeover_remember(dev))
-		device_release_driver(dev);
-	return 0;
-}
-
 /*
  * A driver whose probe failed leaves the device marked so. The next one is not
- * to find it like that: as the bus does before the first.
+ * to find it like that, but as the bus hands it to the first.
  */
-static void takeover_clean(struct device *dev)
+static bool takeover_clean(struct device *dev)
 {
 	struct virtio_device *vdev = dev_to_virtio(dev);
+	bool orphan;
 
 	device_lock(dev);
-	if (!dev->driver && device_is_registered(dev)) {
+	orphan = !dev->driver && device_is_registered(dev);
+	if (orphan) {
 		virtio_reset_device(vdev);
 		virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	}
 	device_unlock(dev);
+	return orphan;
 }
 
 /* Whoever wants it first gets it: drivers are asked in the order they came. */
-static void takeover_give_back(struct taken *taken)
+static int takeover_give_back(struct device *dev, void *unused)
 {
-	struct device *dev = taken->dev;
-
-	takeover_clean(dev);
-	if (device_attach(dev) > 0)
+	if (takeover_is_balloon(dev) && takeover_clean(dev) &&
+	    device_attach(dev) > 0)
 		pr_info("%s is back with %s\n", dev_name(dev), dev_driver_string(dev));
-	takeover_forget(taken);
+	return 0;
 }
 
-/* Take one off the list: any, or one that has no driver. */
-static struct taken *takeover_pop(bool any)
+static int takeover_take(struct device *dev, void *driver)
 {
-	struct taken *taken, *found = NULL;
-
-	spin_lock(&takeover_lock);
-	list_for_each_entry(taken, &takeover_list, node) {
-		if (!any && taken->dev->driver)
-			continue;
-		found = taken;
-		list_del(&taken->node);
-		break;
-	}
-	spin_unlock(&takeover_lock);
-	return found;
-}
-
-static void takeover_give_back_all(bool any)
-{
-	struct taken *taken;
-
-	while ((taken = takeover_pop(any)))
-		takeover_give_back(taken);
+	if (!takeover_is_balloon(dev) || !takeover_wanted(dev))
+		return 0;
+	device_release_driver(dev);
+	WRITE_ONCE(takeover_dev, dev);
+	/* Binds every device that is free; says nothing of the outcome. */
+	if (driver_attach(driver))
+		pr_warn("%s could not be bound\n", dev_name(dev));
+	WRITE_ONCE(takeover_dev, NULL);
+	return takeover_give_back(dev, NULL);
 }
 
 /**
@@ -195,14 +108,8 @@ void balloon_takeover(void)
 	struct device_driver *driver = &balloon_driver.driver;
 
 	mutex_lock(&takeover_mutex);
-	if (!takeover_live || !READ_ONCE(aerator_params.takeover))
-		goto unlock;
-	bus_for_each_dev(driver->bus, NULL, NULL, takeover_release);
-	if (driver_attach(driver))
-		pr_warn("could not bind what was taken over\n");
-	/* What could not be bound after all is not left without a driver. */
-	takeover_give_back_all(false);
-unlock:
+	if (takeover_live && READ_ONCE(aerator_params.takeover))
+		bus_for_each_dev(driver->bus, NULL, driver, takeover_take);
 	mutex_unlock(&takeover_mutex);
 }
 
@@ -219,22 +126,15 @@ int takeover_start(void)
 
 	if (err)
 		return err;
-	err = bus_register_notifier(balloon_driver.driver.bus, &takeover_nb);
-	if (err)
-		goto unregister;
 	mutex_lock(&takeover_mutex);
 	takeover_live = true;
 	mutex_unlock(&takeover_mutex);
 	balloon_takeover();
 	return 0;
-
-unregister:
-	unregister_virtio_driver(&balloon_driver);
-	return err;
 }
 
 /**
- * takeover_stop - unregister the driver and give everything back
+ * takeover_stop - unregister the driver and leave no balloon without one
  *
  * Context: at unload.
  */
@@ -243,7 +143,6 @@ void takeover_stop(void)
 	mutex_lock(&takeover_mutex);
 	takeover_live = false;
 	unregister_virtio_driver(&balloon_driver);
-	takeover_give_back_all(true);
-	bus_unregister_notifier(balloon_driver.driver.bus, &takeover_nb);
+	bus_for_each_dev(balloon_driver.driver.bus, NULL, NULL, takeover_give_back);
 	mutex_unlock(&takeover_mutex);
 }

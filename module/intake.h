@@ -23,8 +23,8 @@ struct reactor;
  * @surplus: free memory that the guest does not seem to need, bytes
  * @destroy: free it; after @stop
  *
- * All are called under the lock of whoever owns the intake, but for @flush_end,
- * during which @stop must be able to run, and the two that only look.
+ * @start, @stop, @wake and @flush_begin are called under the lock of whoever owns
+ * the intake, @flush_end is not: @stop must be able to run meanwhile.
  */
 struct intake_ops {
 	const char *name;

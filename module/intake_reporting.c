@@ -21,6 +21,10 @@
  *	                                 |  fill, report() -> treat, decant
  *	                                 +--(more to do)--> [work]
  *
+ * After a release a second work, the watch, looks a few times whether memory is
+ * taken back, which nothing else would tell before the next free. Then nothing
+ * runs until that free.
+ *
  * What must be kept for this to be right:
  *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
  *     the work; in any other state it does not queue. The kernel's function sets
@@ -78,6 +82,12 @@
  * @noticed_free: free memory when that was last told, pages
  * @old_order: the kernel's order before ours
  * @policy: when a pass may run; owned by the work
+ * @watch: looks whether what was released is taken back
+ * @watches: looks that are left
+ * @watch_ms: time between them
+ * @watch_floor: free memory below this is a fall, pages
+ * @fall_at: when it was seen to fall, ms, or 0; released after @fall_free
+ * @fall_free: free memory then, pages
  * @waiting: a pass was asked for and is held; owned by the work
  * @blocks: blocks in the running or last pass; owned by the work
  * @pages: pages that were treated in it; owned by the work
@@ -100,6 +110,12 @@ struct reporting {
 	u64 noticed_free;
 	unsigned int old_order;
 	struct policy policy;
+	struct delayed_work watch;
+	unsigned int watches;
+	unsigned int watch_ms;
+	u64 watch_floor;
+	u64 fall_at;
+	u64 fall_free;
 	bool waiting;
 	unsigned int blocks;
 	u64 pages;
@@ -178,12 +194,50 @@ static bool reporting_dry(const struct reporting *rp)
 	return !READ_ONCE(rp->running) || !READ_ONCE(aerator_params.enabled);
 }
 
+static void reporting_watch(struct work_struct *work)
+{
+	struct reporting *rp = container_of(to_delayed_work(work),
+					    struct reporting, watch);
+	u64 free = reporting_free();
+
+	if (free < READ_ONCE(rp->watch_floor)) {
+		WRITE_ONCE(rp->fall_free, free);
+		/* Pairs with the acquire in reporting_look(). */
+		smp_store_release(&rp->fall_at, reporting_ms());
+	} else if (--rp->watches) {
+		queue_delayed_work(rp->wq, &rp->watch,
+				   msecs_to_jiffies(READ_ONCE(rp->watch_ms)));
+	}
+}
+
+/* Memory was released on a guess: watch it for as long as that is judged. */
+static void reporting_watch_begin(struct reporting *rp)
+{
+	struct policy_limits limits = reporting_limits();
+	const struct policy *p = &rp->policy;
+
+	if (!p->released || !p->guessed || p->peak <= p->slack)
+		return;
+	cancel_delayed_work_sync(&rp->watch);
+	rp->watches = POLICY_REGRET;
+	rp->watch_ms = policy_hold(p, &limits);
+	rp->watch_floor = p->peak - p->slack;
+	rp->fall_at = 0;
+	queue_delayed_work(rp->wq, &rp->watch, msecs_to_jiffies(rp->watch_ms));
+}
+
 /* Let the policy see what happened since it was last asked. */
 static void reporting_look(struct reporting *rp, u64 now,
 			   const struct policy_limits *limits)
 {
 	u64 noticed = READ_ONCE(rp->noticed_free);
+	/* Pairs with the release in reporting_watch(). */
+	u64 fall_at = smp_load_acquire(&rp->fall_at);
 
+	if (fall_at) {
+		policy_sample(&rp->policy, fall_at, READ_ONCE(rp->fall_free), limits);
+		WRITE_ONCE(rp->fall_at, 0);
+	}
 	if (!rp->waiting) {
 		policy_request(&rp->policy, now,
 			       noticed ?: reporting_free(), limits);
@@ -211,6 +265,7 @@ static unsigned int reporting_gate(struct reporting *rp)
 static void reporting_rest(struct reporting *rp, int err)
 {
 	rp->waiting = false;
+	WRITE_ONCE(rp->noticed_free, 0);
 	rp->drained_err = err;
 	/* Pairs with the acquire in reporting_flushed(). */
 	smp_store_release(&rp->drained, rp->begun);
@@ -247,7 +302,8 @@ static void reporting_held(struct reporting *rp, unsigned int wait)
 /*
  * Did the pass end because it had done enough for once? Then each list that has
  * more got at least two full batches (the budget in page_reporting_cycle()). A
- * pass with less saw all there was, and was asked for again by a free since.
+ * pass with less saw all there was, and was asked for again by a free since. A
+ * free during a long pass is taken for its rest, and goes without its window.
  */
 static bool reporting_leftover(const struct reporting *rp)
 {
@@ -263,9 +319,11 @@ static void reporting_next(struct reporting *rp)
 		reporting_queue(rp, 0);
 		return;
 	}
+	reporting_rest(rp, rp->err);
 	if (asked)
 		reporting_queue(rp, reporting_sample_ms());
-	reporting_rest(rp, rp->err);
+	else
+		reporting_watch_begin(rp);
 }
 
 static void reporting_pass(struct reporting *rp, struct work_struct *work)
@@ -299,6 +357,7 @@ static void reporting_work(struct work_struct *work)
 	/* The state stays as it is: a free does not queue the work meanwhile. */
 	if (reporting_dry(rp)) {
 		rp->waiting = false;
+		wake_up_all(&rp->passed);
 		return;
 	}
 	WRITE_ONCE(rp->begun, rp->begun + 1);
@@ -389,6 +448,7 @@ static int reporting_start(struct intake *in)
 	policy_init(&rp->policy, mib_to_pages(REPORTING_SLACK_MIB));
 	rp->waiting = false;
 	rp->noticed_free = 0;
+	rp->fall_at = 0;
 	rp->prdev.report = reporting_report;
 	compat_reporting_capacity_set(&rp->prdev, in->ring);
 	rp->old_order = compat_reporting_order_prepare(&rp->prdev,
@@ -419,6 +479,7 @@ static void reporting_stop(struct intake *in)
 	compat_reporting_order_set(rp->old_order);
 	page_reporting_unregister(&rp->prdev);
 	reporting_gate_out(rp);
+	cancel_delayed_work_sync(&rp->watch);
 }
 
 static void reporting_wake(struct intake *in)
@@ -507,6 +568,7 @@ struct intake *intake_reporting_create(void)
 		return NULL;
 	rp->in.ops = &reporting_ops;
 	rp->notice.noticed = reporting_noticed;
+	INIT_DELAYED_WORK(&rp->watch, reporting_watch);
 	init_waitqueue_head(&rp->passed);
 	return &rp->in;
 }

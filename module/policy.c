@@ -27,9 +27,6 @@
 #include <linux/time64.h>
 #include "policy.h"
 
-/* A release taken back within this many holds was a wrong guess. */
-#define POLICY_REGRET		4
-
 /* Strikes beyond these do not lengthen the hold: window << 3. */
 #define POLICY_STRIKES_MAX	4U
 

@@ -7,6 +7,9 @@
 /* What virtio_balloon waits before each pass. */
 #define POLICY_KERNEL_PACE_MS	2000U
 
+/* A release taken back within this many holds was a wrong guess. */
+#define POLICY_REGRET		4U
+
 /* policy_wait(): there is nothing to wait for, only a new request helps. */
 #define POLICY_NEVER		(~0U)
 

@@ -39,13 +39,16 @@ alone() {
 }
 
 # ticking WHAT COMMAND...: run a command whose output goes to a log, and say
-# every 3 seconds that it still runs. On failure the log's end is shown.
+# every 3 seconds that it still runs. On failure the log's end is shown. Ctrl-C
+# does not reach a command in the background: it is ended with us.
 ticking() {
 	local what=$1 log pid start=$SECONDS status=0
 	shift
 	log=$(mktemp)
 	"$@" >"$log" 2>&1 9>&- &
 	pid=$!
+	# shellcheck disable=SC2064 # expand now: $pid is local
+	trap "kill $pid 2>/dev/null; exit 130" INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		(( (SECONDS - start) % 3 == 0 && SECONDS > start )) || continue
@@ -53,6 +56,7 @@ ticking() {
 		sleep 1
 	done
 	wait "$pid" || status=$?
+	trap - INT TERM
 	[ "$status" = 0 ] || { say "$what failed:"; tail -n 30 "$log" >&2; }
 	rm -f "$log"
 	return "$status"

@@ -23,8 +23,9 @@ static const char usage[] =
 	"usage: memtool [--small] hold MIB\n"
 	"         touch MIB, say \"touched SECONDS\"; a line on stdin frees it\n"
 	"         (\"freed\"), another line or the end of input ends the program\n"
-	"       memtool [--small] churn MIB GAP_MS SECONDS\n"
-	"         touch and free MIB every GAP_MS; says how long touching took\n"
+	"       memtool [--small] churn MIB GAP_MS SECONDS [USE_MS]\n"
+	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
+	"         says how long touching took\n"
 	"       memtool [--small] pattern MIB SECONDS\n"
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
 	"         check every word over and over; exit 1 if one has changed\n"
@@ -115,7 +116,8 @@ static int hold(size_t bytes)
 	return 0;
 }
 
-static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds)
+static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
+		 unsigned long use_ms)
 {
 	double end = now() + seconds, total = 0, max = 0;
 	unsigned long rounds = 0;
@@ -124,6 +126,7 @@ static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds)
 		char *area = map_memory(bytes);
 		double took = touch(area, bytes);
 
+		sleep_ms(use_ms);
 		munmap(area, bytes);
 		rounds++;
 		total += took;
@@ -268,9 +271,9 @@ int main(int argc, char **argv)
 	}
 	if (is(argv, "hold") && argc == 2)
 		return hold(number(argv[1]) * MIB);
-	if (is(argv, "churn") && argc == 4)
+	if (is(argv, "churn") && (argc == 4 || argc == 5))
 		return churn(number(argv[1]) * MIB, number(argv[2]),
-			     number(argv[3]));
+			     number(argv[3]), argc == 5 ? number(argv[4]) : 0);
 	if (is(argv, "pattern") && argc == 3)
 		return pattern(number(argv[1]) * MIB, number(argv[2]));
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .harness import MODULE, expect, make_guest, on_kernels
+from .harness import (MIB, MODULE, counters, expect, load_aerator, make_guest,
+                      on_kernels)
 
 _CHURN_MIB = 512
 _SECONDS = 25
@@ -60,4 +61,20 @@ def churn(kernel: str) -> Iterator[str]:
     expect(not failed, "more than virtio_balloon: " + "; ".join(failed))
 
 
-CASES = on_kernels(churn, ("6.12",))
+def regret(kernel: str) -> Iterator[str]:
+    """Memory that is used for long before it is freed again: that it was taken
+    back is seen when it is, not when it is freed the next time."""
+    window_ms, gap_ms, use_ms = 250, 400, 5 * 250
+    with make_guest(kernel, "regret") as guest:
+        folder = load_aerator(guest, window_ms=window_ms)
+        guest.run(f"memtool churn {_CHURN_MIB} {gap_ms} 12 {use_ms}")
+        before = counters(guest, folder)["reported_bytes"]
+        output = guest.run(f"memtool churn {_CHURN_MIB} {gap_ms} 20 {use_ms}")
+        reported = counters(guest, folder)["reported_bytes"] - before
+    rounds = int(output.split()[1])
+    share = reported / (rounds * _CHURN_MIB * MIB)
+    yield f"{share:.0%} of what was freed went to the host in {rounds} rounds"
+    expect(share < 0.7, "all of it goes, round after round")
+
+
+CASES = [*on_kernels(churn, ("6.12",)), *on_kernels(regret, ("6.12",))]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from aerator_vm import Guest
 
 from .harness import (MODULE, balloon_device, balloon_driver, counters, expect,
-                      expect_equal, make_guest, on_kernels)
+                      expect_equal, make_guest, module_file, on_kernels)
 
 _OPTIONS = ("free-page-reporting", "free-page-hint", "page-poison", "deflate-on-oom")
 
@@ -58,10 +58,14 @@ def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> s
 def features(kernel: str) -> Iterator[str]:
     """As many guests at a time as there are cores for their one processor."""
     combinations = list(itertools.product((False, True), repeat=len(_OPTIONS)))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    module_file(kernel)
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    try:
         done = [pool.submit(_combination, kernel, switches) for switches in combinations]
         for future in done:
             future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
     yield f"{len(done)} combinations of {', '.join(_OPTIONS)}"
 
 

@@ -20,6 +20,9 @@ GUEST_KERNELS = ("6.1", "6.12", "7.3")
 BUILD_KERNELS = ("5.10", *GUEST_KERNELS)
 
 MIB = 1 << 20
+
+# No build or checker takes so long, downloads included.
+_SCRIPT_SECONDS = 900
 MODULE = "/aerator.ko"
 PARAMETERS = "/sys/module/aerator/parameters"
 
@@ -56,7 +59,8 @@ def expect_equal(found: object, wanted: object, what: str) -> None:
 def run_script(*command: str | Path) -> str:
     """Run a command in the checkout; what it says is shown if it fails."""
     result = subprocess.run(command, cwd=TOP, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                            timeout=_SCRIPT_SECONDS)
     if result.returncode:
         raise TestFailed(f"{command[0]} failed:\n{result.stdout.rstrip()}")
     return result.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import warnings
 
 from aerator_vm.common import TOP
 
@@ -63,9 +64,10 @@ def shellcheck() -> None:
 
 
 def python() -> None:
-    """They compile, and say nothing while at it."""
+    """They compile, without a warning."""
     files = [path for path in _tracked("scripts", "tests")
              if path.endswith(".py") or _shebang(path, "python3")]
+    warnings.simplefilter("error")
     for path in files:
         compile((TOP / path).read_text(), path, "exec")
 
