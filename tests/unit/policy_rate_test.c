@@ -278,3 +278,28 @@ TEST(policy_longest_wait_is_not_never)
 	passed(T0 + WINDOW, TIB(64));
 	check_eq(wait(T0 + WINDOW), POLICY_NEVER - 1);
 }
+
+/* A debt older than a day is forgiven, whatever is left of it. */
+TEST(policy_debt_ends_after_a_day)
+{
+	const u64 day = 24 * 3600 * 1000;
+	u64 now = T0 + WINDOW;
+
+	setup(WINDOW);
+	limits.rate = 1000;
+	request(T0, TIB(64));
+	passed(now, day + 5000);
+	check_eq(wait(now + day - 1), 5001);
+	check_eq(wait(now + day), 0);
+	check_eq(wait(now + 30 * day), 0);
+}
+
+/* What was treated without a limit is no debt. */
+TEST(policy_no_rate_makes_no_debt)
+{
+	setup(WINDOW);
+	request(T0, MIB(20000));
+	passed(T0 + WINDOW, MIB(16384));
+	limits.rate = MIB(1);
+	check_eq(wait(T0 + WINDOW), 0);
+}
