@@ -13,6 +13,9 @@
  *      guess. From the second one in a row on, each doubles the hold, which is
  *      the window at first, up to eight windows; a release that lasted makes it
  *      one window again.
+ *      What is freed on top of a release that lasts so far waits an eighth only,
+ *      while the hold is still one window: the guest is shrinking, or its kernel
+ *      empties the lists of its processors.
  *   3. While memory keeps falling and rising, passes run at the pace that
  *      virtio_balloon has at all times: one after two seconds (or after two
  *      windows if that is longer). Thus a guest that never comes to rest still
@@ -29,6 +32,9 @@
 
 /* Strikes beyond these do not lengthen the hold: window << 3. */
 #define POLICY_STRIKES_MAX	4U
+
+/* What comes on top of a release that lasts waits this part of the hold. */
+#define POLICY_FOLLOWS		8
 
 /* A debt older than this is forgiven, which keeps the arithmetic in 64 bits. */
 #define POLICY_DEBT_MS_MAX	(24ULL * 3600 * MSEC_PER_SEC)
@@ -56,11 +62,20 @@ unsigned int policy_hold(const struct policy *p,
 	return limits->window_ms << (p->strikes ? p->strikes - 1 : 0);
 }
 
+/* How long the request that waits is held. */
+static unsigned int policy_held(const struct policy *p,
+				const struct policy_limits *limits)
+{
+	unsigned int hold = policy_hold(p, limits);
+
+	return p->follows ? hold / POLICY_FOLLOWS : hold;
+}
+
 /* Has free memory not fallen for as long as it has to? */
 static bool policy_quiet(const struct policy *p, u64 now,
 			 const struct policy_limits *limits)
 {
-	return now - p->quiet_since >= policy_hold(p, limits);
+	return now - p->quiet_since >= policy_held(p, limits);
 }
 
 /* Memory was taken. If it had just been released, that was a wrong guess. */
@@ -92,6 +107,7 @@ void policy_sample(struct policy *p, u64 now, u64 free,
 		policy_judge(p, now, limits);
 		p->quiet_since = now;
 		p->peak = free;
+		p->follows = false;
 	}
 	p->peak = max(p->peak, free);
 	WRITE_ONCE(p->low, min(p->low, free));
@@ -110,6 +126,8 @@ void policy_request(struct policy *p, u64 now, u64 free,
 		    const struct policy_limits *limits)
 {
 	policy_sample(p, now, free, limits);
+	p->follows = p->released && p->guessed && p->strikes <= 1 &&
+		     now - p->released < (u64)policy_hold(p, limits) * POLICY_REGRET;
 	p->quiet_since = now;
 	p->asked = now;
 	p->peak = free;
@@ -168,7 +186,7 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 			 const struct policy_limits *limits)
 {
 	u64 pace = max(POLICY_KERNEL_PACE_MS, 2 * limits->window_ms);
-	u64 due = min(p->quiet_since + policy_hold(p, limits), p->asked + pace);
+	u64 due = min(p->quiet_since + policy_held(p, limits), p->asked + pace);
 
 	if (p->free <= limits->reserve)
 		return POLICY_NEVER;

@@ -37,6 +37,7 @@ struct policy_limits {
  * @guessed: that pass ran because memory was quiet, not because it was its turn
  * @owed: what was treated beyond the rate, pages
  * @owed_at: when that was so, ms
+ * @follows: the request came on top of a release that lasts
  * @strikes: releases in a row that the guest took back at once
  *
  * Times are of one clock that never goes back. Not locked: the caller is the
@@ -53,6 +54,7 @@ struct policy {
 	bool guessed;
 	u64 owed;
 	u64 owed_at;
+	bool follows;
 	unsigned int strikes;
 };
 

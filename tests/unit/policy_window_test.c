@@ -348,3 +348,56 @@ TEST(policy_surplus_after_a_pass)
 	passed(T0 + 6000, 0);
 	check_eq(surplus(MIB(900)), MIB(900));
 }
+
+/*
+ * More is freed on top of a release that lasts: an eighth of the hold is enough,
+ * but not after the release was judged, and not if anything was taken.
+ */
+static void follow(u64 after, u64 free)
+{
+	setup(WINDOW);
+	request(T0, MIB(1000));
+	sample(T0, MIB(3000));
+	passed(T0 + WINDOW, MIB(2000));
+	request(T0 + WINDOW + after, free);
+}
+
+TEST(policy_follow_on_waits_an_eighth)
+{
+	follow(500, MIB(3000));
+	check_eq(wait(T0 + WINDOW + 500), WINDOW / 8);
+	follow(4 * WINDOW - 1, MIB(3000));
+	check_eq(wait(T0 + 5 * WINDOW - 1), WINDOW / 8);
+	follow(4 * WINDOW, MIB(3000));
+	check_eq(wait(T0 + 5 * WINDOW), WINDOW);
+}
+
+TEST(policy_follow_on_after_a_fall_waits_in_full)
+{
+	follow(500, MIB(2900));
+	check_eq(wait(T0 + WINDOW + 500), WINDOW);
+	follow(500, MIB(3000));
+	sample(T0 + WINDOW + 600, MIB(2900));
+	check_eq(wait(T0 + WINDOW + 600), WINDOW);
+}
+
+TEST(policy_follow_on_needs_a_guess)
+{
+	setup(WINDOW);
+	request(T0, MIB(1000));
+	sample(T0, MIB(3000));
+	passed(T0 + 10, MIB(100));
+	request(T0 + 20, MIB(3000));
+	check_eq(wait(T0 + 20), WINDOW);
+}
+
+TEST(policy_follow_on_ends_with_the_second_strike)
+{
+	follow(500, MIB(3000));
+	policy.strikes = 1;
+	request(T0 + WINDOW + 500, MIB(3000));
+	check_eq(wait(T0 + WINDOW + 500), WINDOW / 8);
+	policy.strikes = 2;
+	request(T0 + WINDOW + 500, MIB(3000));
+	check_eq(wait(T0 + WINDOW + 500), 2 * WINDOW);
+}
