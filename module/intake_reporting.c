@@ -396,7 +396,7 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 
 /*
  * Called by the pass with blocks that are out of the allocator until we return.
- * A pass that did not come through the gate (see reporting_start()) gets nothing.
+ * A pass that did not come through the gate (see reporting_gate_in()) gets nothing.
  */
 static int reporting_report(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sg, unsigned int nents)
