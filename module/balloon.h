@@ -7,14 +7,16 @@
 #include <linux/virtio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include "intake.h"
 #include "params.h"
 #include "reactor.h"
 #include "stats.h"
 
-struct intake;
-
 /* The driver that this one stands in for, as it calls itself on the bus. */
 #define BALLOON_RIVAL	"virtio_balloon"
+
+/* Entries of one chain: more gain nothing, and cost a larger indirect table. */
+#define BALLOON_CHAIN_MAX	128
 
 struct balloon_report;
 
@@ -29,10 +31,13 @@ struct balloon_report;
  *	and balloon_start() make it usable. Set by the work that runs the batch,
  *	which is not running when they do.
  * @retry_ms: delay of the next recovery, ms; as @lost
- * @intake: where blocks come from
- * @reactor: the batch; owned by the intake's work
- * @runs: its entries
- * @sg: the chain that is handed to the device, as @reactor
+ * @intakes: the sources of blocks that there are; as long as the device is bound
+ * @intake: the one that is started, or was last; balloon_mutex to change
+ * @reactors: the batches; the first @intake->nr_reactors are in use, and owned by
+ *	the intake's work
+ * @runs: their entries; there while @up
+ * @sg: one chain on its way to the queue, as @reactors
+ * @heard: when the device last showed that it is alive, jiffies; as @reactors
  * @answered: woken by the device's interrupt
  * @stats: what was done so far
  * @recover: brings a lost device back
@@ -49,10 +54,12 @@ struct aerator {
 	bool gone;
 	bool lost;
 	unsigned int retry_ms;
+	struct intake *intakes[INTAKE_KINDS];
 	struct intake *intake;
-	struct reactor reactor;
-	struct reactor_run runs[PARAMS_REACTOR_SIZE_MAX];
-	struct scatterlist sg[PARAMS_REACTOR_SIZE_MAX];
+	struct reactor reactors[PARAMS_REACTORS_MAX];
+	struct reactor_run *runs;
+	struct scatterlist sg[BALLOON_CHAIN_MAX];
+	unsigned long heard;
 	wait_queue_head_t answered;
 	struct aerator_stats stats;
 	struct delayed_work recover;
@@ -73,7 +80,8 @@ void balloon_shutdown(void);
 
 /* balloon_hinting.c: the hinting queue */
 void hinting_acked(struct virtqueue *vq);
-int hinting_treat(void *owner);
+int hinting_send(void *owner, struct reactor *r);
+int hinting_settle(void *owner, struct reactor *r);
 
 /* balloon_statistics.c: the statistics queue */
 int statistics_create(struct aerator *a);

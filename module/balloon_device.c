@@ -15,7 +15,6 @@
 #include <uapi/linux/virtio_ring.h>
 #include "balloon.h"
 #include "compat/compat.h"
-#include "intake.h"
 #include "trace.h"
 
 /* A descriptor's length has 32 bits. In pages. */
@@ -124,16 +123,39 @@ static void balloon_reset(struct aerator *a)
 	a->vdev->config->del_vqs(a->vdev);
 }
 
-/* From features negotiated to free memory being returned. balloon_mutex held. */
-static int balloon_start(struct aerator *a)
+/*
+ * Room for the batches that the settings of now allow. All reactors are idle:
+ * the intake is stopped. balloon_mutex held.
+ */
+static int balloon_equip(struct aerator *a)
+{
+	unsigned int size = READ_ONCE(aerator_params.reactor_size);
+	unsigned int nr = READ_ONCE(aerator_params.reactors);
+	unsigned int i;
+	int err;
+
+	a->runs = kvcalloc(nr * size, sizeof(*a->runs), GFP_KERNEL);
+	if (!a->runs)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		err = reactor_equip(&a->reactors[i], a->runs + i * size, size);
+		if (WARN_ON_ONCE(err))
+			goto free;
+	}
+	a->intake->nr_reactors = nr;
+	return 0;
+
+free:
+	kvfree(a->runs);
+	return err;
+}
+
+/* The device is the driver's: tell it the rest, and begin. balloon_mutex held. */
+static void balloon_make_ready(struct aerator *a)
 {
 	struct virtio_device *vdev = a->vdev;
 	u32 poison = balloon_poison();
-	int err;
 
-	err = balloon_find_queues(a);
-	if (err)
-		return err;
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 				 &poison);
@@ -141,7 +163,22 @@ static int balloon_start(struct aerator *a)
 	statistics_start(a);
 	WRITE_ONCE(a->lost, false);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
-				PARAMS_REACTOR_SIZE_MAX);
+				ARRAY_SIZE(a->sg));
+}
+
+/* From features negotiated to free memory being returned. balloon_mutex held. */
+static int balloon_start(struct aerator *a)
+{
+	int err;
+
+	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
+	err = balloon_equip(a);
+	if (err)
+		return err;
+	err = balloon_find_queues(a);
+	if (err)
+		goto free;
+	balloon_make_ready(a);
 	err = a->intake->ops->start(a->intake);
 	if (err)
 		goto reset;
@@ -150,6 +187,8 @@ static int balloon_start(struct aerator *a)
 
 reset:
 	balloon_reset(a);
+free:
+	kvfree(a->runs);
 	return err;
 }
 
@@ -161,6 +200,7 @@ static void balloon_stop(struct aerator *a)
 	a->up = false;
 	a->intake->ops->stop(a->intake);
 	balloon_reset(a);
+	kvfree(a->runs);
 }
 
 /*
@@ -255,15 +295,38 @@ static void balloon_config_changed(struct virtio_device *vdev)
 
 static void balloon_free(struct aerator *a)
 {
-	if (a->intake)
-		a->intake->ops->destroy(a->intake);
+	unsigned int i;
+
+	for (i = 0; i < INTAKE_KINDS; i++)
+		intake_destroy(a->intakes[i]);
 	statistics_destroy(a);
 	kfree(a);
+}
+
+/* All kinds, so that the choice can change while others look at the old one. */
+static int balloon_create_intakes(struct aerator *a)
+{
+	struct intake *in;
+	unsigned int i;
+
+	for (i = 0; i < INTAKE_KINDS; i++) {
+		in = intake_create(i);
+		if (!in)
+			return -ENOMEM;
+		in->reactors = a->reactors;
+		in->send = hinting_send;
+		in->settle = hinting_settle;
+		in->owner = a;
+		a->intakes[i] = in;
+	}
+	a->intake = a->intakes[intake_chosen()];
+	return 0;
 }
 
 static struct aerator *balloon_alloc(struct virtio_device *vdev)
 {
 	struct aerator *a = kzalloc(sizeof(*a), GFP_KERNEL);
+	unsigned int i;
 
 	if (!a)
 		return NULL;
@@ -271,16 +334,12 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	init_waitqueue_head(&a->answered);
 	INIT_DELAYED_WORK(&a->recover, balloon_recover);
 	INIT_WORK(&a->config, balloon_config);
-	reactor_init(&a->reactor, a->runs, ARRAY_SIZE(a->runs), BALLOON_RUN_MAX,
-		     trace_stage_left);
-	a->intake = intake_reporting_create();
-	if (statistics_create(a) || !a->intake) {
+	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
+		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
+	if (statistics_create(a) || balloon_create_intakes(a)) {
 		balloon_free(a);
 		return NULL;
 	}
-	a->intake->reactor = &a->reactor;
-	a->intake->treat = hinting_treat;
-	a->intake->owner = a;
 	return a;
 }
 
@@ -365,16 +424,18 @@ static void balloon_remove(struct virtio_device *vdev)
 
 /*
  * Free pages that were poisoned or zeroed must be found so again; if they are
- * neither then the host need not know. Indirect descriptors would be allocated
- * when memory is returned, that is when it is short. And the device gets guest
- * physical addresses, whatever stands between it and memory: to translate them
- * for a device that is told of free pages makes no sense.
+ * neither then the host need not know. Indirect descriptors are allocated when
+ * memory is returned, that is when it is short, and gain something for batches
+ * of several chains only, which the kernel's page reporting does not make. And
+ * the device gets guest physical addresses, whatever stands between it and memory:
+ * to translate them for a device that is told of free pages makes no sense.
  */
 static int balloon_validate(struct virtio_device *vdev)
 {
 	if (!balloon_content_matters())
 		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
-	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+	if (INTAKE_KINDS == 1)
+		__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
 	return 0;
 }
@@ -467,16 +528,19 @@ int balloon_restart(void)
  */
 int balloon_flush(struct aerator *a)
 {
-	const struct intake_ops *ops = a->intake->ops;
 	unsigned int ticket = 0;
+	struct intake *in;
 	bool up;
 
 	mutex_lock(&balloon_mutex);
+	in = a->intake;
 	up = a->up && !READ_ONCE(a->lost);
-	if (up)
-		ticket = ops->flush_begin(a->intake);
+	if (up) {
+		ticket = gate_flush_begin(&in->gate);
+		in->ops->wake(in);
+	}
 	mutex_unlock(&balloon_mutex);
-	return up ? ops->flush_end(a->intake, ticket) : -EAGAIN;
+	return up ? gate_flush_end(&in->gate, ticket) : -EAGAIN;
 }
 
 static const struct virtio_device_id balloon_ids[] = {

@@ -2,19 +2,30 @@
 /*
  * The hinting queue: react and settle.
  *
- * A batch becomes one chain of device-writable buffers, which are the free
- * pages themselves (virtio 1.2, 5.5.6.7). The device drops what is in them and
- * gives the chain back. Indirect descriptors are not negotiated, so that nothing
- * here allocates: a guest that is short of memory can still return some.
+ * A batch becomes chains of device-writable buffers, which are the free pages
+ * themselves (virtio 1.2, 5.5.6.7). The device drops what is in them and gives
+ * the chains back, in whichever order; each has its reactor as token. What the
+ * ring has no room for goes on it as room comes, whoever waits at that time.
  *
- * Runs in the intake's one work item. The interrupt only wakes it; the queue is
- * touched by nobody else, and needs no lock.
+ * Nothing here sleeps for memory. With indirect descriptors, if negotiated, a
+ * chain takes one slot of the ring, and its table is allocated. If that fails
+ * the chain takes as many slots as it has entries, once they are free: a guest
+ * that is short of memory can still return some.
+ *
+ * All of it runs in the intake's one work item. The interrupt only wakes it; the
+ * queue is touched by nobody else, and needs no lock.
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include "balloon.h"
 #include "compat/compat.h"
+
+/*
+ * The interrupt may be put off until most of what the device has is answered, and
+ * part of that is other batches'. A batch that was answered waits no longer.
+ */
+#define HINTING_LOOK_MS		100
 
 /**
  * hinting_acked - interrupt of the hinting queue
@@ -26,30 +37,158 @@ void hinting_acked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
+	atomic64_inc(&a->stats.interrupts);
 	wake_up(&a->answered);
 }
 
-/* Put the batch on the queue. The device is not told yet. */
-static int hinting_submit(struct aerator *a)
+/* Chains that the device has, of all batches. */
+static unsigned int hinting_chains(const struct aerator *a)
 {
-	struct reactor *r = &a->reactor;
-	unsigned int i;
+	unsigned int i, chains = 0;
 
-	sg_init_table(a->sg, r->nr_runs);
-	for (i = 0; i < r->nr_runs; i++)
-		sg_set_page(&a->sg[i], pfn_to_page(r->runs[i].pfn),
-			    r->runs[i].pages << PAGE_SHIFT, 0);
-	return virtqueue_add_inbuf(a->hinting, a->sg, r->nr_runs, a, GFP_NOWAIT);
+	for (i = 0; i < a->intake->nr_reactors; i++)
+		chains += a->reactors[i].chains;
+	return chains;
 }
 
-/* Take what the device answered. True when nothing is awaited any more. */
-static bool hinting_answered(struct aerator *a)
+/*
+ * Put a chain on the queue. It must not be longer than the ring, indirect or not
+ * (virtio 1.2, 2.7.5.3.1).
+ */
+static int hinting_chain(struct aerator *a, struct reactor *r)
 {
+	unsigned int entries = min(reactor_unsent(r), a->intake->ring);
+	const struct reactor_run *run = &r->runs[r->sent];
+	unsigned int i;
+	int err;
+
+	sg_init_table(a->sg, entries);
+	for (i = 0; i < entries; i++, run++)
+		sg_set_page(&a->sg[i], pfn_to_page(run->pfn),
+			    run->pages << PAGE_SHIFT, 0);
+	err = virtqueue_add_inbuf(a->hinting, a->sg, entries, r,
+				  GFP_NOWAIT | __GFP_NOWARN);
+	if (err)
+		return err;
+	atomic64_inc(&a->stats.chains);
+	return reactor_sent(r, entries);
+}
+
+/*
+ * Put on the queue what there is room for. The device is not told yet. Whatever
+ * is in the way is no error as long as answers are to come: they bring room, or
+ * the device is found broken.
+ */
+static int hinting_put(struct aerator *a, struct reactor *r)
+{
+	int err = 0;
+
+	while (!err && reactor_unsent(r))
+		err = hinting_chain(a, r);
+	return hinting_chains(a) ? 0 : err;
+}
+
+static void hinting_kick(struct aerator *a)
+{
+	atomic64_inc(&a->stats.kicks);
+	/* Should it fail then the queue is marked broken, which is seen later. */
+	virtqueue_kick(a->hinting);
+}
+
+/* Take what the device answered, to any batch. */
+static void hinting_take(struct aerator *a)
+{
+	struct reactor *r;
 	unsigned int unused;
 
-	while (virtqueue_get_buf(a->hinting, &unused))
-		reactor_answer(&a->reactor);
-	return !a->reactor.chains;
+	while ((r = virtqueue_get_buf(a->hinting, &unused))) {
+		reactor_answer(r);
+		a->heard = jiffies;
+	}
+}
+
+/* Room may have come. Batches are served in turn, from the one that waits on. */
+static void hinting_refill(struct aerator *a, const struct reactor *first)
+{
+	unsigned int nr = a->intake->nr_reactors;
+	bool sent = false;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct reactor *r = &a->reactors[(first->index + i) % nr];
+		unsigned int unsent = reactor_unsent(r);
+
+		if (r->stage != REACTOR_SETTLE || !unsent)
+			continue;
+		hinting_put(a, r);
+		sent |= reactor_unsent(r) != unsent;
+	}
+	if (sent)
+		hinting_kick(a);
+}
+
+/*
+ * Ask for an interrupt: for the answer if the batch has one to come, or else when
+ * most of what is on the queue is answered. False if that is so already.
+ */
+static bool hinting_arm(struct aerator *a, const struct reactor *r)
+{
+	if (r->chains == 1 && !reactor_unsent(r))
+		return virtqueue_enable_cb(a->hinting);
+	return virtqueue_enable_cb_delayed(a->hinting);
+}
+
+/*
+ * Nothing more to wait for. With no chain at the device none will be answered:
+ * then it takes nothing, as room there is.
+ */
+static bool hinting_over(struct aerator *a, const struct reactor *r)
+{
+	return reactor_answered(r) || virtqueue_is_broken(a->hinting) ||
+	       !hinting_chains(a);
+}
+
+/*
+ * Look at the queue, and be interrupted again only while there is something to
+ * wait for. An answer that comes before the interrupt is asked for is taken in
+ * another round. True when the batch's wait is over.
+ */
+static bool hinting_look(struct aerator *a, struct reactor *r)
+{
+	do {
+		virtqueue_disable_cb(a->hinting);
+		hinting_take(a);
+		hinting_refill(a, r);
+		if (hinting_over(a, r))
+			return true;
+	} while (!hinting_arm(a, r));
+	return false;
+}
+
+/* How long the device may stay silent, jiffies. */
+static unsigned long hinting_patience(const struct aerator *a)
+{
+	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
+	unsigned long end = a->heard + msecs_to_jiffies(timeout);
+
+	return time_before(jiffies, end) ? end - jiffies : 0;
+}
+
+/*
+ * Until the batch is answered, or that cannot be expected any more. What counts
+ * is the time since the device answered anything, or was sent something while it
+ * had nothing: a slow host may take its time for what it was given, a silent one
+ * holds up nobody for longer than settle_timeout_ms.
+ */
+static void hinting_await(struct aerator *a, struct reactor *r)
+{
+	unsigned long left;
+
+	do {
+		left = min(hinting_patience(a), msecs_to_jiffies(HINTING_LOOK_MS));
+		if (wait_event_timeout(a->answered, hinting_look(a, r), left))
+			return;
+	} while (hinting_patience(a));
 }
 
 /* Only a reset makes it usable again, which recovery does from another work. */
@@ -65,71 +204,26 @@ static void hinting_lose(struct aerator *a, const char *why)
 
 /*
  * The device did not answer. Only a reset ends its access to the pages, so that
- * they can be given back. An answer that came before the reset counts.
+ * they can be given back. Answers that came before the reset count, also those
+ * to other batches, whose turn comes later.
  */
-static int hinting_give_up(struct aerator *a)
+static void hinting_give_up(struct aerator *a, struct reactor *r)
 {
-	struct reactor *r = &a->reactor;
-
 	reactor_expire(r);
 	if (virtqueue_is_broken(a->hinting)) {
 		hinting_lose(a, "the hinting queue broke");
+	} else if (!hinting_chains(a)) {
+		hinting_lose(a, "the hinting queue takes nothing");
 	} else {
 		atomic64_inc(&a->stats.settle_timeouts);
 		hinting_lose(a, "the host did not answer within settle_timeout_ms");
 	}
-	if (hinting_answered(a))
-		return reactor_decant(r, ktime_get_ns());
-	reactor_abort(r, ktime_get_ns());
-	return -EIO;
+	hinting_take(a);
 }
 
-/* From the kick on the pages are the device's, until it answers or is reset. */
-static int hinting_settle(struct aerator *a)
+/* The end of a batch, in decant. */
+static int hinting_count(struct aerator *a, const struct reactor *r, int err)
 {
-	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
-
-	reactor_settle(&a->reactor, ktime_get_ns(), 1);
-	atomic64_inc(&a->stats.chains);
-	atomic64_inc(&a->stats.kicks);
-	/* Should it fail then the queue is marked broken, which is seen below. */
-	virtqueue_kick(a->hinting);
-	if (!wait_event_timeout(a->answered,
-				hinting_answered(a) ||
-				virtqueue_is_broken(a->hinting),
-				msecs_to_jiffies(timeout)) ||
-	    !hinting_answered(a))
-		return hinting_give_up(a);
-	a->retry_ms = 0;
-	return reactor_decant(&a->reactor, ktime_get_ns());
-}
-
-/**
- * hinting_treat - hand the batch to the host and wait until it has it
- * @owner: the &struct aerator; its reactor is in fill, and not empty
- *
- * Context: the intake's work; sleeps for settle_timeout_ms at most, and for as
- * long as a reset of the device takes after that.
- *
- * Return: 0 if the blocks are treated. -EIO if the host did not answer and was
- * reset, -ENODEV if it has not come back since: they are raw then.
- */
-int hinting_treat(void *owner)
-{
-	struct aerator *a = owner;
-	struct reactor *r = &a->reactor;
-	int err = reactor_react(r, ktime_get_ns());
-
-	if (WARN_ON_ONCE(err))
-		return err;
-	err = READ_ONCE(a->lost) ? -ENODEV : hinting_submit(a);
-	if (err)
-		reactor_abort(r, ktime_get_ns());
-	else
-		err = hinting_settle(a);
-	if (err && !READ_ONCE(a->lost))
-		hinting_lose(a, "the hinting queue takes nothing");
-
 	atomic64_inc(&a->stats.cycles);
 	if (err) {
 		atomic64_inc(&a->stats.errors);
@@ -138,4 +232,75 @@ int hinting_treat(void *owner)
 	atomic64_add(r->blocks, &a->stats.reported_blocks);
 	atomic64_add(r->pages << PAGE_SHIFT, &a->stats.reported_bytes);
 	return 0;
+}
+
+/* Nothing of it reached the device. */
+static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
+{
+	reactor_abort(r, ktime_get_ns());
+	if (!READ_ONCE(a->lost))
+		hinting_lose(a, "the hinting queue takes nothing");
+	return hinting_count(a, r, err);
+}
+
+/**
+ * hinting_send - hand a batch to the host
+ * @owner: the &struct aerator
+ * @r: one of its reactors, in fill, and not empty
+ *
+ * Puts as much on the queue as there is room for, and kicks once. From then on
+ * the pages are the device's, until it answers or is reset.
+ *
+ * Context: the intake's work. Sleeps only if the device has to be reset.
+ *
+ * Return: 0 with @r in settle. -ENODEV if the device was reset and has not come
+ * back since, or another error if it takes nothing, with @r in decant and its
+ * blocks raw.
+ */
+int hinting_send(void *owner, struct reactor *r)
+{
+	struct aerator *a = owner;
+	int err = reactor_react(r, ktime_get_ns());
+
+	if (WARN_ON_ONCE(err))
+		return err;
+	if (!hinting_chains(a))
+		a->heard = jiffies;
+	err = READ_ONCE(a->lost) ? -ENODEV : hinting_put(a, r);
+	if (err)
+		return hinting_refuse(a, r, err);
+	reactor_settle(r, ktime_get_ns());
+	if (r->chains)
+		hinting_kick(a);
+	return 0;
+}
+
+/**
+ * hinting_settle - wait until the host has a batch
+ * @owner: the &struct aerator
+ * @r: one of its reactors, in settle
+ *
+ * Context: the intake's work. Sleeps as long as the host answers, be it other
+ * batches that it got before; no longer than settle_timeout_ms when it is
+ * silent, and for as long as a reset of the device takes after that.
+ *
+ * Return: 0 if the blocks are treated, -EIO if they are raw: the device was
+ * reset before it answered all. @r is in decant.
+ */
+int hinting_settle(void *owner, struct reactor *r)
+{
+	struct aerator *a = owner;
+
+	if (!READ_ONCE(a->lost)) {
+		hinting_await(a, r);
+		if (!reactor_answered(r))
+			hinting_give_up(a, r);
+		else
+			a->retry_ms = 0;
+	}
+	/* Answered, or the device was reset and will never be. */
+	if (!reactor_decant(r, ktime_get_ns()))
+		return hinting_count(a, r, 0);
+	reactor_abort(r, ktime_get_ns());
+	return hinting_count(a, r, -EIO);
 }

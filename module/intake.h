@@ -3,72 +3,117 @@
 #define AERATOR_INTAKE_H
 
 #include <linux/types.h>
+#include "gate.h"
 
 struct intake;
 struct reactor;
 
 /**
- * struct intake_ops - a source of free blocks
- * @name: what users call it
- * @start: begin to take blocks; may sleep; 0 or a negative errno
- * @stop: end that; returns when no batch is under way and every block is back
- *	in the allocator; may sleep for as long as a batch takes to settle
- * @wake: settings changed, look at them now; between @start and @stop only
- * @flush_begin: treat all surplus now, without waiting for the window; returns
- *	a ticket for @flush_end
- * @flush_end: wait until the host has it; -EAGAIN if the intake was stopped or
- *	paused meanwhile, -EIO if the host did not take it, -ETIMEDOUT, or
- *	-ERESTARTSYS at a signal
- * @order: smallest order that it takes at present
- * @surplus: free memory that the guest does not seem to need, bytes
- * @destroy: free it; after @stop
- *
- * @start, @stop, @wake and @flush_begin are called under the lock of whoever owns
- * the intake, @flush_end is not: @stop must be able to run meanwhile.
+ * enum intake_kind - where blocks come from
+ * @INTAKE_REPORTING: the kernel's page reporting
+ * @INTAKE_TREATED: the aeration patch, on a kernel that has it
+ * @INTAKE_KINDS: how many there are in this build
  */
-struct intake_ops {
-	const char *name;
-	int (*start)(struct intake *in);
-	void (*stop)(struct intake *in);
-	void (*wake)(struct intake *in);
-	unsigned int (*flush_begin)(struct intake *in);
-	int (*flush_end)(struct intake *in, unsigned int ticket);
-	unsigned int (*order)(const struct intake *in);
-	u64 (*surplus)(const struct intake *in);
-	void (*destroy)(struct intake *in);
+enum intake_kind {
+	INTAKE_REPORTING,
+#ifdef COMPAT_HAS_AERATION
+	INTAKE_TREATED,
+#endif
+	INTAKE_KINDS
 };
 
 /**
- * typedef intake_treat_fn - hand the reactor's batch to the host
- * @owner: as given at creation
+ * struct intake_ops - a source of free blocks
+ * @name: what users call it
+ * @order_min: smallest order that it can be asked for; needs no instance
+ * @order_max: the largest
+ * @create: make one, zeroed but for what is its own; NULL without memory
+ * @destroy: free it; after @stop
+ * @start: begin to take blocks, and start the gate; may sleep; 0 or a negative
+ *	errno
+ * @stop: end that, and stop the gate; returns when no batch is under way and
+ *	every block is back in the allocator; may sleep for as long as the batches
+ *	take to settle
+ * @wake: settings changed, or a flush began: queue the work now; between @start
+ *	and @stop only
+ * @order: smallest order that it takes at present
+ * @counts: free memory that the host still has to keep, and that it knows it
+ *	need not, bytes; 0 or a negative errno; NULL if that cannot be known. At
+ *	any time, from anyone, also while it is stopped
  *
- * Called with the reactor in fill and at least one block in it, returns with it
- * in decant. Sleeps until the host answered or was reset.
+ * @start, @stop and @wake are called under the lock of whoever owns the intake.
+ */
+struct intake_ops {
+	const char *name;
+	unsigned int (*order_min)(void);
+	unsigned int (*order_max)(void);
+	struct intake *(*create)(void);
+	void (*destroy)(struct intake *in);
+	int (*start)(struct intake *in);
+	void (*stop)(struct intake *in);
+	void (*wake)(struct intake *in);
+	unsigned int (*order)(const struct intake *in);
+	int (*counts)(const struct intake *in, u64 *raw, u64 *treated);
+};
+
+/**
+ * typedef intake_send_fn - hand a batch to the host
+ * @owner: as given at creation
+ * @r: the reactor, in fill and with at least one block in it
+ *
+ * Does not sleep for the host. What the queue has no room for is sent while the
+ * owner settles whichever reactor.
+ *
+ * Return: 0 with @r in settle; a negative errno with @r in decant, its blocks raw.
+ */
+typedef int (*intake_send_fn)(void *owner, struct reactor *r);
+
+/**
+ * typedef intake_settle_fn - wait until the host has a batch
+ * @owner: as given at creation
+ * @r: the reactor, in settle
+ *
+ * Returns with @r in decant. Sleeps until the host answered or was reset. What
+ * it answered of other reactors is taken too: they stay in settle, and their turn
+ * does not sleep. Whichever order they are settled in, the order of sending is
+ * the one that sleeps least.
  *
  * Return: 0 if the blocks are treated, a negative errno if they are raw.
  */
-typedef int (*intake_treat_fn)(void *owner);
+typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
 
 /**
  * struct intake - what every source of free blocks has
  * @ops: its functions
- * @reactor: the batch, run by the intake and by @treat
- * @treat: the way to the host
- * @owner: argument of @treat
- * @ring: most blocks that one chain holds
+ * @gate: when its passes run
+ * @reactors: the batches, all idle while it is stopped; run by the intake's one
+ *	work item, and by @send and @settle in it
+ * @nr_reactors: how many there are, at least 1; does not change between start and
+ *	stop, nor does the room in each
+ * @send: the way to the host
+ * @settle: and back
+ * @owner: argument of both
+ * @ring: most entries that one chain holds; longer batches take several
  */
 struct intake {
 	const struct intake_ops *ops;
-	struct reactor *reactor;
-	intake_treat_fn treat;
+	struct gate gate;
+	struct reactor *reactors;
+	unsigned int nr_reactors;
+	intake_send_fn send;
+	intake_settle_fn settle;
 	void *owner;
 	unsigned int ring;
 };
 
-struct intake *intake_reporting_create(void);
+extern const struct intake_ops intake_reporting_ops;
+#ifdef COMPAT_HAS_AERATION
+extern const struct intake_ops intake_treated_ops;
+#endif
 
-/* Bounds of the order that the kernel's page reporting can be asked for. */
-unsigned int intake_reporting_order_min(void);
-unsigned int intake_reporting_order_max(void);
+const struct intake_ops *intake_kind_ops(enum intake_kind kind);
+enum intake_kind intake_chosen(void);
+struct intake *intake_create(enum intake_kind kind);
+void intake_destroy(struct intake *in);
 
 #endif /* AERATOR_INTAKE_H */

@@ -18,8 +18,10 @@ static struct notifier_block aerator_reboot_nb = {
 
 static int __init aerator_init(void)
 {
-	int err = register_reboot_notifier(&aerator_reboot_nb);
+	int err;
 
+	params_start();
+	err = register_reboot_notifier(&aerator_reboot_nb);
 	if (err)
 		return err;
 	err = takeover_start();

@@ -15,19 +15,24 @@
 /* 2 MiB: blocks below the host's huge pages hardly return memory. */
 #define PARAMS_ORDER_DEFAULT	(21 - PAGE_SHIFT)
 
+/* What nobody sets; it is the default from params_start() on. */
+#define PARAMS_ORDER_UNSET	UINT_MAX
+
 struct aerator_params aerator_params = {
 	.enabled = 1,
 	.takeover = 1,
-	.reactor_size = PARAMS_REACTOR_SIZE_MAX,
-	.reactors = 1,
-	.order = PARAMS_ORDER_DEFAULT,
+	.intake = PARAMS_INTAKE_AUTO,
+	.reactor_size = PARAMS_REACTOR_SIZE,
+	.reactors = PARAMS_REACTORS,
+	.order = PARAMS_ORDER_UNSET,
 	.window_ms = 1000,
 	.settle_timeout_ms = 10000,
 };
 
 /*
- * One whole number, its bounds, and whom to tell of a change. @why says where
- * bounds come from that look narrower than they should.
+ * One whole number, its bounds, and whom to tell of a write. @why says where
+ * bounds come from that look narrower than they should. What a device looks at
+ * when it starts only @restarts it, if it is another value.
  */
 struct param_range {
 	unsigned int *value;
@@ -35,6 +40,7 @@ struct param_range {
 	unsigned int max;
 	const char *why;
 	void (*changed)(void);
+	bool restarts;
 };
 
 /* How much of a bad value is shown in the log: enough, without its newline. */
@@ -52,6 +58,21 @@ static int param_refuse(const struct kernel_param *kp, const char *val,
 	return -EINVAL;
 }
 
+/* A value with which the device cannot be had leaves the old one in force. */
+static int param_restart(unsigned int *value, unsigned int number)
+{
+	unsigned int old = *value;
+	int err;
+
+	if (number == old)
+		return 0;
+	WRITE_ONCE(*value, number);
+	err = balloon_restart();
+	if (err)	/* the device comes back with the old value */
+		WRITE_ONCE(*value, old);
+	return err;
+}
+
 static int param_range_set(const char *val, const struct kernel_param *kp)
 {
 	const struct param_range *range = kp->arg;
@@ -60,6 +81,8 @@ static int param_range_set(const char *val, const struct kernel_param *kp)
 	if (!val || kstrtouint(val, 0, &number) ||
 	    number < range->min || number > range->max)
 		return param_refuse(kp, val, range);
+	if (range->restarts)
+		return param_restart(range->value, number);
 	WRITE_ONCE(*range->value, number);
 	if (range->changed)
 		range->changed();
@@ -78,56 +101,54 @@ static const struct kernel_param_ops param_range_ops = {
 	.get = param_range_get,
 };
 
-#define PARAM_RANGE(_name, _min, _max, _why, _changed, _desc)		\
+#define PARAM_RANGE(_name, _min, _max, _why, _told, _desc)		\
 	static struct param_range param_##_name = {			\
 		.value = &aerator_params._name,				\
-		.min = _min, .max = _max, .why = _why,			\
-		.changed = _changed,					\
+		.min = _min, .max = _max, .why = _why, _told,		\
 	};								\
 	module_param_cb(_name, &param_range_ops, &param_##_name, 0644);	\
 	__MODULE_PARM_TYPE(_name, "uint");				\
 	MODULE_PARM_DESC(_name, _desc)
 
-PARAM_RANGE(enabled, 0, 1, NULL, balloon_wake,
+#define PARAM_UP_TO(_max, _default)					\
+	" (1 to " __stringify(_max) ", default " __stringify(_default) ")"
+
+#ifdef COMPAT_HAS_AERATION
+#define PARAM_SIZE_WHY		NULL
+#define PARAM_REACTORS_WHY	NULL
+#else
+#define PARAM_SIZE_WHY		" (the kernel's page reporting hands over no more)"
+#define PARAM_REACTORS_WHY	" (more need a kernel with the aeration patch)"
+#endif
+
+PARAM_RANGE(enabled, 0, 1, NULL, .changed = balloon_wake,
 	    "1 treats free memory, 0 pauses (default 1)");
-PARAM_RANGE(takeover, 0, 1, NULL, balloon_takeover,
+PARAM_RANGE(takeover, 0, 1, NULL, .changed = balloon_takeover,
 	    "1 takes balloon devices from virtio_balloon, 0 binds free ones only (default 1)");
-PARAM_RANGE(reactor_size, 1, PARAMS_REACTOR_SIZE_MAX,
-	    " (the kernel's page reporting hands over no more)", NULL,
-	    "most blocks in a batch (1 to 32, default 32)");
-PARAM_RANGE(reactors, 1, 1, " (more need a kernel with the aeration patch)", NULL,
-	    "batches in flight (default 1, the only value on an unpatched kernel)");
-PARAM_RANGE(window_ms, 0, 60000, NULL, balloon_wake,
+PARAM_RANGE(reactor_size, 1, PARAMS_REACTOR_SIZE_MAX, PARAM_SIZE_WHY, .restarts = true,
+	    "most blocks in a batch" PARAM_UP_TO(PARAMS_REACTOR_SIZE_MAX, PARAMS_REACTOR_SIZE));
+PARAM_RANGE(reactors, 1, PARAMS_REACTORS_MAX, PARAM_REACTORS_WHY, .restarts = true,
+	    "batches in flight" PARAM_UP_TO(PARAMS_REACTORS_MAX, PARAMS_REACTORS));
+PARAM_RANGE(window_ms, 0, 60000, NULL, .changed = balloon_wake,
 	    "ms that memory has to stay free before it is treated (0 to 60000, default 1000)");
-PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, balloon_wake,
+PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, .changed = balloon_wake,
 	    "MiB of free memory up to which nothing is treated (default 0)");
-PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, balloon_wake,
+PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, .changed = balloon_wake,
 	    "most MiB treated a second, 0 for no limit (default 0)");
 PARAM_RANGE(settle_timeout_ms, 100, 15000,
-	    " (suspend waits 20 s for a batch, no longer)", NULL,
-	    "ms that the host may take to answer a batch (100 to 15000, default 10000)");
+	    " (suspend waits 20 s for a batch, no longer)", .changed = NULL,
+	    "ms that a host with a batch may be silent (100 to 15000, default 10000)");
 
-/*
- * The order's bounds are not constants on every kernel, and a kernel that
- * keeps its own order cannot always be given another: so it has a setter that
- * asks first, and puts the old value back if the new one was not to be had.
- */
+/* The order's bounds are the chosen intake's, and not constants on every kernel. */
 static int param_order_set(const char *val, const struct kernel_param *kp)
 {
+	const struct intake_ops *ops = intake_kind_ops(intake_chosen());
 	struct param_range range = *(struct param_range *)kp->arg;
-	unsigned int old = *range.value;
 	struct kernel_param checked = { .name = kp->name, .arg = &range };
-	int err;
 
-	range.min = intake_reporting_order_min();
-	range.max = intake_reporting_order_max();
-	err = param_range_set(val, &checked);
-	if (err || *range.value == old)
-		return err;
-	err = balloon_restart();
-	if (err)	/* the device comes back with the old value */
-		WRITE_ONCE(*range.value, old);
-	return err;
+	range.min = ops->order_min();
+	range.max = ops->order_max();
+	return param_range_set(val, &checked);
 }
 
 static const struct kernel_param_ops param_order_ops = {
@@ -137,30 +158,36 @@ static const struct kernel_param_ops param_order_ops = {
 
 static struct param_range param_order = {
 	.value = &aerator_params.order,
-	.why = " (what this kernel's page reporting can be asked for)",
+	.why = " (what this kernel can be asked for)",
+	.restarts = true,
 };
 module_param_cb(order, &param_order_ops, &param_order, 0644);
 __MODULE_PARM_TYPE(order, "uint");
 MODULE_PARM_DESC(order, "smallest block treated, log2 of pages (default 9, 2 MiB)");
 
 /*
- * The source of blocks. The choice is made when a device is bound; without the
- * patch there is one, by whichever of its names it is asked for.
+ * The source of blocks. Without the patch there is one, by whichever of its
+ * names it is asked for.
  */
-static const char * const intake_names[] = { "auto", "reporting" };
-static unsigned int intake_wanted;
+#ifdef COMPAT_HAS_AERATION
+#define PARAM_INTAKES		"auto, reporting and treated"
+#else
+#define PARAM_INTAKES		"auto and reporting (treated needs a kernel with the aeration patch)"
+#endif
+
+static const char *param_intake_name(unsigned int intake)
+{
+	return intake == PARAMS_INTAKE_AUTO ? "auto" : intake_kind_ops(intake - 1)->name;
+}
 
 static int param_intake_set(const char *val, const struct kernel_param *kp)
 {
 	unsigned int i;
 
-	for (i = 0; val && i < ARRAY_SIZE(intake_names); i++) {
-		if (!sysfs_streq(val, intake_names[i]))
-			continue;
-		WRITE_ONCE(intake_wanted, i);
-		return 0;
-	}
-	pr_err("%s=%.*s refused: allowed are auto and reporting (treated needs a kernel with the aeration patch)\n",
+	for (i = 0; val && i <= INTAKE_KINDS; i++)
+		if (sysfs_streq(val, param_intake_name(i)))
+			return param_restart(&aerator_params.intake, i);
+	pr_err("%s=%.*s refused: allowed are " PARAM_INTAKES "\n",
 	       kp->name, param_shown(val), val ?: "");
 	return -EINVAL;
 }
@@ -168,7 +195,7 @@ static int param_intake_set(const char *val, const struct kernel_param *kp)
 static int param_intake_get(char *buffer, const struct kernel_param *kp)
 {
 	return scnprintf(buffer, PAGE_SIZE, "%s\n",
-			 intake_names[READ_ONCE(intake_wanted)]);
+			 param_intake_name(READ_ONCE(aerator_params.intake)));
 }
 
 static const struct kernel_param_ops param_intake_ops = {
@@ -177,4 +204,16 @@ static const struct kernel_param_ops param_intake_ops = {
 };
 module_param_cb(intake, &param_intake_ops, NULL, 0644);
 __MODULE_PARM_TYPE(intake, "charp");
-MODULE_PARM_DESC(intake, "where blocks come from: auto, reporting (default auto)");
+MODULE_PARM_DESC(intake, "where blocks come from: " PARAM_INTAKES " (default auto)");
+
+/**
+ * params_start - set what was not set at load and has no constant default
+ *
+ * Context: at load, before anyone looks.
+ */
+void params_start(void)
+{
+	if (aerator_params.order == PARAMS_ORDER_UNSET)
+		aerator_params.order = min_t(unsigned int, pageblock_order,
+					     PARAMS_ORDER_DEFAULT);
+}

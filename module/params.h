@@ -4,20 +4,39 @@
 
 #include <linux/types.h>
 
-/* Blocks that the kernel's page reporting hands over at once, at most. */
-#define PARAMS_REACTOR_SIZE_MAX	32
+/*
+ * Most blocks in a batch, and most batches in flight. The kernel's page reporting
+ * hands over no more than 32 at once, and waits for them; with the aeration patch
+ * we decide. There a batch of the default size has 256 MiB in blocks of 2 MiB.
+ */
+#ifdef COMPAT_HAS_AERATION
+#define PARAMS_REACTOR_SIZE_MAX		1024
+#define PARAMS_REACTOR_SIZE		128
+#define PARAMS_REACTORS_MAX		8
+#define PARAMS_REACTORS			2
+#else
+#define PARAMS_REACTOR_SIZE_MAX		32
+#define PARAMS_REACTOR_SIZE		32
+#define PARAMS_REACTORS_MAX		1
+#define PARAMS_REACTORS			1
+#endif
+
+/* aerator_params.intake: this, or an enum intake_kind from 1. */
+#define PARAMS_INTAKE_AUTO		0
 
 /**
  * struct aerator_params - the module's parameters, checked
  * @enabled: 0 pauses: nothing is treated, the device stays bound
  * @takeover: take balloon devices from virtio_balloon, not only free ones
+ * @intake: where blocks come from, looked at when the device starts
  * @reactor_size: most blocks in a batch
  * @reactors: batches in flight
- * @order: smallest block that is treated, log2 of pages
+ * @order: smallest block that is treated, log2 of pages; the intake may have to
+ *	stay above or below it
  * @window_ms: how long memory has to stay free before it is treated, ms
  * @reserve_mb: no pass begins while this much or less is free, MiB
  * @rate_mb: most memory treated a second, MiB; 0 for no limit
- * @settle_timeout_ms: how long a host may take to answer a batch, ms
+ * @settle_timeout_ms: how long a host that has a batch may be silent, ms
  *
  * Written under the module's parameter lock, read with READ_ONCE(): each is
  * looked at again whenever it matters, none depends on another.
@@ -25,6 +44,7 @@
 struct aerator_params {
 	unsigned int enabled;
 	unsigned int takeover;
+	unsigned int intake;
 	unsigned int reactor_size;
 	unsigned int reactors;
 	unsigned int order;
@@ -35,5 +55,7 @@ struct aerator_params {
 };
 
 extern struct aerator_params aerator_params;
+
+void params_start(void);
 
 #endif /* AERATOR_PARAMS_H */

@@ -12,10 +12,10 @@
  *
  * This file knows neither virtio nor mm, so that it can be tested alone. It
  * enforces one rule above all: while the device may still write to a page, the
- * page does not go back. A batch leaves settle when every chain was answered,
- * or when the caller vouches that the device was reset (virtio 1.2, 5.5.6.7:
- * a driver must not use a reported page before the device acknowledged it).
- * Time running out ends nothing, it only says that a reset is due.
+ * page does not go back. A batch leaves settle when it was sent and answered as
+ * a whole, or when the caller vouches that the device was reset (virtio 1.2,
+ * 5.5.6.7: a driver must not use a reported page before the device acknowledged
+ * it). Time running out ends nothing, it only says that a reset is due.
  *
  * A transition that the picture does not show is refused with -EPROTO and
  * changes nothing.
@@ -44,22 +44,38 @@ static void reactor_enter(struct reactor *r, enum reactor_stage stage, u64 now)
 }
 
 /**
- * reactor_init - make a reactor, empty and idle
+ * reactor_init - make a reactor, empty, idle, and without room for a batch
  * @r: the reactor
- * @runs: room for @size entries, owned by the caller, lives as long as @r
- * @size: most blocks in a batch, at least 1
+ * @index: which of several it is, from 0
  * @run_max: most pages in one entry; a single block is always one entry
  * @left: observer of the transitions, or NULL
  */
-void reactor_init(struct reactor *r, struct reactor_run *runs,
-		  unsigned int size, u64 run_max, reactor_left_fn left)
+void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
+		  reactor_left_fn left)
 {
 	*r = (struct reactor) {
-		.size = size,
-		.runs = runs,
+		.index = index,
 		.run_max = run_max,
 		.left = left,
 	};
+}
+
+/**
+ * reactor_equip - give it room for its batches
+ * @r: the reactor, idle
+ * @runs: @size entries, owned by the caller; kept until others take their place,
+ *	and needed as long as there are batches
+ * @size: most blocks in a batch, at least 1
+ *
+ * Return: 0, or -EPROTO while a batch is under way.
+ */
+int reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size)
+{
+	if (r->stage != REACTOR_IDLE)
+		return -EPROTO;
+	r->runs = runs;
+	r->size = size;
+	return 0;
 }
 
 /**
@@ -77,6 +93,7 @@ int reactor_fill(struct reactor *r, u64 now)
 	r->blocks = 0;
 	r->pages = 0;
 	r->nr_runs = 0;
+	r->sent = 0;
 	r->expired = false;
 	r->treated = false;
 	r->cycle++;
@@ -144,18 +161,36 @@ int reactor_react(struct reactor *r, u64 now)
 }
 
 /**
- * reactor_settle - the device has the batch
- * @r: the reactor, reacting
- * @now: nanoseconds
- * @chains: chains on the queue, each to be answered; at least 1
+ * reactor_sent - a chain of the batch was put on the queue
+ * @r: the reactor, reacting, or settling with entries left to send
+ * @entries: its length; those of @r->runs that follow @r->sent, at least 1
  *
  * Return: 0, or -EPROTO.
  */
-int reactor_settle(struct reactor *r, u64 now, unsigned int chains)
+int reactor_sent(struct reactor *r, unsigned int entries)
 {
-	if (r->stage != REACTOR_REACT || !chains)
+	if (r->stage != REACTOR_REACT && r->stage != REACTOR_SETTLE)
 		return -EPROTO;
-	r->chains = chains;
+	if (!entries || entries > reactor_unsent(r))
+		return -EPROTO;
+	r->sent += entries;
+	r->chains++;
+	return 0;
+}
+
+/**
+ * reactor_settle - the batch is the device's now
+ * @r: the reactor, reacting
+ * @now: nanoseconds
+ *
+ * What the queue had no room for is sent as room comes, with reactor_sent().
+ *
+ * Return: 0, or -EPROTO.
+ */
+int reactor_settle(struct reactor *r, u64 now)
+{
+	if (r->stage != REACTOR_REACT)
+		return -EPROTO;
 	reactor_enter(r, REACTOR_SETTLE, now);
 	return 0;
 }
@@ -164,7 +199,7 @@ int reactor_settle(struct reactor *r, u64 now, unsigned int chains)
  * reactor_answer - the device answered a chain, in time or late
  * @r: the reactor, settling
  *
- * Return: chains still unanswered, or -EPROTO if none was awaited.
+ * Return: chains on the queue still unanswered, or -EPROTO if none was awaited.
  */
 int reactor_answer(struct reactor *r)
 {
@@ -185,7 +220,7 @@ int reactor_answer(struct reactor *r)
  */
 int reactor_expire(struct reactor *r)
 {
-	if (r->stage != REACTOR_SETTLE || !r->chains)
+	if (r->stage != REACTOR_SETTLE || reactor_answered(r))
 		return -EPROTO;
 	if (r->expired)
 		return -EALREADY;
@@ -195,14 +230,14 @@ int reactor_expire(struct reactor *r)
 
 /**
  * reactor_decant - give the blocks back, treated
- * @r: the reactor, settling, with every chain answered
+ * @r: the reactor, settling, with all sent and every chain answered
  * @now: nanoseconds
  *
  * Return: 0, or -EPROTO.
  */
 int reactor_decant(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_SETTLE || r->chains)
+	if (r->stage != REACTOR_SETTLE || !reactor_answered(r))
 		return -EPROTO;
 	r->treated = true;
 	reactor_enter(r, REACTOR_DECANT, now);
@@ -217,11 +252,12 @@ int reactor_decant(struct reactor *r, u64 now)
  * While settling the caller vouches that the device was reset: it has no
  * access to the pages any more, whatever it has not answered.
  *
- * Return: 0, or -EPROTO.
+ * Return: 0, or -EPROTO, also for one that reacts with a chain on the queue: it
+ * has to settle.
  */
 int reactor_abort(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_REACT && r->stage != REACTOR_SETTLE)
+	if (r->stage == REACTOR_REACT ? r->chains : r->stage != REACTOR_SETTLE)
 		return -EPROTO;
 	r->chains = 0;
 	reactor_enter(r, REACTOR_DECANT, now);

@@ -45,6 +45,7 @@ typedef void (*reactor_left_fn)(struct reactor *r, enum reactor_stage stage,
 
 /**
  * struct reactor - one batch of free blocks on its way through the stages
+ * @index: which of several it is, from 0
  * @stage: where it is
  * @size: most blocks in a batch
  * @blocks: blocks in this batch
@@ -52,17 +53,19 @@ typedef void (*reactor_left_fn)(struct reactor *r, enum reactor_stage stage,
  * @nr_runs: entries used in @runs
  * @runs: the batch, neighbours merged; room for @size entries
  * @run_max: most pages in one entry, for what the device's format can hold
- * @chains: chains that the device has not answered yet
+ * @sent: entries of @runs that were put on the queue
+ * @chains: chains on the queue that the device has not answered yet
  * @expired: the device was given up on; only an answer or a reset ends it
  * @treated: how the batch was decanted: the device took it, or it is still raw
  * @cycle: number of this batch, from 1
  * @since: when @stage was entered, nanoseconds
  * @left: observer of the transitions, may be NULL
  *
- * Not locked: whoever runs the stages (one work item per reactor) owns it.
+ * Not locked: whoever runs the stages (one work item for all reactors) owns it.
  * Others may look at @stage, with READ_ONCE().
  */
 struct reactor {
+	unsigned int index;
 	enum reactor_stage stage;
 	unsigned int size;
 	unsigned int blocks;
@@ -70,6 +73,7 @@ struct reactor {
 	unsigned int nr_runs;
 	struct reactor_run *runs;
 	u64 run_max;
+	unsigned int sent;
 	unsigned int chains;
 	bool expired;
 	bool treated;
@@ -78,12 +82,36 @@ struct reactor {
 	reactor_left_fn left;
 };
 
-void reactor_init(struct reactor *r, struct reactor_run *runs,
-		  unsigned int size, u64 run_max, reactor_left_fn left);
+/**
+ * reactor_unsent - what has yet to be put on the queue
+ * @r: the reactor
+ *
+ * Return: entries.
+ */
+static inline unsigned int reactor_unsent(const struct reactor *r)
+{
+	return r->nr_runs - r->sent;
+}
+
+/**
+ * reactor_answered - has the device done all of the batch?
+ * @r: the reactor, settling
+ *
+ * Return: true if all of it was put on the queue and answered.
+ */
+static inline bool reactor_answered(const struct reactor *r)
+{
+	return !reactor_unsent(r) && !r->chains;
+}
+
+void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
+		  reactor_left_fn left);
+int reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size);
 int reactor_fill(struct reactor *r, u64 now);
 int reactor_add(struct reactor *r, u64 pfn, u64 pages);
 int reactor_react(struct reactor *r, u64 now);
-int reactor_settle(struct reactor *r, u64 now, unsigned int chains);
+int reactor_sent(struct reactor *r, unsigned int entries);
+int reactor_settle(struct reactor *r, u64 now);
 int reactor_answer(struct reactor *r);
 int reactor_expire(struct reactor *r);
 int reactor_decant(struct reactor *r, u64 now);

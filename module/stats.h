@@ -11,10 +11,13 @@
  * @reported_blocks: the same in blocks of the allocator
  * @chains: descriptor chains put on the hinting queue
  * @kicks: notifications sent to the device for them
- * @settle_timeouts: batches that the host did not answer in time
+ * @interrupts: notifications from the device that it has answered
+ * @settle_timeouts: how often the host, with batches of ours, was silent for too
+ *	long
  * @errors: batches that went back raw, for whatever reason
  *
- * Counted by the work item that runs the stages, read by anyone.
+ * Counted by the work item that runs the stages, and @interrupts by the queue's
+ * interrupt; read by anyone.
  */
 struct aerator_stats {
 	atomic64_t cycles;
@@ -22,6 +25,7 @@ struct aerator_stats {
 	atomic64_t reported_blocks;
 	atomic64_t chains;
 	atomic64_t kicks;
+	atomic64_t interrupts;
 	atomic64_t settle_timeouts;
 	atomic64_t errors;
 };

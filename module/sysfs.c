@@ -19,19 +19,30 @@ static struct aerator *to_aerator(struct device *dev)
 	return dev_to_virtio(dev)->priv;
 }
 
+/* Of several batches the one that is furthest; idle is when all are. */
 static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
-	enum reactor_stage stage = READ_ONCE(to_aerator(dev)->reactor.stage);
+	const struct aerator *a = to_aerator(dev);
+	enum reactor_stage stage = REACTOR_IDLE;
+	unsigned int i;
 
+	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
+		stage = max(stage, READ_ONCE(a->reactors[i].stage));
 	return sysfs_emit(buf, "%s\n", reactor_stage_name(stage));
 }
 static DEVICE_ATTR_RO(stage);
 
+/* Another may take its place at any time, but none goes before the device. */
+static const struct intake *sysfs_intake(struct device *dev)
+{
+	return READ_ONCE(to_aerator(dev)->intake);
+}
+
 static ssize_t intake_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)
 {
-	return sysfs_emit(buf, "%s\n", to_aerator(dev)->intake->ops->name);
+	return sysfs_emit(buf, "%s\n", sysfs_intake(dev)->ops->name);
 }
 static DEVICE_ATTR_RO(intake);
 
@@ -49,29 +60,41 @@ SYSFS_COUNTER(reported_bytes);
 SYSFS_COUNTER(reported_blocks);
 SYSFS_COUNTER(chains);
 SYSFS_COUNTER(kicks);
+SYSFS_COUNTER(interrupts);
 SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
+
+/* Free memory, treated or raw, in bytes. */
+static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
+{
+	const struct intake *in = sysfs_intake(dev);
+	u64 bytes[2];
+	int err;
+
+	if (!in->ops->counts)
+		return sysfs_emit(buf, SYSFS_UNKNOWN);
+	err = in->ops->counts(in, &bytes[false], &bytes[true]);
+	return err ?: sysfs_emit(buf, "%llu\n", bytes[treated]);
+}
 
 static ssize_t treated_bytes_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, SYSFS_UNKNOWN);
+	return sysfs_count(dev, buf, true);
 }
 static DEVICE_ATTR_RO(treated_bytes);
 
 static ssize_t raw_bytes_show(struct device *dev, struct device_attribute *attr,
 			      char *buf)
 {
-	return sysfs_emit(buf, SYSFS_UNKNOWN);
+	return sysfs_count(dev, buf, false);
 }
 static DEVICE_ATTR_RO(raw_bytes);
 
 static ssize_t surplus_bytes_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
-	const struct intake *in = to_aerator(dev)->intake;
-
-	return sysfs_emit(buf, "%llu\n", in->ops->surplus(in));
+	return sysfs_emit(buf, "%llu\n", gate_surplus(&sysfs_intake(dev)->gate));
 }
 static DEVICE_ATTR_RO(surplus_bytes);
 
@@ -98,6 +121,7 @@ static struct attribute *sysfs_attrs[] = {
 	&dev_attr_reported_blocks.attr,
 	&dev_attr_chains.attr,
 	&dev_attr_kicks.attr,
+	&dev_attr_interrupts.attr,
 	&dev_attr_settle_timeouts.attr,
 	&dev_attr_errors.attr,
 	&dev_attr_treated_bytes.attr,

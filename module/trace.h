@@ -15,7 +15,8 @@ void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns);
 #endif
 
 /*
- * A stage of a batch is over. us: microseconds spent in it. A batch comes from
+ * A stage of a batch is over. reactor, cycle: which reactor, which of its batches.
+ * us: microseconds spent in the stage. A batch comes from
  * one zone, that of its first block. entries: what the device sees, neighbouring
  * blocks being one. treated: on decant, whether the host has it.
  */
@@ -26,6 +27,7 @@ DECLARE_EVENT_CLASS(aerator_stage,
 		__field(u64, cycle)
 		__field(u64, bytes)
 		__field(u64, us)
+		__field(unsigned int, reactor)
 		__field(unsigned int, blocks)
 		__field(unsigned int, entries)
 		__field(int, node)
@@ -38,6 +40,7 @@ DECLARE_EVENT_CLASS(aerator_stage,
 		__entry->cycle = r->cycle;
 		__entry->bytes = r->pages << PAGE_SHIFT;
 		__entry->us = div_u64(ns, NSEC_PER_USEC);
+		__entry->reactor = r->index;
 		__entry->blocks = r->blocks;
 		__entry->entries = r->nr_runs;
 		__entry->node = page_to_nid(page);
@@ -45,10 +48,10 @@ DECLARE_EVENT_CLASS(aerator_stage,
 		strscpy(__entry->zone, page_zone(page)->name,
 			sizeof(__entry->zone));
 	),
-	TP_printk("cycle=%llu bytes=%llu blocks=%u entries=%u node=%d zone=%s treated=%d us=%llu",
-		  __entry->cycle, __entry->bytes, __entry->blocks,
-		  __entry->entries, __entry->node, __entry->zone,
-		  __entry->treated, __entry->us)
+	TP_printk("reactor=%u cycle=%llu bytes=%llu blocks=%u entries=%u node=%d zone=%s treated=%d us=%llu",
+		  __entry->reactor, __entry->cycle, __entry->bytes,
+		  __entry->blocks, __entry->entries, __entry->node,
+		  __entry->zone, __entry->treated, __entry->us)
 );
 
 #define AERATOR_STAGE_EVENT(_stage)					\
@@ -65,9 +68,15 @@ AERATOR_STAGE_EVENT(decant);
 TRACE_EVENT(aerator_idle,
 	TP_PROTO(const struct reactor *r),
 	TP_ARGS(r),
-	TP_STRUCT__entry(__field(u64, cycle)),
-	TP_fast_assign(__entry->cycle = r->cycle;),
-	TP_printk("cycle=%llu", __entry->cycle)
+	TP_STRUCT__entry(
+		__field(u64, cycle)
+		__field(unsigned int, reactor)
+	),
+	TP_fast_assign(
+		__entry->cycle = r->cycle;
+		__entry->reactor = r->index;
+	),
+	TP_printk("reactor=%u cycle=%llu", __entry->reactor, __entry->cycle)
 );
 
 #endif /* AERATOR_TRACE_H */

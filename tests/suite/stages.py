@@ -14,7 +14,7 @@ from .harness import (BUILD_KERNELS, MIB, MODULE, balloon_device, counters,
 _TRACING = "/sys/kernel/tracing"
 _EVENT = re.compile(r" aerator_(\w+): (.*)$", re.MULTILINE)
 _ORDER = ["fill", "react", "settle", "decant"]
-_KEYS = {"cycle", "bytes", "blocks", "entries", "node", "zone", "treated", "us"}
+_KEYS = {"reactor", "cycle", "bytes", "blocks", "entries", "node", "zone", "treated", "us"}
 
 Event = tuple[str, dict[str, str]]
 
@@ -76,6 +76,7 @@ def stages(kernel: str) -> Iterator[str]:
     expect_equal(counted["reported_blocks"], _sum(events, "blocks"), "blocks counted against traced")
     expect_equal(counted["chains"], cycles, "chains, one a batch")
     expect_equal(counted["kicks"], cycles, "kicks, one a batch")
+    expect(counted["interrupts"] <= cycles, "more than one interrupt a batch")
     expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
     expect_equal(counted["reported_bytes"], dropped.bytes, "bytes counted against madvise")
     entries = _sum(events, "entries")

@@ -36,7 +36,7 @@ TEST(reactor_full_batch_takes_no_more)
 	check(unchanged());
 }
 
-/* The owner may set another size between two batches. */
+/* The owner may set a smaller size between two batches. */
 TEST(reactor_size_is_that_of_the_batch)
 {
 	setup();
@@ -141,12 +141,25 @@ TEST(reactor_run_max_is_exact)
 /*
  * Answers, late ones, none.
  */
+/* Three entries of a batch, none of them sent. */
+static u64 reach_three(void)
+{
+	u64 now = reach(FILL_MOST);
+
+	check_eq(reactor_react(&reactor, now), 0);
+	check_eq(reactor.nr_runs, 3);
+	return now;
+}
+
 TEST(reactor_chains_are_answered_one_by_one)
 {
-	u64 now = reach(REACT);
+	u64 now = reach_three();
+	unsigned int i;
 
-	check_eq(reactor_settle(&reactor, now, 3), 0);
+	for (i = 0; i < 3; i++)
+		check_eq(reactor_sent(&reactor, 1), 0);
 	check_eq(reactor.chains, 3);
+	check_eq(reactor_settle(&reactor, now), 0);
 	check_eq(reactor_decant(&reactor, now), -EPROTO);
 	check_eq(reactor_answer(&reactor), 2);
 	check_eq(reactor_decant(&reactor, now), -EPROTO);
@@ -159,13 +172,47 @@ TEST(reactor_chains_are_answered_one_by_one)
 	check(!reactor.expired);
 }
 
+/* That all chains were answered is not enough: there may be more to send. */
+TEST(reactor_is_answered_as_a_whole)
+{
+	u64 now = reach_three();
+
+	check_eq(reactor_settle(&reactor, now), 0);
+	check_eq(reactor_unsent(&reactor), 3);
+	check(!reactor_answered(&reactor));
+	check_eq(reactor_sent(&reactor, 2), 0);
+	check_eq(reactor.chains, 1);
+	check_eq(reactor_answer(&reactor), 0);
+	check_eq(reactor_unsent(&reactor), 1);
+	check(!reactor_answered(&reactor));
+	check_eq(reactor_decant(&reactor, now), -EPROTO);
+	check_eq(reactor_sent(&reactor, 1), 0);
+	check(!reactor_answered(&reactor));
+	check_eq(reactor_answer(&reactor), 0);
+	check(reactor_answered(&reactor));
+	check_eq(reactor_decant(&reactor, now), 0);
+}
+
+TEST(reactor_equip_changes_the_room)
+{
+	struct reactor_run one[1];
+
+	setup();
+	check_eq(reactor_equip(&reactor, one, ARRAY_LEN(one)), 0);
+	check_eq(reactor_fill(&reactor, T0), 0);
+	check_eq(reactor_add(&reactor, BLOCK, BLOCK), 0);
+	check_eq(reactor_add(&reactor, 5 * BLOCK, BLOCK), -ENOSPC);
+	check_eq(one[0].pfn, BLOCK);
+	check_eq(reactor_equip(&reactor, runs, SIZE), -EPROTO);
+}
+
 TEST(reactor_late_answer_is_one)
 {
 	u64 now = reach(SETTLE);
 
 	check_eq(reactor_expire(&reactor), 0);
 	check(reactor.expired);
-	check_eq(reactor.chains, CHAINS);
+	check_eq(reactor.chains, 2);
 	check_eq(reactor_decant(&reactor, now), -EPROTO);
 	check_eq(reactor_answer(&reactor), 1);
 	check_eq(reactor_answer(&reactor), 0);
@@ -195,7 +242,8 @@ TEST(reactor_answered_batch_does_not_expire)
 TEST(reactor_abort_leaves_the_blocks_raw)
 {
 	static const enum state froms[] = {
-		REACT, SETTLE, SETTLE_LAST, SETTLE_EXPIRED,
+		REACT, SETTLE_UNSENT, SETTLE_PART, SETTLE_PART_ANSWERED,
+		SETTLE, SETTLE_LAST, SETTLE_EXPIRED,
 		SETTLE_EXPIRED_LAST, ANSWERED, ANSWERED_LATE,
 	};
 
@@ -207,7 +255,7 @@ TEST(reactor_abort_leaves_the_blocks_raw)
 		check_eq(reactor.stage, REACTOR_DECANT);
 		check(!reactor.treated);
 		check_eq(reactor.chains, 0);
-		check_eq(reactor.blocks, 1);
+		check_eq(reactor.blocks, 2);
 		check_eq(reactor_answer(&reactor), -EPROTO);
 	}
 }

@@ -10,11 +10,14 @@ unsigned int departed;
 struct memory before;
 
 const char * const call_names[CALLS] = {
+	[CALL_EQUIP] = "equip",
 	[CALL_FILL] = "fill",
 	[CALL_ADD] = "add",
 	[CALL_REACT] = "react",
+	[CALL_SENT] = "sent",
+	[CALL_SENT_NONE] = "sent nothing",
+	[CALL_SENT_MUCH] = "sent too much",
 	[CALL_SETTLE] = "settle",
-	[CALL_SETTLE_NONE] = "settle without chains",
 	[CALL_ANSWER] = "answer",
 	[CALL_EXPIRE] = "expire",
 	[CALL_DECANT] = "decant",
@@ -29,8 +32,17 @@ const struct way ways[STATES] = {
 	[FILL_MORE] = { "fill, two", REACTOR_FILL, FILL_SOME, CALL_ADD },
 	[FILL_MOST] = { "fill, three", REACTOR_FILL, FILL_MORE, CALL_ADD },
 	[FILL_FULL] = { "fill, full", REACTOR_FILL, FILL_MOST, CALL_ADD },
-	[REACT] = { "react", REACTOR_REACT, FILL_SOME, CALL_REACT },
-	[SETTLE] = { "settle", REACTOR_SETTLE, REACT, CALL_SETTLE },
+	[REACT] = { "react", REACTOR_REACT, FILL_MORE, CALL_REACT },
+	[REACT_PART] = { "react, one sent", REACTOR_REACT, REACT, CALL_SENT },
+	[REACT_ALL] = { "react, all sent", REACTOR_REACT,
+			REACT_PART, CALL_SENT },
+	[SETTLE_UNSENT] = { "settle, none sent", REACTOR_SETTLE,
+			    REACT, CALL_SETTLE },
+	[SETTLE_PART] = { "settle, one sent", REACTOR_SETTLE,
+			  REACT_PART, CALL_SETTLE },
+	[SETTLE_PART_ANSWERED] = { "settle, one sent and answered",
+				   REACTOR_SETTLE, SETTLE_PART, CALL_ANSWER },
+	[SETTLE] = { "settle", REACTOR_SETTLE, REACT_ALL, CALL_SETTLE },
 	[SETTLE_LAST] = { "settle, one left", REACTOR_SETTLE,
 			  SETTLE, CALL_ANSWER },
 	[SETTLE_EXPIRED] = { "settle, expired", REACTOR_SETTLE,
@@ -71,7 +83,8 @@ void setup(void)
 	/* Garbage, so that what is not set is seen. */
 	memset(&reactor, 0xa5, sizeof(reactor));
 	memset(runs, 0xa5, sizeof(runs));
-	reactor_init(&reactor, runs, SIZE, RUN_MAX, observe);
+	reactor_init(&reactor, INDEX, RUN_MAX, observe);
+	check_eq(reactor_equip(&reactor, runs, SIZE), 0);
 	departed = 0;
 }
 
@@ -97,16 +110,22 @@ bool unchanged(void)
 int do_call(enum call call, u64 now)
 {
 	switch (call) {
+	case CALL_EQUIP:
+		return reactor_equip(&reactor, runs, SIZE - 1);
 	case CALL_FILL:
 		return reactor_fill(&reactor, now);
 	case CALL_ADD:
 		return reactor_add(&reactor, BLOCK, BLOCK);
 	case CALL_REACT:
 		return reactor_react(&reactor, now);
+	case CALL_SENT:
+		return reactor_sent(&reactor, 1);
+	case CALL_SENT_NONE:
+		return reactor_sent(&reactor, 0);
+	case CALL_SENT_MUCH:
+		return reactor_sent(&reactor, reactor_unsent(&reactor) + 1);
 	case CALL_SETTLE:
-		return reactor_settle(&reactor, now, CHAINS);
-	case CALL_SETTLE_NONE:
-		return reactor_settle(&reactor, now, 0);
+		return reactor_settle(&reactor, now);
 	case CALL_ANSWER:
 		return reactor_answer(&reactor);
 	case CALL_EXPIRE:

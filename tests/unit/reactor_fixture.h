@@ -12,8 +12,7 @@
 #define BLOCK		512ULL
 #define RUN_MAX		(3 * BLOCK)
 
-/* Chains that are put on the queue where the number does not matter. */
-#define CHAINS		2
+#define INDEX		3
 
 /* Beyond 32 bits, so that no time is cut off unseen. */
 #define T0		(7ULL << 32)
@@ -44,11 +43,14 @@ extern struct memory before;
 
 enum call {
 	CALL_NONE,
+	CALL_EQUIP,
 	CALL_FILL,
 	CALL_ADD,
 	CALL_REACT,
+	CALL_SENT,
+	CALL_SENT_NONE,
+	CALL_SENT_MUCH,
 	CALL_SETTLE,
-	CALL_SETTLE_NONE,
 	CALL_ANSWER,
 	CALL_EXPIRE,
 	CALL_DECANT,
@@ -68,6 +70,11 @@ enum state {
 	FILL_MOST,
 	FILL_FULL,
 	REACT,
+	REACT_PART,
+	REACT_ALL,
+	SETTLE_UNSENT,
+	SETTLE_PART,
+	SETTLE_PART_ANSWERED,
 	SETTLE,
 	SETTLE_LAST,
 	SETTLE_EXPIRED,
@@ -83,7 +90,7 @@ enum state {
 	STATES
 };
 
-/* Each one is a call away from another. */
+/* Each one is a call away from another. Batches that react have two entries. */
 struct way {
 	const char *name;
 	enum reactor_stage stage;

@@ -16,7 +16,10 @@ struct outcome {
 #define ERROR(_err)	{ REFUSED, -(_err), 0 }
 
 static const struct outcome outcomes[STATES][CALLS] = {
-	[IDLE] = { [CALL_FILL] = TO(FILL) },
+	[IDLE] = {
+		[CALL_EQUIP] = RETURNS(0),
+		[CALL_FILL] = TO(FILL),
+	},
 	[FILL_EMPTY] = {
 		[CALL_ADD] = RETURNS(0),
 		[CALL_REST] = TO(IDLE),
@@ -38,7 +41,29 @@ static const struct outcome outcomes[STATES][CALLS] = {
 		[CALL_REACT] = TO(REACT),
 	},
 	[REACT] = {
+		[CALL_SENT] = RETURNS(0),
 		[CALL_SETTLE] = TO(SETTLE),
+		[CALL_ABORT] = TO(DECANT),
+	},
+	[REACT_PART] = {
+		[CALL_SENT] = RETURNS(0),
+		[CALL_SETTLE] = TO(SETTLE),
+	},
+	[REACT_ALL] = { [CALL_SETTLE] = TO(SETTLE) },
+	[SETTLE_UNSENT] = {
+		[CALL_SENT] = RETURNS(0),
+		[CALL_EXPIRE] = RETURNS(0),
+		[CALL_ABORT] = TO(DECANT),
+	},
+	[SETTLE_PART] = {
+		[CALL_SENT] = RETURNS(0),
+		[CALL_ANSWER] = RETURNS(0),
+		[CALL_EXPIRE] = RETURNS(0),
+		[CALL_ABORT] = TO(DECANT),
+	},
+	[SETTLE_PART_ANSWERED] = {
+		[CALL_SENT] = RETURNS(0),
+		[CALL_EXPIRE] = RETURNS(0),
 		[CALL_ABORT] = TO(DECANT),
 	},
 	[SETTLE] = {
@@ -89,7 +114,10 @@ static const struct outcome outcomes[STATES][CALLS] = {
 		[CALL_FILL] = TO(FILL),
 		[CALL_REST] = TO(IDLE),
 	},
-	[RESTED] = { [CALL_FILL] = TO(FILL) },
+	[RESTED] = {
+		[CALL_EQUIP] = RETURNS(0),
+		[CALL_FILL] = TO(FILL),
+	},
 };
 
 static void check_move(const struct outcome *want, enum reactor_stage from,
@@ -153,6 +181,7 @@ TEST(reactor_every_call_in_every_stage)
 TEST(reactor_init_is_idle_and_empty)
 {
 	setup();
+	check_eq(reactor.index, INDEX);
 	check_eq(reactor.stage, REACTOR_IDLE);
 	check_eq(reactor.size, SIZE);
 	check_eq(reactor.run_max, RUN_MAX);
@@ -161,6 +190,7 @@ TEST(reactor_init_is_idle_and_empty)
 	check_eq(reactor.blocks, 0);
 	check_eq(reactor.pages, 0);
 	check_eq(reactor.nr_runs, 0);
+	check_eq(reactor.sent, 0);
 	check_eq(reactor.chains, 0);
 	check(!reactor.expired);
 	check(!reactor.treated);
@@ -202,7 +232,8 @@ TEST(reactor_cycle_passes_the_stages_in_order)
 	check_eq(reactor_add(&reactor, 0, BLOCK), 0);
 	check_eq(reactor_add(&reactor, 8 * BLOCK, BLOCK), 0);
 	check_eq(reactor_react(&reactor, now += 10), 0);
-	check_eq(reactor_settle(&reactor, now += 200, 1), 0);
+	check_eq(reactor_sent(&reactor, 2), 0);
+	check_eq(reactor_settle(&reactor, now += 200), 0);
 	check_eq(reactor_answer(&reactor), 0);
 	check_eq(reactor_decant(&reactor, now += 5ULL << 32), 0);
 	check_eq(reactor_rest(&reactor, now += 4000), 0);
@@ -223,7 +254,7 @@ TEST(reactor_decant_is_told_with_its_own_batch)
 	check_departure(last_departure(),
 			&(struct departure) {
 				.from = REACTOR_DECANT, .to = REACTOR_FILL,
-				.ns = 1, .cycle = 1, .blocks = 1,
+				.ns = 1, .cycle = 1, .blocks = 2,
 				.treated = true,
 			});
 }
@@ -234,6 +265,8 @@ static void check_fresh_batch(u64 cycle)
 	check_eq(reactor.blocks, 0);
 	check_eq(reactor.pages, 0);
 	check_eq(reactor.nr_runs, 0);
+	check_eq(reactor.sent, 0);
+	check_eq(reactor.sent, 0);
 	check_eq(reactor.chains, 0);
 	check(!reactor.expired);
 	check(!reactor.treated);
@@ -276,7 +309,8 @@ TEST(reactor_needs_no_observer)
 	u64 now = T0;
 
 	setup();
-	reactor_init(&reactor, runs, SIZE, RUN_MAX, NULL);
+	reactor_init(&reactor, INDEX, RUN_MAX, NULL);
+	check_eq(reactor_equip(&reactor, runs, SIZE), 0);
 	check_eq(reactor_fill(&reactor, now), 0);
 	check_eq(reactor_add(&reactor, 0, BLOCK), 0);
 	check_eq(reactor_react(&reactor, now), 0);

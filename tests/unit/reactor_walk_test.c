@@ -15,6 +15,7 @@ static struct {
 	u64 batches;
 	u64 pages;
 	unsigned int blocks;
+	unsigned int unsent;
 	unsigned int awaited;
 	bool aborted;
 	unsigned int left[REACTOR_STAGES];
@@ -37,7 +38,7 @@ static void walk_observe(struct reactor *r, enum reactor_stage stage, u64 ns)
 	check(picture[stage][r->stage]);
 	/* The rule above all others. */
 	if (r->stage == REACTOR_DECANT)
-		check(!walk.awaited || walk.aborted);
+		check((!walk.awaited && !walk.unsent) || walk.aborted);
 }
 
 static unsigned int walk_random(unsigned int below)
@@ -70,12 +71,21 @@ static void walk_add(void)
 	check(last->pfn <= pfn && pfn + pages <= last->pfn + last->pages);
 }
 
-static void walk_settle(void)
+static void walk_react(void)
 {
-	unsigned int chains = walk_random(4);
+	if (!reactor_react(&reactor, walk.now))
+		walk.unsent = reactor.nr_runs;
+}
 
-	if (!reactor_settle(&reactor, walk.now, chains))
-		walk.awaited = chains;
+static void walk_sent(void)
+{
+	unsigned int entries = walk_random(SIZE + 1);
+
+	if (reactor_sent(&reactor, entries))
+		return;
+	check(entries && entries <= walk.unsent);
+	walk.unsent -= entries;
+	walk.awaited++;
 }
 
 static void walk_answer(void)
@@ -115,8 +125,11 @@ static void walk_call(enum call call)
 	case CALL_ADD:
 		walk_add();
 		break;
-	case CALL_SETTLE:
-		walk_settle();
+	case CALL_REACT:
+		walk_react();
+		break;
+	case CALL_SENT:
+		walk_sent();
 		break;
 	case CALL_ANSWER:
 		walk_answer();
@@ -156,7 +169,10 @@ static void check_stage(void)
 	check_eq(reactor.cycle, walk.batches);
 	check_eq(walk.spent, reactor.since);
 	if (reactor.chains)
-		check_eq(reactor.stage, REACTOR_SETTLE);
+		check(reactor.stage == REACTOR_REACT ||
+		      reactor.stage == REACTOR_SETTLE);
+	if (reactor.stage == REACTOR_REACT || reactor.stage == REACTOR_SETTLE)
+		check_eq(reactor_unsent(&reactor), walk.unsent);
 	if (reactor.stage != REACTOR_IDLE && reactor.stage != REACTOR_FILL)
 		check(reactor.blocks);
 	if (reactor.stage == REACTOR_DECANT)
