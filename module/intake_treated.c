@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The aeration patch as the source of free blocks (linux/memory_aeration.h).
+ *
+ * The allocator keeps raw and treated blocks apart, and takes nothing by
+ * itself. After a free it marks the zone and queues our work. The work asks the
+ * gate, as every intake does, and then takes what is raw, batch by batch, with
+ * as many batches under way as there are reactors:
+ *
+ *	free --> ZONE_RAW, [work] --> gate --(wait)--> [work]
+ *	                               |
+ *	                             pass, zone by zone:
+ *	                               fill --> send        (a reactor is free)
+ *	                               settle --> drain     (none is: the oldest)
+ *
+ * A pass takes as much of a zone as was raw when it came there, the coldest
+ * first. What is freed meanwhile has marked the zone anew, and waits its own
+ * window.
+ *
+ * The work sets the state to idle, and only then clears marks and looks at
+ * lists; the allocator sets a mark, and only then looks at the state. So either
+ * the pass sees a block, or the work is queued again. While a pass is held the
+ * state stays as it is, and a free costs no more than a look at it.
+ *
+ * Nothing here takes a lock. All of it is one work item, which the allocator
+ * queues, and so do those who hold the lock of the intake's owner, between start
+ * and stop.
+ */
+#include <linux/atomic.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/memory_aeration.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include "compat/compat.h"
+#include "intake.h"
+#include "params.h"
+#include "reactor.h"
+
+/* The one value of prdev->state that a driver sets. */
+#define TREATED_IDLE		0
+
+/*
+ * Most memory in one batch, in pages: as much as the kernel's own reporting
+ * takes at once, and no more than this part of all. It is not to be had
+ * meanwhile, whoever needs it.
+ */
+#define TREATED_BATCH_MAX	(SZ_128M >> PAGE_SHIFT)
+#define TREATED_BATCH_PART	32
+
+/**
+ * struct treated - an intake that takes blocks from a patched allocator
+ * @in: what all intakes have
+ * @prdev: what is registered; its work is the one that all of this runs in
+ * @batches: the blocks of each reactor, by page->lru
+ * @sent: batches that were sent since the pass began
+ * @settled: those of them that have come back; the difference is under way
+ * @old_order: the kernel's order before ours
+ * @pages: pages that were treated in the running or last pass
+ * @err: why the running or last pass ended early, or 0
+ */
+struct treated {
+	struct intake in;
+	struct page_reporting_dev_info prdev;
+	struct list_head batches[PARAMS_REACTORS_MAX];
+	unsigned int sent;
+	unsigned int settled;
+	unsigned int old_order;
+	u64 pages;
+	int err;
+};
+
+/* All zones that there are: for_each_zone() is not for modules. */
+#define for_each_treated_zone(zone, nid, i)				\
+	for_each_online_node(nid)					\
+		for (i = 0; i < MAX_NR_ZONES; i++)			\
+			if (zone = &NODE_DATA(nid)->node_zones[i],	\
+			    populated_zone(zone))
+
+static struct treated *to_treated(const struct intake *in)
+{
+	return container_of(in, struct treated, in);
+}
+
+static void treated_queue(struct treated *tp, unsigned int ms)
+{
+	mod_delayed_work(system_freezable_wq, &tp->prdev.work,
+			 msecs_to_jiffies(ms));
+}
+
+/* Adds up; in pages, of blocks of at least that order. */
+static void treated_zone_counts(struct zone *zone, unsigned int order, u64 *raw,
+				u64 *treated)
+{
+	unsigned long nr_raw, nr_treated;
+
+	for (; order <= MAX_PAGE_ORDER; order++) {
+		memory_aeration_count(zone, order, &nr_raw, &nr_treated);
+		*raw += (u64)nr_raw << order;
+		*treated += (u64)nr_treated << order;
+	}
+}
+
+static u64 treated_batch_max(const struct treated *tp)
+{
+	return min_t(u64, TREATED_BATCH_MAX,
+		     totalram_pages() / TREATED_BATCH_PART / tp->in.nr_reactors);
+}
+
+/* As many blocks as fit, in as many pieces as the allocator likes to hand out. */
+static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone)
+{
+	struct list_head *batch = &tp->batches[r->index];
+	u64 most = treated_batch_max(tp);
+	struct page *page;
+	unsigned int nr;
+
+	reactor_fill(r, ktime_get_ns());
+	do {
+		LIST_HEAD(piece);
+
+		nr = memory_aeration_fill(zone, tp->prdev.order, &piece,
+					  r->size - r->blocks);
+		list_for_each_entry(page, &piece, lru)
+			reactor_add(r, page_to_pfn(page),
+				    1ULL << page_private(page));
+		list_splice_tail(&piece, batch);
+	} while (nr && r->blocks < r->size && r->pages < most);
+}
+
+/* The batch is back: its blocks go to where they came from. */
+static void treated_drain(struct treated *tp, struct reactor *r, int err)
+{
+	memory_aeration_drain(&tp->batches[r->index], !err);
+	if (!err)
+		tp->pages += r->pages;
+	else if (!tp->err)
+		tp->err = err;
+	reactor_rest(r, ktime_get_ns());
+}
+
+/* Wait for the one that was sent first. */
+static void treated_settle(struct treated *tp)
+{
+	struct reactor *r = &tp->in.reactors[tp->settled++ % tp->in.nr_reactors];
+
+	treated_drain(tp, r, tp->in.settle(tp->in.owner, r));
+}
+
+/* One batch out of @zone. Returns the pages in it, 0 if there is no more. */
+static u64 treated_batch(struct treated *tp, struct zone *zone)
+{
+	struct reactor *r = &tp->in.reactors[tp->sent % tp->in.nr_reactors];
+	int err;
+
+	if (tp->sent - tp->settled == tp->in.nr_reactors)
+		treated_settle(tp);
+	treated_fill(tp, r, zone);
+	if (!r->blocks) {
+		reactor_rest(r, ktime_get_ns());
+		return 0;
+	}
+	err = tp->in.send(tp->in.owner, r);
+	if (err)
+		treated_drain(tp, r, err);
+	else
+		tp->sent++;
+	return r->pages;
+}
+
+/* What was raw when we came. A zone that we leave with some of it stays marked. */
+static void treated_zone(struct treated *tp, struct zone *zone)
+{
+	u64 raw = 0, treated = 0, pages;
+
+	clear_bit(ZONE_RAW, &zone->flags);
+	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
+	while (raw) {
+		if (tp->err || gate_dry(&tp->in.gate)) {
+			set_bit(ZONE_RAW, &zone->flags);
+			return;
+		}
+		pages = treated_batch(tp, zone);
+		if (!pages)
+			return;
+		raw -= min(raw, pages);
+		cond_resched();
+	}
+}
+
+static void treated_zones(struct treated *tp)
+{
+	bool all = atomic_read(&tp->in.gate.flushes);
+	struct zone *zone;
+	int nid, i;
+
+	for_each_treated_zone(zone, nid, i)
+		if (all || test_bit(ZONE_RAW, &zone->flags))
+			treated_zone(tp, zone);
+}
+
+/* After a pass: whoever freed something meanwhile has queued the work already. */
+static void treated_next(struct treated *tp)
+{
+	struct gate *g = &tp->in.gate;
+
+	gate_passed(g, tp->pages);
+	if (gate_dry(g) && !tp->err)
+		tp->err = -ESHUTDOWN;
+	gate_rest(g, tp->err);
+	if (atomic_read(&tp->prdev.state) == TREATED_IDLE)
+		gate_watch(g);
+}
+
+static void treated_pass(struct treated *tp)
+{
+	tp->pages = 0;
+	tp->err = 0;
+	tp->sent = 0;
+	tp->settled = 0;
+	atomic_set(&tp->prdev.state, TREATED_IDLE);
+	/* The state before the marks and the lists, see above. */
+	smp_mb__after_atomic();
+
+	treated_zones(tp);
+	while (tp->settled != tp->sent)
+		treated_settle(tp);
+	treated_next(tp);
+}
+
+/*
+ * Only a new free can help (the reserve), and it is to tell us: so the state
+ * becomes idle. A free that found it otherwise is seen in the amount.
+ */
+static void treated_sleep(struct treated *tp)
+{
+	atomic_set(&tp->prdev.state, TREATED_IDLE);
+	/* The state before the amount. */
+	smp_mb__after_atomic();
+	if (gate_above_reserve())
+		treated_queue(tp, gate_sample_ms());
+	gate_rest(&tp->in.gate, 0);
+}
+
+static void treated_work(struct work_struct *work)
+{
+	struct treated *tp = container_of(to_delayed_work(work), struct treated,
+					  prdev.work);
+	struct gate *g = &tp->in.gate;
+	unsigned int wait;
+
+	if (!gate_begin(g))
+		return;
+	wait = gate_wait(g);
+	if (!wait)
+		treated_pass(tp);
+	else if (wait == POLICY_NEVER)
+		treated_sleep(tp);
+	else
+		queue_delayed_work(system_freezable_wq, to_delayed_work(work),
+				   msecs_to_jiffies(min(wait, gate_sample_ms())));
+}
+
+/* What was raw before anyone told us of it. */
+static void treated_mark_all(void)
+{
+	struct zone *zone;
+	int nid, i;
+
+	for_each_treated_zone(zone, nid, i)
+		set_bit(ZONE_RAW, &zone->flags);
+}
+
+static int treated_start(struct intake *in)
+{
+	struct treated *tp = to_treated(in);
+	unsigned int order = READ_ONCE(aerator_params.order);
+	int err;
+
+	gate_start(&in->gate, system_freezable_wq);
+	tp->prdev.aerate = treated_work;
+	tp->prdev.delay = msecs_to_jiffies(gate_sample_ms());
+	tp->old_order = compat_reporting_order_prepare(&tp->prdev, order);
+	tp->prdev.order = order;
+	treated_mark_all();
+	err = page_reporting_register(&tp->prdev);
+	if (err) {
+		gate_close(&in->gate);
+		gate_stop(&in->gate);
+		return err;
+	}
+	compat_reporting_order_set(order);
+	treated_queue(tp, 0);
+	return 0;
+}
+
+/* The pass gets no further than its batches, and is waited for. */
+static void treated_stop(struct intake *in)
+{
+	struct treated *tp = to_treated(in);
+
+	gate_close(&in->gate);
+	cancel_delayed_work_sync(&tp->prdev.work);
+	compat_reporting_order_set(tp->old_order);
+	page_reporting_unregister(&tp->prdev);
+	gate_stop(&in->gate);
+}
+
+static void treated_wake(struct intake *in)
+{
+	struct treated *tp = to_treated(in);
+
+	WRITE_ONCE(tp->prdev.delay, msecs_to_jiffies(gate_sample_ms()));
+	treated_queue(tp, 0);
+}
+
+static unsigned int treated_order(const struct intake *in)
+{
+	return to_treated(in)->prdev.order;
+}
+
+/* The allocator counts, whether this intake runs or not. */
+static int treated_counts(const struct intake *in, u64 *raw, u64 *treated)
+{
+	struct zone *zone;
+	int nid, i;
+
+	*raw = 0;
+	*treated = 0;
+	for_each_treated_zone(zone, nid, i)
+		treated_zone_counts(zone, 0, raw, treated);
+	*raw <<= PAGE_SHIFT;
+	*treated <<= PAGE_SHIFT;
+	return 0;
+}
+
+static void treated_destroy(struct intake *in)
+{
+	kfree(to_treated(in));
+}
+
+static struct intake *treated_create(void)
+{
+	struct treated *tp = kzalloc(sizeof(*tp), GFP_KERNEL);
+	unsigned int i;
+
+	if (!tp)
+		return NULL;
+	for (i = 0; i < ARRAY_SIZE(tp->batches); i++)
+		INIT_LIST_HEAD(&tp->batches[i]);
+	return &tp->in;
+}
+
+static unsigned int treated_order_min(void)
+{
+	return 0;
+}
+
+static unsigned int treated_order_max(void)
+{
+	return MAX_PAGE_ORDER;
+}
+
+const struct intake_ops intake_treated_ops = {
+	.name = "treated",
+	.order_min = treated_order_min,
+	.order_max = treated_order_max,
+	.create = treated_create,
+	.destroy = treated_destroy,
+	.start = treated_start,
+	.stop = treated_stop,
+	.wake = treated_wake,
+	.order = treated_order,
+	.counts = treated_counts,
+};
