@@ -3,18 +3,25 @@
 # What a person types. The module itself is built by module/Kbuild; what these
 # targets do is done by scripts/ and tests/, which can be called directly too.
 
-# 5.10, 6.1, 6.12 or 7.3: the stock Debian cloud kernel of that series.
+# 5.10, 6.1, 6.12 or 7.3: the stock Debian cloud kernel of that series. The last three
+# with -treated: one that is built here from Debian's source and kpatch/. Or with
+# -plain: built alike, without the patch. Both also with -kasan, -pagealloc or -kcsan.
 KERNEL ?= 6.1
+
+# What a kernel that is built here needs besides.
+KERNEL_DEPS = $(if $(findstring -,$(KERNEL)),kernel)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check module kernel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo "  KERNEL=$(KERNEL)         which stock kernel demo, module and kernel use: 5.10 6.1 6.12 7.3"
+	@echo "  KERNEL=$(KERNEL)         which kernel demo, module and kernel use. Stock: 5.10 6.1 6.12 7.3"
+	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; 6.1 and 7.3 alike;"
+	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan"
 
 demo: ## show freed guest memory go back to the host, with aerator and without
-	@scripts/deps module guest demo
+	@scripts/deps module guest demo $(KERNEL_DEPS)
 	@scripts/module $(KERNEL) >/dev/null
 	@scripts/demo --kernel $(KERNEL)
 
@@ -27,11 +34,11 @@ check: ## run the tests that need no guest: builds, sparse, checkpatch, unit tes
 	@tests/run static unit
 
 module: ## build build/KERNEL/aerator.ko
-	@scripts/deps module
+	@scripts/deps module $(KERNEL_DEPS)
 	@scripts/module $(KERNEL)
 
-kernel: ## fetch the kernel: build/KERNEL/vmlinuz and build/KERNEL/modules/
-	@scripts/deps module
+kernel: ## fetch or build the kernel: build/KERNEL/vmlinuz and build/KERNEL/modules/
+	@scripts/deps module $(KERNEL_DEPS)
 	@scripts/kernel --link $(KERNEL)
 
 clean: ## remove build/ (downloads and build roots stay in the cache)

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Debian suites: which kernel series is in which, and an apt for each of them
-# that leaves the system's alone. Source it after lib.sh; set $suite first.
+# Debian suites: which kernel series is in which, an apt for each of them that
+# leaves the system's alone, and its compiler. Source it after lib.sh; set $suite
+# first.
 
 suite=${suite-}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# suite_of_kernel SERIES: the suite whose stock kernel that series is.
+# suite_of_kernel K: the suite whose stock kernel that series is, or was made of.
 suite_of_kernel() {
-	case $1 in
+	case ${1%%-*} in
 	5.10) echo bullseye ;;
 	6.1) echo bookworm ;;
 	6.12) echo trixie ;;
@@ -75,4 +76,43 @@ suite_refresh() {
 	else
 		die "no index of $suite"
 	fi
+}
+
+# suite_is_native: whether it is the one that this machine runs. Backports are
+# built with the compiler of the suite that they are for.
+suite_is_native() {
+	[ "${suite%-backports}" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]
+}
+
+# suite_compiler: what names its compiler, and changes when that does.
+suite_compiler() {
+	if suite_is_native; then
+		gcc --version | head -n 1
+	else
+		"$AERATOR_TOP/scripts/buildroot" "${suite%-backports}"
+	fi
+}
+
+# in_suite WRITABLE READABLE COMMAND...: run a command with the suite's programs.
+# Another suite's kernels need its compiler, and bring tools that need its libc:
+# its programs are put around the command, without the network, and it sees two
+# folders, of which it can write to one (but not to the other if that is in it).
+# It ends with us.
+in_suite() {
+	local writable=$1 readable=$2 root dir binds=()
+	# What a make that we run under was told is not for the one that we run.
+	local -x MAKEFLAGS=
+	shift 2
+	if suite_is_native; then
+		setpriv --pdeathsig TERM -- "$@"
+		return
+	fi
+	root=$("$AERATOR_TOP/scripts/buildroot" "${suite%-backports}")
+	for dir in usr etc bin sbin lib lib64; do
+		binds+=(--ro-bind "$root/$dir" "/$dir")
+	done
+	bwrap --unshare-all --die-with-parent "${binds[@]}" \
+		--dev /dev --proc /proc --tmpfs /tmp \
+		--bind "$writable" "$writable" --ro-bind "$readable" "$readable" \
+		--setenv PATH /usr/bin:/bin:/usr/sbin --setenv LC_ALL C "$@"
 }
