@@ -22,6 +22,10 @@
  * the pass sees a block, or the work is queued again. While a pass is held the
  * state stays as it is, and a free costs no more than a look at it.
  *
+ * What is under way is nobody's for a moment, and an allocation may fail for
+ * want of it. Before the guest kills for that, it asks us, and we wait until some
+ * is back.
+ *
  * Nothing here takes a lock. All of it is one work item, which the allocator
  * queues, and so do those who hold the lock of the intake's owner, between start
  * and stop.
@@ -32,8 +36,11 @@
 #include <linux/memory_aeration.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
+#include <linux/notifier.h>
+#include <linux/oom.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
@@ -49,7 +56,10 @@
  * meanwhile, whoever needs it.
  */
 #define TREATED_BATCH_MAX	(SZ_128M >> PAGE_SHIFT)
-#define TREATED_BATCH_PART	32
+#define TREATED_BATCH_PART	8
+
+/* How long an allocation waits for a batch before something is killed, in ms. */
+#define TREATED_OOM_MS		1000
 
 /**
  * struct treated - an intake that takes blocks from a patched allocator
@@ -61,6 +71,10 @@
  * @old_order: the kernel's order before ours
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
+ * @oom: asked before something is killed for want of memory
+ * @taken: pages that were ever taken out of the allocator, written by the work
+ * @given: pages that were ever given back, likewise
+ * @back: woken when some are
  */
 struct treated {
 	struct intake in;
@@ -71,14 +85,29 @@ struct treated {
 	unsigned int old_order;
 	u64 pages;
 	int err;
+	struct notifier_block oom;
+	unsigned long taken;
+	unsigned long given;
+	wait_queue_head_t back;
 };
 
+/* The first populated zone behind @zone, or of all; NULL behind the last. */
+static struct zone *treated_zone_after(struct zone *zone)
+{
+	int nid = zone ? zone_to_nid(zone) : first_online_node;
+	int i = zone ? zone_idx(zone) + 1 : 0;
+
+	for (; nid < MAX_NUMNODES; nid = next_online_node(nid), i = 0)
+		for (; i < MAX_NR_ZONES; i++)
+			if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
+				return &NODE_DATA(nid)->node_zones[i];
+	return NULL;
+}
+
 /* All zones that there are: for_each_zone() is not for modules. */
-#define for_each_treated_zone(zone, nid, i)				\
-	for_each_online_node(nid)					\
-		for (i = 0; i < MAX_NR_ZONES; i++)			\
-			if (zone = &NODE_DATA(nid)->node_zones[i],	\
-			    populated_zone(zone))
+#define for_each_treated_zone(zone)					\
+	for (zone = treated_zone_after(NULL); zone;			\
+	     zone = treated_zone_after(zone))
 
 static struct treated *to_treated(const struct intake *in)
 {
@@ -110,31 +139,44 @@ static u64 treated_batch_max(const struct treated *tp)
 		     totalram_pages() / TREATED_BATCH_PART / tp->in.nr_reactors);
 }
 
-/* As many blocks as fit, in as many pieces as the allocator likes to hand out. */
+/* How many blocks the batch has room for, whichever size they turn out to be. */
+static unsigned int treated_room(const struct treated *tp, const struct reactor *r)
+{
+	u64 most = treated_batch_max(tp);
+	u64 blocks;
+
+	if (r->pages >= most)
+		return 0;
+	blocks = max_t(u64, (most - r->pages) >> MAX_PAGE_ORDER, 1);
+	return min_t(u64, blocks, r->size - r->blocks);
+}
+
+/* In as many pieces as the allocator likes to hand out. */
 static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone)
 {
-	struct list_head *batch = &tp->batches[r->index];
-	u64 most = treated_batch_max(tp);
 	struct page *page;
-	unsigned int nr;
+	unsigned int room;
 
 	reactor_fill(r, ktime_get_ns());
-	do {
+	while ((room = treated_room(tp, r))) {
 		LIST_HEAD(piece);
 
-		nr = memory_aeration_fill(zone, tp->prdev.order, &piece,
-					  r->size - r->blocks);
+		if (!memory_aeration_fill(zone, tp->prdev.order, &piece, room))
+			break;
 		list_for_each_entry(page, &piece, lru)
 			reactor_add(r, page_to_pfn(page),
 				    1ULL << page_private(page));
-		list_splice_tail(&piece, batch);
-	} while (nr && r->blocks < r->size && r->pages < most);
+		list_splice_tail(&piece, &tp->batches[r->index]);
+	}
+	WRITE_ONCE(tp->taken, tp->taken + r->pages);
 }
 
 /* The batch is back: its blocks go to where they came from. */
 static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
 	memory_aeration_drain(&tp->batches[r->index], !err);
+	WRITE_ONCE(tp->given, tp->given + r->pages);
+	wake_up_all(&tp->back);
 	if (!err)
 		tp->pages += r->pages;
 	else if (!tp->err)
@@ -195,9 +237,8 @@ static void treated_zones(struct treated *tp)
 {
 	bool all = atomic_read(&tp->in.gate.flushes);
 	struct zone *zone;
-	int nid, i;
 
-	for_each_treated_zone(zone, nid, i)
+	for_each_treated_zone(zone)
 		if (all || test_bit(ZONE_RAW, &zone->flags))
 			treated_zone(tp, zone);
 }
@@ -264,13 +305,29 @@ static void treated_work(struct work_struct *work)
 				   msecs_to_jiffies(min(wait, gate_sample_ms())));
 }
 
+/*
+ * Is anything under way? Then the guest has more memory in a moment. It kills if
+ * we say that there is none, and also if none came in time: a host may be silent.
+ */
+static int treated_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+{
+	struct treated *tp = container_of(nb, struct treated, oom);
+	unsigned long given = READ_ONCE(tp->given);
+
+	if (given == READ_ONCE(tp->taken))
+		return NOTIFY_OK;
+	wait_event_timeout(tp->back, READ_ONCE(tp->given) != given,
+			   msecs_to_jiffies(TREATED_OOM_MS));
+	*(unsigned long *)freed += READ_ONCE(tp->given) - given;
+	return NOTIFY_OK;
+}
+
 /* What was raw before anyone told us of it. */
 static void treated_mark_all(void)
 {
 	struct zone *zone;
-	int nid, i;
 
-	for_each_treated_zone(zone, nid, i)
+	for_each_treated_zone(zone)
 		set_bit(ZONE_RAW, &zone->flags);
 }
 
@@ -287,14 +344,17 @@ static int treated_start(struct intake *in)
 	tp->prdev.order = order;
 	treated_mark_all();
 	err = page_reporting_register(&tp->prdev);
-	if (err) {
-		gate_close(&in->gate);
-		gate_stop(&in->gate);
-		return err;
-	}
+	if (err)
+		goto close;
 	compat_reporting_order_set(order);
+	register_oom_notifier(&tp->oom);
 	treated_queue(tp, 0);
 	return 0;
+
+close:
+	gate_close(&in->gate);
+	gate_stop(&in->gate);
+	return err;
 }
 
 /* The pass gets no further than its batches, and is waited for. */
@@ -304,6 +364,7 @@ static void treated_stop(struct intake *in)
 
 	gate_close(&in->gate);
 	cancel_delayed_work_sync(&tp->prdev.work);
+	unregister_oom_notifier(&tp->oom);
 	compat_reporting_order_set(tp->old_order);
 	page_reporting_unregister(&tp->prdev);
 	gate_stop(&in->gate);
@@ -326,11 +387,10 @@ static unsigned int treated_order(const struct intake *in)
 static int treated_counts(const struct intake *in, u64 *raw, u64 *treated)
 {
 	struct zone *zone;
-	int nid, i;
 
 	*raw = 0;
 	*treated = 0;
-	for_each_treated_zone(zone, nid, i)
+	for_each_treated_zone(zone)
 		treated_zone_counts(zone, 0, raw, treated);
 	*raw <<= PAGE_SHIFT;
 	*treated <<= PAGE_SHIFT;
@@ -351,6 +411,8 @@ static struct intake *treated_create(void)
 		return NULL;
 	for (i = 0; i < ARRAY_SIZE(tp->batches); i++)
 		INIT_LIST_HEAD(&tp->batches[i]);
+	tp->oom.notifier_call = treated_oom;
+	init_waitqueue_head(&tp->back);
 	return &tp->in;
 }
 

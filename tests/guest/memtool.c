@@ -3,6 +3,7 @@
  * What tests do with memory inside a guest: hold it, churn it, check it.
  */
 #include <err.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +27,13 @@ static const char usage[] =
 	"       memtool [--small] churn MIB GAP_MS SECONDS [USE_MS]\n"
 	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
 	"         says how long touching took\n"
+	"       memtool [--small] faults MIB ROUNDS\n"
+	"         touch each page of MIB once and free it, ROUNDS times; says how\n"
+	"         long a page took in the median round: instructions with icount\n"
+	"       memtool [--small] release MIB SECONDS [ORDER]\n"
+	"         touch MIB and free it, or with ORDER every other block of so many\n"
+	"         pages; says how long the processor was busy in the SECONDS after,\n"
+	"         and in as many after those\n"
 	"       memtool [--small] pattern MIB SECONDS\n"
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
 	"         check every word over and over; exit 1 if one has changed\n"
@@ -137,6 +145,113 @@ static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
 
 	printf("rounds %lu mean_ms %.3f max_ms %.3f\n", rounds,
 	       total * 1000 / rounds, max * 1000);
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* From the fault that brings a page to the end of its unmapping, in ns. */
+static double fault_round(size_t bytes, size_t step)
+{
+	char *area = map_memory(bytes);
+	double start = now();
+	size_t at;
+
+	for (at = 0; at < bytes; at += step)
+		*(volatile char *)(area + at) = 1;
+	munmap(area, bytes);
+	return (now() - start) * 1e9 / (bytes / step);
+}
+
+static int faults(size_t bytes, unsigned long rounds)
+{
+	size_t step = page_advice == MADV_HUGEPAGE ? SLICE_BYTES : PAGE_BYTES;
+	double *took = calloc(rounds, sizeof(*took));
+	unsigned long i;
+
+	if (!rounds || bytes < step)
+		errx(2, "faults needs a round and a page");
+	if (!took)
+		err(1, "%lu rounds", rounds);
+	fault_round(bytes, step);	/* the first meets cold lists */
+	for (i = 0; i < rounds; i++)
+		took[i] = fault_round(bytes, step);
+	qsort(took, rounds, sizeof(*took), compare);
+	printf("fault_ns %.2f min %.2f max %.2f\n", took[rounds / 2], took[0],
+	       took[rounds - 1]);
+	return 0;
+}
+
+/*
+ * Pages of which the number has bit ORDER: of two blocks that could merge one is
+ * freed. Pages stand in runs mostly, which takes fewer calls. Returns what it freed.
+ */
+static size_t free_every_other(char *area, size_t bytes, unsigned int order)
+{
+	size_t pages = bytes / PAGE_BYTES, first = 0, freed = 0, i;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t *map = calloc(pages, sizeof(*map));
+
+	if (fd < 0 || !map || pread(fd, map, pages * sizeof(*map), (uintptr_t)area /
+				    PAGE_BYTES * sizeof(*map)) != (ssize_t)(pages * sizeof(*map)))
+		err(1, "pagemap");
+	for (i = 0; i < pages; i++) {
+		if (map[i] >> order & 1)
+			continue;
+		if (i > first && madvise(area + first * PAGE_BYTES,
+					 (i - first) * PAGE_BYTES, MADV_DONTNEED))
+			err(1, "madvise(MADV_DONTNEED)");
+		freed += i - first;
+		first = i + 1;
+	}
+	free(map);
+	close(fd);
+	return freed * PAGE_BYTES;
+}
+
+/* How long the only processor has been idle, in ns. Interrupts are not idle. */
+static uint64_t idle_ns(void)
+{
+	static char text[1 << 20];
+	FILE *list = fopen("/proc/timer_list", "r");
+	char *found;
+
+	if (!list)
+		err(1, "timer_list");
+	text[fread(text, 1, sizeof(text) - 1, list)] = '\0';
+	fclose(list);
+	found = strstr(text, ".idle_sleeptime");
+	if (!found || !(found = strchr(found, ':')))
+		errx(1, "no idle time in timer_list");
+	return strtoull(found + 1, NULL, 10);
+}
+
+static double busy_ns(unsigned long seconds)
+{
+	uint64_t idle = idle_ns();
+	double start = now();
+
+	sleep_ms(seconds * 1000);
+	return (now() - start) * 1e9 - (idle_ns() - idle);
+}
+
+static int release(size_t bytes, unsigned long seconds, int order)
+{
+	char *area = map_memory(bytes);
+	double busy;
+
+	touch(area, bytes);
+	if (order < 0)
+		munmap(area, bytes);
+	else
+		bytes = free_every_other(area, bytes, order);
+	busy = busy_ns(seconds);
+	printf("freed %zu busy_ns %.0f then %.0f\n", bytes, busy, busy_ns(seconds));
 	return 0;
 }
 
@@ -274,6 +389,11 @@ int main(int argc, char **argv)
 	if (is(argv, "churn") && (argc == 4 || argc == 5))
 		return churn(number(argv[1]) * MIB, number(argv[2]),
 			     number(argv[3]), argc == 5 ? number(argv[4]) : 0);
+	if (is(argv, "faults") && argc == 3)
+		return faults(number(argv[1]) * MIB, number(argv[2]));
+	if (is(argv, "release") && (argc == 3 || argc == 4))
+		return release(number(argv[1]) * MIB, number(argv[2]),
+			       argc == 4 ? (int)number(argv[3]) : -1);
 	if (is(argv, "pattern") && argc == 3)
 		return pattern(number(argv[1]) * MIB, number(argv[2]));
 

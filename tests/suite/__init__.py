@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from .harness import Case
 
-GROUPS = ("static", "unit", "params", "stages", "release", "churn", "silence",
-          "lifecycle", "suspend", "features", "integrity")
+GROUPS = ("static", "patch", "unit", "params", "stages", "release", "churn", "silence",
+          "lifecycle", "suspend", "features", "integrity", "kernel")
 
 
 def load(groups: Iterable[str]) -> list[Case]:
