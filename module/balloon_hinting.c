@@ -18,6 +18,7 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include "balloon.h"
 #include "compat/compat.h"
 
@@ -83,8 +84,10 @@ static int hinting_put(struct aerator *a, struct reactor *r)
 {
 	int err = 0;
 
-	while (!err && reactor_unsent(r))
+	while (!err && reactor_unsent(r)) {
 		err = hinting_chain(a, r);
+		cond_resched();	/* a long batch has many chains */
+	}
 	return hinting_chains(a) ? 0 : err;
 }
 

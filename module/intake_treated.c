@@ -151,7 +151,11 @@ static unsigned int treated_room(const struct treated *tp, const struct reactor 
 	return min_t(u64, blocks, r->size - r->blocks);
 }
 
-/* In as many pieces as the allocator likes to hand out. */
+/*
+ * In as many pieces as the allocator likes to hand out. Others may run between
+ * them: a batch of many small blocks takes a while, see
+ * Documentation/interrupt-or-thread.md.
+ */
 static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone)
 {
 	struct page *page;
@@ -167,14 +171,30 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 			reactor_add(r, page_to_pfn(page),
 				    1ULL << page_private(page));
 		list_splice_tail(&piece, &tp->batches[r->index]);
+		cond_resched();
 	}
 	WRITE_ONCE(tp->taken, tp->taken + r->pages);
+}
+
+/* Likewise: no more at a time than the allocator takes under one lock. */
+static void treated_give(struct list_head *batch, bool treated)
+{
+	unsigned int nr;
+
+	while (!list_empty(batch)) {
+		LIST_HEAD(piece);
+
+		for (nr = 0; nr < MEMORY_AERATION_HOLD && !list_empty(batch); nr++)
+			list_move_tail(batch->next, &piece);
+		memory_aeration_drain(&piece, treated);
+		cond_resched();
+	}
 }
 
 /* The batch is back: its blocks go to where they came from. */
 static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
-	memory_aeration_drain(&tp->batches[r->index], !err);
+	treated_give(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->given, tp->given + r->pages);
 	wake_up_all(&tp->back);
 	if (!err)
@@ -229,7 +249,6 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 		if (!pages)
 			return;
 		raw -= min(raw, pages);
-		cond_resched();
 	}
 }
 
