@@ -182,10 +182,12 @@ static void treated_give(struct list_head *batch, bool treated)
 	unsigned int nr;
 
 	while (!list_empty(batch)) {
+		struct list_head *last = batch;
 		LIST_HEAD(piece);
 
-		for (nr = 0; nr < MEMORY_AERATION_HOLD && !list_empty(batch); nr++)
-			list_move_tail(batch->next, &piece);
+		for (nr = 0; nr < MEMORY_AERATION_HOLD && last->next != batch; nr++)
+			last = last->next;
+		list_cut_position(&piece, batch, last);
 		memory_aeration_drain(&piece, treated);
 		cond_resched();
 	}
