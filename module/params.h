@@ -7,12 +7,12 @@
 /*
  * Most blocks in a batch, and most batches in flight. The kernel's page reporting
  * hands over no more than 32 at once, and waits for them; with the aeration patch
- * we decide. 128 blocks are as fast as 1024, and keep others waiting for less time
- * (Documentation/interrupt-or-thread.md).
+ * we decide. Small blocks want large batches, for each is a notification; of blocks
+ * of 2 MiB the most memory that a batch may have is reached at 64.
  */
 #ifdef COMPAT_HAS_AERATION
 #define PARAMS_REACTOR_SIZE_MAX		1024
-#define PARAMS_REACTOR_SIZE		128
+#define PARAMS_REACTOR_SIZE		1024
 #define PARAMS_REACTORS_MAX		8
 #define PARAMS_REACTORS			2
 #else
