@@ -12,7 +12,7 @@ KERNEL ?= 6.1
 KERNEL_DEPS = $(if $(findstring -,$(KERNEL)),kernel)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check module kernel clean
+.PHONY: help demo test test-all check module kernel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,12 +26,16 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/demo --kernel $(KERNEL)
 
 test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
-	@scripts/deps module guest check
+	@scripts/deps module kernel guest check
 	@tests/run
 
+test-all: ## run them on more kernels that are built here (hours)
+	@scripts/deps module kernel guest check
+	@tests/run --all
+
 check: ## run the tests that need no guest: builds, sparse, checkpatch, unit tests
-	@scripts/deps module check
-	@tests/run static unit
+	@scripts/deps module kernel check
+	@tests/run static patch unit
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)

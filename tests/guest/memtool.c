@@ -21,19 +21,20 @@
 #define SLICE_WORDS	(SLICE_BYTES / sizeof(uint64_t))
 
 static const char usage[] =
-	"usage: memtool [--small] hold MIB\n"
+	"usage: memtool [--small] hold MIB [ORDER]\n"
 	"         touch MIB, say \"touched SECONDS\"; a line on stdin frees it\n"
-	"         (\"freed\"), another line or the end of input ends the program\n"
+	"         (\"freed\"), or with ORDER every other block of so many pages;\n"
+	"         another line or the end of input ends the program\n"
 	"       memtool [--small] churn MIB GAP_MS SECONDS [USE_MS]\n"
 	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
 	"         says how long touching took\n"
 	"       memtool [--small] faults MIB ROUNDS\n"
 	"         touch each page of MIB once and free it, ROUNDS times; says how\n"
 	"         long a page took in the median round: instructions with icount\n"
-	"       memtool [--small] release MIB SECONDS [ORDER]\n"
-	"         touch MIB and free it, or with ORDER every other block of so many\n"
-	"         pages; says how long the processor was busy in the SECONDS after,\n"
-	"         and in as many after those\n"
+	"       memtool [--small] release MIB SECONDS FILE [ORDER]\n"
+	"         touch MIB and free it, or with ORDER every other block of 2^ORDER\n"
+	"         pages, and write 1 to FILE; says how long the processor was busy\n"
+	"         in the SECONDS after, and in as many after those\n"
 	"       memtool [--small] pattern MIB SECONDS\n"
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
 	"         check every word over and over; exit 1 if one has changed\n"
@@ -109,19 +110,6 @@ static bool wait_for_line(void)
 	char line[128];
 
 	return fgets(line, sizeof(line), stdin);
-}
-
-static int hold(size_t bytes)
-{
-	char *area = map_memory(bytes);
-
-	printf("touched %.3f\n", touch(area, bytes));
-	if (!wait_for_line())
-		return 0;
-	munmap(area, bytes);
-	printf("freed\n");
-	wait_for_line();
-	return 0;
 }
 
 static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
@@ -214,6 +202,22 @@ static size_t free_every_other(char *area, size_t bytes, unsigned int order)
 	return freed * PAGE_BYTES;
 }
 
+static int hold(size_t bytes, int order)
+{
+	char *area = map_memory(bytes);
+
+	printf("touched %.3f\n", touch(area, bytes));
+	if (!wait_for_line())
+		return 0;
+	if (order < 0)
+		munmap(area, bytes);
+	else
+		free_every_other(area, bytes, order);
+	printf("freed\n");
+	wait_for_line();
+	return 0;
+}
+
 /* How long the only processor has been idle, in ns. Interrupts are not idle. */
 static uint64_t idle_ns(void)
 {
@@ -226,32 +230,37 @@ static uint64_t idle_ns(void)
 	text[fread(text, 1, sizeof(text) - 1, list)] = '\0';
 	fclose(list);
 	found = strstr(text, ".idle_sleeptime");
-	if (!found || !(found = strchr(found, ':')))
+	if (!found)
 		errx(1, "no idle time in timer_list");
-	return strtoull(found + 1, NULL, 10);
+	return strtoull(found + strcspn(found, ":") + 1, NULL, 10);
 }
 
-static double busy_ns(unsigned long seconds)
+static double busy_ns(unsigned long seconds, int fd)
 {
 	uint64_t idle = idle_ns();
 	double start = now();
 
+	if (fd >= 0 && write(fd, "1", 1) != 1)
+		err(1, "write of 1");
 	sleep_ms(seconds * 1000);
 	return (now() - start) * 1e9 - (idle_ns() - idle);
 }
 
-static int release(size_t bytes, unsigned long seconds, int order)
+static int release(size_t bytes, unsigned long seconds, const char *file, int order)
 {
 	char *area = map_memory(bytes);
+	int fd = open(file, O_WRONLY);
 	double busy;
 
+	if (fd < 0)
+		err(1, "%s", file);
 	touch(area, bytes);
 	if (order < 0)
 		munmap(area, bytes);
 	else
 		bytes = free_every_other(area, bytes, order);
-	busy = busy_ns(seconds);
-	printf("freed %zu busy_ns %.0f then %.0f\n", bytes, busy, busy_ns(seconds));
+	busy = busy_ns(seconds, fd);
+	printf("freed %zu busy_ns %.0f then %.0f\n", bytes, busy, busy_ns(seconds, -1));
 	return 0;
 }
 
@@ -384,16 +393,17 @@ int main(int argc, char **argv)
 		argc--;
 		argv++;
 	}
-	if (is(argv, "hold") && argc == 2)
-		return hold(number(argv[1]) * MIB);
+	if (is(argv, "hold") && (argc == 2 || argc == 3))
+		return hold(number(argv[1]) * MIB,
+			    argc == 3 ? (int)number(argv[2]) : -1);
 	if (is(argv, "churn") && (argc == 4 || argc == 5))
 		return churn(number(argv[1]) * MIB, number(argv[2]),
 			     number(argv[3]), argc == 5 ? number(argv[4]) : 0);
 	if (is(argv, "faults") && argc == 3)
 		return faults(number(argv[1]) * MIB, number(argv[2]));
-	if (is(argv, "release") && (argc == 3 || argc == 4))
-		return release(number(argv[1]) * MIB, number(argv[2]),
-			       argc == 4 ? (int)number(argv[3]) : -1);
+	if (is(argv, "release") && (argc == 4 || argc == 5))
+		return release(number(argv[1]) * MIB, number(argv[2]), argv[3],
+			       argc == 5 ? (int)number(argv[4]) : -1);
 	if (is(argv, "pattern") && argc == 3)
 		return pattern(number(argv[1]) * MIB, number(argv[2]));
 

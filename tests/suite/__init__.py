@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from .harness import Case
 
 GROUPS = ("static", "patch", "unit", "params", "stages", "release", "churn", "silence",
-          "lifecycle", "suspend", "features", "integrity", "kernel")
+          "lifecycle", "suspend", "features", "integrity", "treated", "kernel", "cost")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .harness import (MIB, MODULE, counters, expect, load_aerator, make_guest,
-                      on_kernels)
+from .harness import (DEBUG_KERNELS, MIB, MODULE, TREATED, counters, expect,
+                      load_aerator, make_guest, on_kernels)
 
 _CHURN_MIB = 512
 _SECONDS = 40
 _GAPS_MS = (300, 1000)
+_EAGER_SECONDS = 30
 
 # Where passes fall between two frees is luck, for both of them. Without a window
 # it would be three times as much and more.
@@ -62,4 +63,18 @@ def regret(kernel: str) -> Iterator[str]:
     expect(share < 0.7, "all of it goes, round after round")
 
 
-CASES = [*on_kernels(churn, ("6.12",)), *on_kernels(regret, ("6.12",))]
+def churn_eager(kernel: str) -> Iterator[str]:
+    """For checkers: as much as can be goes and comes, and is small and large."""
+    with make_guest(kernel, "churn-eager", mem=1536) as guest:
+        folder = load_aerator(guest, window_ms=0, reactors=2, order=4)
+        jobs = [guest.start_job(f"memtool churn 300 100 {_EAGER_SECONDS}"),
+                guest.start_job(f"memtool --small churn 150 70 {_EAGER_SECONDS}")]
+        for job in jobs:
+            yield job.wait(_EAGER_SECONDS + 120).strip()
+        reported = counters(guest, folder)["reported_bytes"]
+        expect(reported > 2 << 30, f"only {reported} bytes were reported meanwhile")
+        yield f"{reported / (1 << 30):.1f} GiB reported meanwhile"
+
+
+CASES = [*on_kernels(churn, ("6.12", TREATED)), *on_kernels(regret, ("6.12", TREATED)),
+         *on_kernels(churn_eager, DEBUG_KERNELS)]

@@ -19,6 +19,25 @@ from aerator_vm.common import TOP
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
 BUILD_KERNELS = ("5.10", *GUEST_KERNELS)
 
+# Kernels that are built here, with the patch: those of every run, and those that
+# are for --all only.
+TREATED = "6.12-treated"
+KASAN = f"{TREATED}-kasan"
+PAGEALLOC = f"{TREATED}-pagealloc"
+KCSAN = f"{TREATED}-kcsan"
+COMMON_TREATED = (TREATED, KASAN)
+TREATED_KERNELS = tuple(f"{series}-treated" for series in GUEST_KERNELS
+                        if any((TOP / "kpatch" / series).glob("*.patch")))
+DEBUG_KERNELS = (KASAN, PAGEALLOC, KCSAN)
+
+# What a kernel looks for only if it is told to at boot.
+_DEBUG_PARAMETERS = {PAGEALLOC: "page_poison=1 page_owner=on debug_pagealloc=on"}
+
+# Debug kernels are slow where they are emulated.
+_DEBUG_BOOT_SECONDS = 240
+_LEAKS = "/sys/kernel/debug/kmemleak"
+_LEAKS_SECONDS = 180
+
 MIB = 1 << 20
 
 # No build or checker takes so long, downloads included.
@@ -37,14 +56,35 @@ class Case:
 
     name: str
     function: Callable[[], Iterable[str] | None]
+    kernel: str | None = None
+
+    @property
+    def built_kernel(self) -> str | None:
+        """The kernel that it needs, if that is one that we build."""
+        return self.kernel if self.kernel and "-" in self.kernel else None
+
+    @property
+    def rare(self) -> bool:
+        """For --all only."""
+        return self.built_kernel is not None and self.kernel not in COMMON_TREATED
 
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
                kernels: Iterable[str] = GUEST_KERNELS) -> list[Case]:
     """One case for each kernel."""
     name = function.__name__.replace("_", "-")
-    return [Case(f"{name} {kernel}", functools.partial(function, kernel))
+    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel)
             for kernel in kernels]
+
+
+def is_treated(kernel: str) -> bool:
+    """Whether it has the patch."""
+    return "-treated" in kernel
+
+
+def is_debug(kernel: str) -> bool:
+    """Whether it looks for mistakes, and is slow."""
+    return kernel in DEBUG_KERNELS
 
 
 def expect(truth: object, what: str) -> None:
@@ -66,18 +106,40 @@ def run_script(*command: str | Path) -> str:
     return result.stdout
 
 
-def module_file(kernel: str) -> Path:
+def module_file(kernel: str, folder: str = "module") -> Path:
     """The module for a kernel, built if need be."""
-    result = subprocess.run([TOP / "scripts/module", kernel], check=True,
+    result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
                             stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
 
 
-def make_guest(kernel: str, name: str, **arguments: object) -> Guest:
+class CheckedGuest(Guest):
+    """One that also looks for leaks before it ends, where its kernel can."""
+
+    def finish(self, power_off: bool = True) -> None:
+        if not self._finished:
+            self._check_leaks()
+        super().finish(power_off)
+
+    def _check_leaks(self) -> None:
+        """What looks lost must do so twice: a pointer may be on its way. A find is
+        no line of the log unless it is new, so the file is read."""
+        found = self.run(f"[ ! -e {_LEAKS} ] || {{ sleep 6; echo scan >{_LEAKS} &&"
+                         f" echo scan >{_LEAKS} && cat {_LEAKS}; }}",
+                         timeout=_LEAKS_SECONDS)
+        expect(not found, f"leaks:\n{found.rstrip()}")
+
+
+def make_guest(kernel: str, name: str, append: str = "",
+               **arguments: object) -> Guest:
     """A guest that has the module at hand and a host that offers reporting."""
     arguments.setdefault("balloon", {"free-page-reporting": True})
-    return Guest(kernel, name=f"{name}-{kernel}",
-                 files={MODULE: module_file(kernel)}, **arguments)
+    if is_debug(kernel):
+        arguments.setdefault("boot_limit", _DEBUG_BOOT_SECONDS)
+        append = f"{_DEBUG_PARAMETERS.get(kernel, '')} {append}"
+    files = {MODULE: module_file(kernel), **arguments.pop("files", {})}
+    return CheckedGuest(kernel, name=f"{name}-{kernel}", files=files,
+                        append=append.strip(), **arguments)
 
 
 def load_aerator(guest: Guest, **params: object) -> str:
@@ -111,8 +173,18 @@ def counters(guest: Guest, folder: str) -> dict[str, int]:
     return found
 
 
-def _run_case(case: Case) -> str | None:
+def build_kernels(cases: Iterable[Case]) -> set[str]:
+    """Build what the cases need and the cache lacks; scripts/kernel says on stderr
+    how far it is. Returns those that failed."""
+    kernels = dict.fromkeys(case.built_kernel for case in cases)
+    return {kernel for kernel in kernels if kernel and subprocess.run(
+        [TOP / "scripts/kernel", kernel], stdout=subprocess.DEVNULL).returncode}
+
+
+def _run_case(case: Case, lost: set[str]) -> str | None:
     """Run one; return why it failed."""
+    if case.built_kernel in lost:
+        return f"{case.kernel} could not be built, see what scripts/kernel said"
     try:
         for note in case.function() or ():
             print(f"# {note}")
@@ -126,11 +198,12 @@ def _run_case(case: Case) -> str | None:
 def run_cases(cases: list[Case]) -> int:
     """Run them all, one after another: guests share the machine's cores."""
     failed = 0
+    lost = build_kernels(cases)
     print(f"KTAP version 1\n1..{len(cases)}", flush=True)
     for number, case in enumerate(cases, 1):
         start = time.monotonic()
         print(f"{case.name} ...", file=sys.stderr)
-        reason = _run_case(case)
+        reason = _run_case(case, lost)
         if reason is not None:
             failed += 1
             print("\n".join(f"# {line}" for line in reason.splitlines()))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from aerator_vm.release import Release, measure_release
 
-from .harness import MIB, expect, module_file, on_kernels
+from .harness import (GUEST_KERNELS, MIB, TREATED_KERNELS, expect, module_file,
+                      on_kernels)
 
 _FREED_MIB = 3000
 _WITHIN_SECONDS = 2.0
@@ -58,4 +59,4 @@ def release(kernel: str) -> Iterator[str]:
     expect(ratio >= _TIMES_SOONER, f"only {ratio:.1f} times sooner")
 
 
-CASES = on_kernels(release)
+CASES = on_kernels(release, (*GUEST_KERNELS, *TREATED_KERNELS))

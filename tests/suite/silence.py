@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 
 from aerator_vm import Guest
 
-from .harness import (MIB, PARAMETERS, balloon_device, counters, expect,
-                      expect_equal, load_aerator, make_guest, on_kernels)
+from .harness import (GUEST_KERNELS, KASAN, MIB, PARAMETERS, TREATED_KERNELS,
+                      balloon_device, counters, expect, expect_equal, is_debug,
+                      load_aerator, make_guest, on_kernels)
 
 _TIMEOUT_MS = 500
 _LONG_TIMEOUT_MS = 4000
@@ -80,11 +81,13 @@ def _unloads(guest: Guest, folder: str) -> Iterator[str]:
 
 
 def silence(kernel: str) -> Iterator[str]:
-    with make_guest(kernel, "silence") as guest:
+    # Checkers take much of a guest's memory.
+    mem = 1536 if is_debug(kernel) else 1024
+    with make_guest(kernel, "silence", mem=mem) as guest:
         folder = load_aerator(guest, settle_timeout_ms=_TIMEOUT_MS, window_ms=200)
         guest.run(f"echo 1 >{folder}/flush", timeout=60)
         yield from _recovers(guest, folder)
         yield from _unloads(guest, folder)
 
 
-CASES = on_kernels(silence)
+CASES = on_kernels(silence, (*GUEST_KERNELS, *TREATED_KERNELS, KASAN))

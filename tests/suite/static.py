@@ -9,7 +9,8 @@ import warnings
 
 from aerator_vm.common import TOP
 
-from .harness import BUILD_KERNELS, Case, expect, on_kernels, run_script
+from .harness import (BUILD_KERNELS, TREATED, TREATED_KERNELS, Case, expect, on_kernels,
+                      run_script)
 
 # What may be said though nothing is wrong: where the module is, and that
 # something takes its time.
@@ -73,8 +74,8 @@ def python() -> None:
 
 
 CASES = [
-    *on_kernels(build, BUILD_KERNELS),
-    *on_kernels(sparse, ("6.1", "6.12")),
+    *on_kernels(build, (*BUILD_KERNELS, *TREATED_KERNELS)),
+    *on_kernels(sparse, ("6.1", "6.12", TREATED)),
     Case("checkpatch", checkpatch),
     Case("checkpatch-guest", checkpatch_guest),
     Case("shellcheck", shellcheck),

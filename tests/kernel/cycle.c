@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Two drivers: one that registers and counts its calls, and one that takes and
+ * gives back in a loop, as if it had a host.
+ */
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/nodemask.h>
+#include "aeration_test.h"
+
+/* Tests clear the state themselves: until then there is no other call. */
+static void aerate(struct work_struct *work)
+{
+	struct fake_driver *driver =
+		container_of(work, struct fake_driver, prdev.work.work);
+
+	driver->called = jiffies;
+	atomic_inc(&driver->calls);
+}
+
+int fake_register(struct fake_driver *driver)
+{
+	memset(driver, 0, sizeof(*driver));
+	driver->prdev.aerate = aerate;
+	driver->prdev.order = pageblock_order;
+	driver->prdev.delay = HZ / 10;
+	return page_reporting_register(&driver->prdev);
+}
+
+void fake_unregister(struct fake_driver *driver)
+{
+	page_reporting_unregister(&driver->prdev);
+}
+
+/* There need not be a block in the batch, as there must for the allocator. */
+void give_back(struct list_head *batch, bool treated)
+{
+	if (!list_empty(batch))
+		memory_aeration_drain(batch, treated);
+}
+
+/* Everything raw becomes treated, down to single pages. */
+void treat_all(struct zone *zone)
+{
+	LIST_HEAD(batch);
+
+	while (memory_aeration_fill(zone, 0, &batch, MEMORY_AERATION_HOLD)) {
+		give_back(&batch, true);
+		cond_resched();
+	}
+}
+
+static void fill_zone(struct cycle *cycle, struct zone *zone, struct list_head *batch)
+{
+	unsigned int fills = cycle->fills;
+
+	while (fills-- && memory_aeration_fill(zone, 0, batch,
+					       MEMORY_AERATION_HOLD))
+		;
+}
+
+static void count(struct cycle *cycle, struct list_head *batch)
+{
+	unsigned long watch = READ_ONCE(cycle->watch);
+	struct page *block;
+
+	if (list_empty(batch))
+		return;
+	cycle->batches++;
+	list_for_each_entry(block, batch, lru)
+		if (watch && block_has(block, watch, TOP_PAGES)) {
+			cycle->met++;
+			return;
+		}
+}
+
+static void expect_nothing_of_range(struct cycle *cycle, struct list_head *batch)
+{
+	/* Its start is what it was set to before that. */
+	unsigned long pages = smp_load_acquire(&cycle->pages);
+	struct page *block;
+
+	list_for_each_entry(block, batch, lru)
+		if (pages && block_has(block, READ_ONCE(cycle->from), pages))
+			cycle->intruded++;
+}
+
+static int cycle_thread(void *data)
+{
+	struct cycle *cycle = data;
+	unsigned int nr = 0;
+
+	while (!kthread_should_stop()) {
+		LIST_HEAD(batch);
+		int node, index;
+
+		for_each_online_node(node)
+			for (index = 0; index < MAX_NR_ZONES; index++) {
+				struct zone *zone = &NODE_DATA(node)->node_zones[index];
+
+				if (populated_zone(zone))
+					fill_zone(cycle, zone, &batch);
+			}
+		count(cycle, &batch);
+		expect_nothing_of_range(cycle, &batch);
+		usleep_range(cycle->slow ? 20000 : 2000, cycle->slow ? 25000 : 4000);
+		/* What is so by now became so while it was out. */
+		expect_nothing_of_range(cycle, &batch);
+		give_back(&batch, cycle->treated && ++nr % cycle->treated == 0);
+		usleep_range(500, 1000);
+	}
+	return 0;
+}
+
+int cycle_start(struct cycle *cycle)
+{
+	struct task_struct *task = kthread_run(cycle_thread, cycle, "aeration_cycle");
+
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	cycle->task = task;
+	return 0;
+}
+
+void cycle_stop(struct cycle *cycle)
+{
+	if (cycle->task)
+		kthread_stop(cycle->task);
+	cycle->task = NULL;
+}

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What it costs, in instructions: guests in which a nanosecond is one of them.
+
+Such a guest has one processor and does the same each time, whatever else the host
+does. Its clock also moves while it is idle, so that what counts is when it was
+busy: /proc/timer_list has the idle time to the nanosecond. (A program that spins
+meanwhile, and sums up what others took of its time, finds the same: 2653 against
+2628 thousand where virtio_balloon reports 1 GiB.)
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from aerator_vm import Guest
+
+from .harness import (MIB, MODULE, PARAMETERS, Case, TestFailed, balloon_device, counters,
+                      expect, expect_equal, load_aerator, module_file)
+
+_PLAIN = "6.12-plain"
+_TREATED = "6.12-treated"
+
+# Guest time costs nothing while the guest is idle.
+_SETTLED_SECONDS = 60
+
+# A processor may park tens of MiB of what is freed, for some seconds. Not here.
+_PARK_LITTLE = "echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction"
+
+
+def _guest(kernel: str, name: str, mem: int, files: Mapping[str, object]) -> Guest:
+    """Nothing is where chance puts it."""
+    return Guest(kernel, name=f"cost-{name}-{kernel}", mem=mem, icount=True, files=files,
+                 append="norandmaps", balloon={"free-page-reporting": True},
+                 qemu_args=("-trace", "enable=virtio_queue_notify"), time_limit=600)
+
+
+# Faults
+
+# By how much more may be noise: between two boots, figures differ by less.
+_FAULT_GOAL = 0.001
+_FAULT_NOISE = 0.0003
+
+# In fresh processes, and only the first after boot: later the figures go up and
+# down in steps, on all kernels, with the state of the free lists.
+_FAULTS = {"4 KiB": "memtool --small faults 64 3", "2 MiB": "memtool faults 128 3"}
+_PROCESSES = 6
+
+
+def _fault_instructions(kernel: str, size: str, loaded: bool) -> float:
+    files = {MODULE: module_file(kernel)} if loaded else {}
+    with _guest(kernel, "faults", 1024, files) as guest:
+        if loaded:
+            folder = load_aerator(guest, intake="treated")
+            # All is treated, and was left alone for longer than any window.
+            guest.run(f"echo 1 >{folder}/flush && sleep {_SETTLED_SECONDS}", timeout=90)
+        output = guest.run(f"for i in $(seq {_PROCESSES}); do {_FAULTS[size]}; done",
+                           timeout=200)
+    return median(float(text) for text in re.findall(r"^fault_ns (\S+)", output, re.MULTILINE))
+
+
+def faults(size: str) -> Iterator[str]:
+    """The patch costs nothing, and neither does a driver that has nothing to do."""
+    plain = _fault_instructions(_PLAIN, size, False)
+    patched = _fault_instructions(_TREATED, size, False)
+    loaded = _fault_instructions(_TREATED, size, True)
+    yield f"{'instructions a fault':24} {size:>10}"
+    yield f"{'not patched':24} {plain:10.1f}"
+    yield f"{'patched':24} {patched:10.1f} {patched / plain - 1:+8.3%}"
+    yield f"{'patched, aerator idle':24} {loaded:10.1f} {loaded / patched - 1:+8.3%}"
+    most = 1 + _FAULT_GOAL + _FAULT_NOISE
+    expect(patched <= plain * most, "the patch costs more")
+    expect(loaded <= patched * most, "an idle aerator costs more")
+
+
+# Reports
+
+_FREED_MIB = 1024
+_SCATTERED_ORDER = 4
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a guest spent to report what was freed: instructions, and with whom it
+    had to do for that."""
+
+    mib: int
+    instructions: int
+    kicks: int
+    interrupts: int
+
+    def row(self, what: str) -> str:
+        return (f"{what:40} {self.mib:5} MiB {self.instructions / 1000:8.0f} k"
+                f" {self.kicks:5} kicks {self.interrupts:5} interrupts")
+
+
+# By how much two quiet minutes differ, in instructions.
+_QUIET_NOISE = 100_000
+
+
+def _count(guest: Guest) -> tuple[int, int]:
+    """Kicks and interrupts. The agent's line has no queue with the number of ours
+    that is used once the guest has booted; interrupts are shared by all queues."""
+    name = balloon_device(guest).rpartition("/")[2]
+    line = guest.run(f"grep -w {name} /proc/interrupts", check=False).split()
+    kicks = (guest.log_dir / "qemu.log").read_text().count(" n 3 ")
+    return kicks, int(line[1]) if line else 0
+
+
+def _release(guest: Guest, order: int | None, starter: str = "/dev/null") -> _Report:
+    """Free 1 GiB: in one piece, or every other block of an order. virtio_balloon
+    begins two seconds later, and takes half a minute for all of it; it would be no
+    comparison if we had begun when only a part of it was free."""
+    words = (f"release {_FREED_MIB} {_SETTLED_SECONDS} {starter}" if order is None else
+             f"--small release {2 * _FREED_MIB} {_SETTLED_SECONDS} {starter} {order}")
+    kicks, interrupts = _count(guest)
+    output = guest.run(f"memtool {words}", timeout=240)
+    after = _count(guest)
+    match = re.fullmatch(r"freed (\d+) busy_ns (\d+) then (\d+)\n", output)
+    if not match:
+        raise TestFailed(f"no figures: {output}")
+    return _Report(int(match[1]) // MIB, int(match[2]) - int(match[3]),
+                   after[0] - kicks, after[1] - interrupts)
+
+
+def _mem(order: int | None) -> int:
+    return _FREED_MIB * (2 if order is None else 3)
+
+
+def _theirs(kernel: str, order: int | None) -> _Report:
+    with _guest(kernel, f"virtio_balloon-{order}", _mem(order), {}) as guest:
+        if order is not None:
+            guest.run(f"echo {order} >/sys/module/page_reporting/parameters/page_reporting_order")
+        guest.run(f"{_PARK_LITTLE}; modprobe virtio_balloon && sleep {_SETTLED_SECONDS}",
+                  timeout=90)
+        return _release(guest, order)
+
+
+def _ours(guest: Guest, order: int | None, **params: int) -> _Report:
+    """With settings that may differ from the last ones."""
+    for name, value in params.items():
+        guest.run(f"echo {value} >{PARAMETERS}/{name}")
+    folder = f"{balloon_device(guest)}/aerator"
+    guest.run(f"sleep {_SETTLED_SECONDS}; echo 1 >{folder}/flush &&"
+              f" echo 0 >{PARAMETERS}/enabled", timeout=90)
+    before = counters(guest, folder)
+    report = _release(guest, order, f"{PARAMETERS}/enabled")
+    after = counters(guest, folder)
+    expect_equal(after["kicks"] - before["kicks"], report.kicks, "kicks")
+    expect_equal(after["errors"], 0, "errors")
+    back = (after["reported_bytes"] - before["reported_bytes"]) // MIB
+    expect(back >= 0.97 * report.mib, f"only {back} of {report.mib} MiB reported")
+    return report
+
+
+def _our_guest(order: int | None) -> Guest:
+    return _guest(_TREATED, f"aerator-{order}", _mem(order), {MODULE: module_file(_TREATED)})
+
+
+def _load(guest: Guest, order: int | None) -> None:
+    guest.run(_PARK_LITTLE)
+    load_aerator(guest, intake="treated", **({} if order is None else {"order": order}))
+
+
+def _compare(order: int | None) -> Iterator[tuple[str, _Report]]:
+    """Ours first, with the settings that are the default."""
+    with _our_guest(order) as guest:
+        _load(guest, order)
+        yield "aerator", _ours(guest, order)
+    for kernel in (_PLAIN, _TREATED):
+        yield f"virtio_balloon, {kernel}", _theirs(kernel, order)
+
+
+def reports_whole() -> Iterator[str]:
+    """What is freed in one piece costs half of virtio_balloon's instructions at most."""
+    ours, *theirs = _compare(None)
+    for what, report in (ours, *theirs):
+        yield report.row(what)
+    for what, report in theirs:
+        expect(ours[1].instructions * 2 <= report.instructions + _QUIET_NOISE,
+               f"more than half the instructions of {what}")
+
+
+def reports_scattered() -> Iterator[str]:
+    """In blocks of 64 KiB that cannot merge: a sixteenth of the kicks and interrupts."""
+    ours, *theirs = _compare(_SCATTERED_ORDER)
+    for what, report in (ours, *theirs):
+        yield report.row(what)
+    for what, report in theirs:
+        for name in ("kicks", "interrupts"):
+            expect(getattr(ours[1], name) * 16 <= getattr(report, name),
+                   f"more than a sixteenth of the {name} of {what}")
+
+
+def settings(order: int | None) -> Iterator[str]:
+    """What sizes and numbers of reactors give: nothing can be wrong."""
+    with _our_guest(order) as guest:
+        _load(guest, order)
+        for reactors in (1, 2, 4):
+            for size in (32, 128, 256, 512, 1024):
+                report = _ours(guest, order, reactors=reactors, reactor_size=size)
+                yield report.row(f"reactors={reactors} reactor_size={size}")
+
+
+@dataclass(frozen=True)
+class _Rare(Case):
+    """For --all only."""
+
+    rare = True
+
+
+CASES = [*(Case(f"faults {size.replace(' ', '')}", functools.partial(faults, size), _TREATED)
+           for size in _FAULTS),
+         Case("reports-whole", reports_whole, _TREATED),
+         Case("reports-scattered", reports_scattered, _TREATED),
+         *(_Rare(f"settings {order or 'whole'}", functools.partial(settings, order), _TREATED)
+           for order in (None, _SCATTERED_ORDER))]

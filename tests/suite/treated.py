@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a patched kernel adds, from outside: the host keeps no more than it has to."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+from aerator_vm import CommandFailed, Guest, Job
+
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
+                      expect, expect_equal, is_debug, load_aerator, make_guest,
+                      on_kernels)
+
+_TRACING = "/sys/kernel/tracing"
+
+# What programs and the kernel itself take and free meanwhile, and what the lists of
+# the processors park: as much as tests of this size of guest were seen to meet.
+_NOISE = 4 * MIB
+
+# Of the host: QEMU itself, which translates code that it had not met yet.
+_HOST_NOISE = 24 * MIB
+
+
+def _flush(guest: Guest, folder: str) -> None:
+    guest.run(f"echo 1 >{folder}/flush", timeout=90)
+
+
+def _set(guest: Guest, name: str, value: object) -> None:
+    guest.run(f"echo {value} >{PARAMETERS}/{name}")
+
+
+def _hold(guest: Guest, words: str) -> Job:
+    job = guest.start_job(f"memtool {words}")
+    job.wait_for("touched", 120)
+    return job
+
+
+def _free(job: Job) -> None:
+    job.tell()
+    job.wait_for("freed")
+
+
+def _park_little(guest: Guest) -> None:
+    """A processor may keep tens of MiB of free pages to itself, which are neither
+    raw nor treated: now it is a MiB."""
+    guest.run("echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction")
+
+
+def _host_memory(guest: Guest) -> int:
+    return guest.host.memory_current() or guest.host.rss()
+
+
+# Idle
+
+# One shell that starts no program while it waits, and thereby frees nothing: what a
+# program frees when it ends merges, and is our work.
+_WATCH = """
+cd {tracing}
+mkfifo /tmp/never
+read -t {settle} _ <>/tmp/never
+echo >trace
+echo 1 >tracing_on
+read -t {seconds} _ <>/tmp/never
+echo 0 >tracing_on
+"""
+_IDLE_SECONDS = 60
+_IDLE_SETTLE_SECONDS = 15
+_EVENTS = ("workqueue/workqueue_queue_work", "workqueue/workqueue_execute_start",
+           "timer/timer_start", "timer/timer_expire_entry", "aerator")
+_WORKS = r"(?:treated_work|gate_look_back)\b"
+_QUEUED = re.compile(rf" \[(\d+)\] .* workqueue_queue_work: .*function={_WORKS}")
+_EXPIRED = re.compile(r" \[(\d+)\] .* timer_expire_entry: timer=(\S+)")
+_STARTED = re.compile(r" timer_start: timer=(\S+)")
+_OURS = re.compile(rf"function={_WORKS}| aerator_\w+: ")
+
+
+def _trace(guest: Guest) -> list[str]:
+    lost = guest.run(f"grep -h '^overrun' {_TRACING}/per_cpu/cpu*/stats")
+    expect_equal(set(re.findall(r": (\d+)", lost)), {"0"}, "events that were lost")
+    return guest.read(f"{_TRACING}/trace").splitlines()
+
+
+def _our_timers(trace: list[str]) -> set[str]:
+    """Those that expired just before our work was queued, on the same processor."""
+    expired: dict[str, str] = {}
+    found = set()
+    for line in trace:
+        if match := _EXPIRED.search(line):
+            expired[match[1]] = match[2]
+        elif (match := _QUEUED.search(line)) and match[1] in expired:
+            found.add(expired[match[1]])
+    return found
+
+
+def _wait_for_idle(guest: Guest, folder: str, reported: int) -> None:
+    """Idle again, and so much reported in all. What is parked in the lists of
+    processors comes late."""
+    deadline = time.monotonic() + 40
+    while True:
+        counted = counters(guest, folder)
+        if (counted["reported_bytes"] >= reported
+                and guest.read(f"{folder}/stage") == "idle"):
+            return
+        expect(time.monotonic() < deadline,
+               f"not idle again with {reported} bytes reported: {counted}")
+        time.sleep(0.2)
+
+
+def idle(kernel: str) -> Iterator[str]:
+    """When all is treated nothing of ours runs, nor is to run; until a free."""
+    with make_guest(kernel, "idle", mem=1024) as guest:
+        _park_little(guest)
+        folder = load_aerator(guest, window_ms=250)
+        _flush(guest, folder)
+        guest.run(f"cd {_TRACING} && echo 0 >tracing_on && echo 16384 >buffer_size_kb")
+        for event in _EVENTS:
+            guest.run(f"echo 1 >{_TRACING}/events/{event}/enable")
+
+        def wake() -> set[str]:
+            """A free is noticed, and all becomes idle. Gives our timers."""
+            before = counters(guest, folder)
+            guest.run(f"echo >{_TRACING}/trace; echo 1 >{_TRACING}/tracing_on")
+            _free(_hold(guest, "hold 64"))
+            _wait_for_idle(guest, folder, before["reported_bytes"] + 48 * MIB)
+            guest.run("sleep 3")
+            guest.run(f"echo 0 >{_TRACING}/tracing_on")
+            trace = _trace(guest)
+            expect(any(" aerator_fill: " in line for line in trace), "no fill was traced")
+            return _our_timers(trace)
+
+        timers = wake()
+        expect(timers, "no timer of ours was seen: neither would it be when idle")
+        before = counters(guest, folder)
+        guest.run(_WATCH.format(tracing=_TRACING, settle=_IDLE_SETTLE_SECONDS,
+                                seconds=_IDLE_SECONDS),
+                  timeout=_IDLE_SETTLE_SECONDS + _IDLE_SECONDS + 30)
+        trace = _trace(guest)
+        after = counters(guest, folder)
+
+        ours = [line for line in trace if _OURS.search(line)
+                or (match := _STARTED.search(line)) and match[1] in timers]
+        expect(not ours, "\n".join(["while nothing was freed:", *ours[:20]]))
+        expect(any(_STARTED.search(line) for line in trace), "nobody's timer was traced")
+        yield (f"{_IDLE_SECONDS} s: none of {len(timers)} timers of ours, no work, no"
+               f" batch, in {len(trace)} events of others")
+        expect(after["cycles"] - before["cycles"] <= 2, "batches in an idle guest")
+        wake()
+
+
+# Raw first
+
+_RAW_MIB = 640
+
+
+def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
+    """Half of memory is raw and half is treated: the raw half goes first."""
+    _set(guest, "enabled", 1)
+    held = _hold(guest, f"{small} hold {_RAW_MIB}")
+    _flush(guest, folder)
+    _set(guest, "enabled", 0)
+    _free(held)
+    held.tell()
+    guest.run("sleep 1")
+    counted = counters(guest, folder)
+    expect(counted["raw_bytes"] > (_RAW_MIB - 40) * MIB, f"raw: {counted['raw_bytes']}")
+    expect(counted["treated_bytes"] > _RAW_MIB * MIB, f"treated: {counted['treated_bytes']}")
+
+    start, faults = _host_memory(guest), guest.host.minor_faults()
+    first = _hold(guest, f"{small} hold {_RAW_MIB - 64}")
+    middle, faulted = _host_memory(guest), guest.host.minor_faults() - faults
+    second = _hold(guest, f"{small} hold {_RAW_MIB - 128}")
+    end = _host_memory(guest)
+    for job in (first, second):
+        _free(job)
+        job.tell()
+
+    raw, more = (middle - start) // MIB, (end - middle) // MIB
+    expect(middle - start < _HOST_NOISE,
+           f"the host had to give {raw} MiB for {_RAW_MIB - 64} MiB that it held")
+    # Of the raw half some is left, and may be used first again.
+    expect(more > (_RAW_MIB - 128 - 64) * 0.8, f"only {more} MiB for {_RAW_MIB - 128} MiB")
+    return (f"{small or '--huge'}: {_RAW_MIB - 64} MiB raw cost the host {raw} MiB and {faulted}"
+            f" faults, {_RAW_MIB - 128} MiB treated {more} MiB")
+
+
+def raw_first(kernel: str) -> Iterator[str]:
+    with make_guest(kernel, "raw-first", mem=1536) as guest:
+        _park_little(guest)
+        folder = load_aerator(guest)
+        # What QEMU takes for itself when it meets this for the first time.
+        for size in ("", "--small"):
+            _free(_hold(guest, f"{size} hold 64"))
+        yield _check_raw_first(guest, folder, "")
+        yield _check_raw_first(guest, folder, "--small")
+
+
+# Orders
+
+_FRAGMENTS_MIB = 300
+
+
+def _check_counts(guest: Guest, folder: str) -> dict[str, int]:
+    """What is free is raw or treated. One shell reads all of it; processors keep
+    some pages of their count to themselves."""
+    output = guest.run(f"cat {folder}/raw_bytes {folder}/treated_bytes; grep MemFree /proc/meminfo")
+    raw, treated, free = map(int, re.findall(r"\d+", output))
+    expect(abs(raw + treated - free * 1024) < 4 * MIB,
+           f"raw {raw} and treated {treated} are not the {free} kB that are free")
+    return {"raw": raw, "treated": treated}
+
+
+def _check_order(guest: Guest, folder: str, order: int, block: int, returns: bool) -> str:
+    """Free every other block of 2^block pages, with the order set to order."""
+    held = _hold(guest, f"--small hold {_FRAGMENTS_MIB} {block}")
+    _set(guest, "order", order)
+    _flush(guest, folder)
+    before = counters(guest, folder)["treated_bytes"]
+    with guest.host.madvise_traced() as dropped:
+        _free(held)
+        _flush(guest, folder)
+    counts = _check_counts(guest, folder)
+    treated = (counts["treated"] - before) / MIB
+    held.tell()
+    back = dropped.bytes / MIB
+    half = _FRAGMENTS_MIB / 2
+    what = f"of {half:.0f} MiB in blocks of {4 << block} KiB {back:.0f} came back with order={order}"
+    if returns:
+        expect(0.85 * half < back < 1.15 * half, what)
+        expect(0.85 * half < treated < 1.15 * half, f"treated rose by {treated:.0f} MiB")
+    else:
+        expect(back < 0.15 * half, what)
+        expect(counts["raw"] > 0.85 * half * MIB, f"only {counts['raw']} bytes are raw")
+    return f"{what}, {counts['raw'] // 1024} KiB stayed raw"
+
+
+def orders(kernel: str) -> Iterator[str]:
+    """Fragments, to the order that was asked for and no further."""
+    with make_guest(kernel, "orders") as guest:
+        _park_little(guest)
+        folder = load_aerator(guest, reactor_size=1024)
+        yield _check_order(guest, folder, 9, 5, False)
+        yield _check_order(guest, folder, 4, 5, True)
+        yield _check_order(guest, folder, 4, 2, False)
+        yield _check_order(guest, folder, 0, 2, True)
+        _flush(guest, folder)
+        guest.run("sleep 2")
+        _flush(guest, folder)
+        raw = _check_counts(guest, folder)["raw"]
+        expect(raw < _NOISE, f"{raw} bytes stay raw with order=0")
+        yield f"order=0 leaves {raw // 1024} KiB raw"
+
+
+# Split
+
+_SPLITS = 8
+# What a program frees when it starts is raw, and so is what it merges with.
+_SPLIT_RAW = 2 * MIB
+# One shell that starts programs of which none ends meanwhile.
+_SPLIT = """
+amounts() {{
+	read raw <{folder}/raw_bytes
+	read treated <{folder}/treated_bytes
+	echo $raw $treated
+}}
+mkfifo /tmp/said /tmp/never
+exec 3<>/tmp/said 4<>/tmp/never
+amounts
+round=0
+while [ $((round += 1)) -le {rounds} ]; do
+	memtool --small hold 1 >&3 <&4 &
+	read _ <&3
+	amounts
+done
+"""
+
+
+def split(kernel: str) -> Iterator[str]:
+    """Of a treated block of 4 MiB some is used: the rest stays treated. In each
+    round a MiB, so that one of them has most of a block left over."""
+    with make_guest(kernel, "split") as guest:
+        folder = load_aerator(guest, order=0)
+        _flush(guest, folder)
+        _set(guest, "enabled", 0)
+        output = guest.run(_SPLIT.format(folder=folder, rounds=_SPLITS))
+        found = [tuple(map(int, line.split())) for line in output.splitlines()]
+        expect_equal(len(found), 1 + _SPLITS, "amounts that were read")
+        fell = found[0][1] - found[-1][1]
+        raw = max(raw for raw, _ in found)
+        what = (f"{_SPLITS} times 1 MiB of small pages: treated fell by {fell / MIB:.1f} MiB,"
+                f" no more than {raw / MIB:.1f} MiB were raw")
+        expect(raw < _SPLIT_RAW, what)
+        expect(fell < _SPLITS * MIB + _NOISE, what)
+        yield what
+
+
+# OOM
+
+_OOM_ROUNDS = 6
+_OOM_DEBUG_ROUNDS = 2
+# The killer says all it knows, and so does a victim that gets no page any more. Whom
+# it kills is looked at here.
+_OOM_LINES = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:",
+              r"memtool: page allocation failure: order:0")
+
+
+def _settled_free(guest: Guest) -> int:
+    """kB, with what stands in the lists of single processors."""
+    guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
+    return int(guest.run("awk '/MemFree/ { print $2 }' /proc/meminfo")) + 4 * int(
+        guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
+
+
+def oom(kernel: str) -> Iterator[str]:
+    """Memory is filled to the brim while as much as can be is under way: who asks
+    for too much is killed, nobody else, and every page is back."""
+    mem = 512
+    rounds = _OOM_DEBUG_ROUNDS if is_debug(kernel) else _OOM_ROUNDS
+    with make_guest(kernel, "oom", mem=mem, time_limit=500, allow=_OOM_LINES) as guest:
+        folder = load_aerator(guest, window_ms=0, reactors=8, order=0)
+        free = _settled_free(guest)
+        flusher = guest.start_job(f"while :; do echo 1 >{folder}/flush; done")
+        churn = guest.start_job("memtool churn 60 5 1000")
+        for number in range(rounds):
+            job = guest.start_job(f"memtool {'--small ' * (number % 2)}hold {mem + 100}")
+            job.wait(90, check=False)
+            expect("touched" not in job.output(), "all of it was to be had")
+        for job in (churn, flusher):
+            with contextlib.suppress(CommandFailed):  # it may have been killed before
+                job.signal("KILL")
+        log = guest.dmesg()
+        victims = re.findall(r"Killed process \d+ \((\S+)\)", log)
+        expect(len(victims) >= rounds, f"killed: {victims}")
+        expect_equal(set(victims), {"memtool"}, "who was killed")
+        counted = counters(guest, folder)
+        expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
+        lost = free - _settled_free(guest)
+        expect(abs(lost) < 4096, f"{lost} kB of MemFree are gone")
+        yield (f"{len(victims)} programs killed in {counted['cycles']} batches, free memory"
+               f" differs by {-lost} kB")
+
+
+CASES = [*on_kernels(idle, (TREATED,)), *on_kernels(raw_first, TREATED_KERNELS),
+         *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
+         *on_kernels(oom, (*TREATED_KERNELS, KASAN))]
