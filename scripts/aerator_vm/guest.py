@@ -59,6 +59,7 @@ class Guest:
     time_limit  seconds until QEMU is killed, whatever anybody does
     boot_limit  seconds until the agent must have answered
     name        of the directory in build/log/ where the logs stay
+    nodes       of NUMA, with a part of memory each
     allow       regular expressions for log lines which are no failure here
     """
 
@@ -74,7 +75,7 @@ class Guest:
                  tcg_thread: str = "single", time_limit: int = 300,
                  boot_limit: float = 90,
                  name: str | None = None, log_dir: Path | None = None,
-                 allow: Iterable[str] = ()) -> None:
+                 allow: Iterable[str] = (), nodes: int = 1) -> None:
         if isinstance(kernel, str):
             kernel = kernel_files(kernel)
         image, self._initramfs = kernel
@@ -82,7 +83,7 @@ class Guest:
         if icount and smp != 1:
             raise ValueError("icount needs smp=1")
         self._machine = Machine(image, mem, smp, balloon, append, qemu_args,
-                                icount, tcg_thread, time_limit)
+                                icount, tcg_thread, time_limit, nodes)
         self._files = dict(files or {})
         self._boot_limit = boot_limit
         self._allow = list(allow)

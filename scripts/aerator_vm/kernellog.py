@@ -35,6 +35,7 @@ BAD_LINES = (
     r"kmemleak: \d+ new suspected",
     r"(list_add|list_del) corruption",
     r"refcount_t:",
+    r"pagealloc: (memory corruption|single bit error)",
     # What virtio_ring says of a device that answers what was not asked.
     r"is not a head!",
 )

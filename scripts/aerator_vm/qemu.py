@@ -49,15 +49,14 @@ class Machine:
     icount: bool
     tcg_thread: str  # multi or single
     time_limit: int  # seconds
+    nodes: int = 1  # of NUMA, with a part of memory each
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
         return [
             _QEMU, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot",
             *self._processor(),
-            # reserve=off: a guest may be larger than its host.
-            "-object", f"memory-backend-ram,id=ram,size={self.mem}M,reserve=off",
-            "-machine", "q35,memory-backend=ram", "-m", f"{self.mem}M",
+            "-machine", "q35", "-m", f"{self.mem}M", *self._memory(),
             "-kernel", str(self.kernel), "-initrd", str(initramfs),
             "-append", f"{_KERNEL_PARAMETERS} {self.append}".rstrip(),
             "-chardev", f"file,id=serial,path={log}", "-serial", "chardev:serial",
@@ -68,6 +67,16 @@ class Machine:
             "-pidfile", str(sockets / "pid"),
             *self.qemu_args,
         ]
+
+    def _memory(self) -> list[str]:
+        """reserve=off: a guest may be larger than its host."""
+        if self.nodes == 1:
+            return ["-object", f"memory-backend-ram,id=ram,size={self.mem}M,reserve=off",
+                    "-machine", "memory-backend=ram"]
+        return [word for node in range(self.nodes) for word in (
+            "-object", f"memory-backend-ram,id=ram{node},reserve=off,"
+                       f"size={self.mem // self.nodes}M",
+            "-numa", f"node,nodeid={node},memdev=ram{node}")]
 
     def _processor(self) -> list[str]:
         smp = ["-smp", str(self.smp)]

@@ -342,6 +342,29 @@ def oom(kernel: str) -> Iterator[str]:
                f" differs by {-lost} kB")
 
 
+# Zones
+
+_ZONES_MIB = 5120
+_FILLED = re.compile(r" aerator_fill: .*\bblocks=[1-9]\d* .*\bnode=(\d+) zone=(\w+)")
+
+
+def zones(kernel: str) -> Iterator[str]:
+    """Two nodes, of which the first ends above 4 GiB: all zones are treated."""
+    with make_guest(kernel, "zones", mem=_ZONES_MIB, nodes=2) as guest:
+        folder = load_aerator(guest, intake="treated", enabled=0)
+        guest.run(f"echo 1 >{_TRACING}/events/aerator/enable")
+        _set(guest, "enabled", 1)
+        _flush(guest, folder)
+        found = set(_FILLED.findall(guest.read(f"{_TRACING}/trace")))
+        counted = counters(guest, folder)
+    wanted = {("0", "DMA"), ("0", "DMA32"), ("0", "Normal"), ("1", "Normal")}
+    expect(wanted <= found, f"only {sorted(found)}")
+    expect(counted["raw_bytes"] < _ZONES_MIB * MIB // 20, f"left raw: {counted}")
+    yield (f"{len(found)} zones of 2 nodes, {counted['treated_bytes'] // MIB} MiB treated,"
+           f" {counted['raw_bytes'] // MIB} MiB raw")
+
+
 CASES = [*on_kernels(idle, (TREATED,)), *on_kernels(raw_first, TREATED_KERNELS),
          *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
+         *on_kernels(zones, TREATED_KERNELS),
          *on_kernels(oom, (*TREATED_KERNELS, KASAN))]

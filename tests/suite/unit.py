@@ -30,10 +30,7 @@ _FINDS = {
     "DEBUG_ATOMIC_SLEEP": "BUG: sleeping function called from invalid context at"
                           " kernel/workqueue.c:4321",
     "kmemleak": "kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
-    "page poisoning": "pagealloc: memory corruption\n"
-                      "00000000a3f2c1d0: 00 aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa  ....\n"
-                      "CPU: 1 UID: 0 PID: 61 Comm: memtool Tainted: G           O       6.12.1 #1\n"
-                      "Call Trace:",
+    "page poisoning": "pagealloc: memory corruption",
     "debug_pagealloc": "BUG: unable to handle page fault for address: ffff88803a5d1000",
     "bad page": "BUG: Bad page state in process memtool  pfn:3a5d1",
     "list, added": "list_add corruption. next->prev should be prev (ffff888), but was 0000000.",
