@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/page-isolation.h>
+#include <linux/notifier.h>
 #include <linux/page_reporting.h>
 
 /* What differs between kernels: here, and nowhere else. */
@@ -102,6 +103,8 @@ bool block_has(const struct page *block, unsigned long pfn, unsigned long nr);
  * @watch: first page of a range that may be in a batch, for as long as it may
  * @intruded: blocks of what must not be there that were
  * @task: its thread
+ * @oom: gives back before anything is killed, as a driver has to
+ * @given: pages that it gave back so far
  *
  * @from, @pages and @watch are set while it runs, the rest before.
  */
@@ -116,6 +119,8 @@ struct cycle {
 	unsigned long watch;
 	unsigned long intruded;
 	struct task_struct *task;
+	struct notifier_block oom;
+	unsigned long given;
 };
 
 int cycle_start(struct cycle *cycle);

@@ -6,6 +6,8 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/nodemask.h>
+#include <linux/oom.h>
+#include <linux/wait_bit.h>
 #include "aeration_test.h"
 
 /* Tests clear the state themselves: until then there is no other call. */
@@ -85,6 +87,36 @@ static void expect_nothing_of_range(struct cycle *cycle, struct list_head *batch
 			cycle->intruded++;
 }
 
+static unsigned long batch_pages(const struct list_head *batch)
+{
+	unsigned long pages = 0;
+	struct page *block;
+
+	list_for_each_entry(block, batch, lru)
+		pages += 1UL << page_private(block);
+	return pages;
+}
+
+/* Nearly all memory may be out: it is back before anything has to be killed. */
+static int cycle_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+{
+	struct cycle *cycle = container_of(nb, struct cycle, oom);
+	unsigned long given = READ_ONCE(cycle->given);
+
+	wait_var_event_timeout(&cycle->given, READ_ONCE(cycle->given) != given, HZ);
+	*(unsigned long *)freed += READ_ONCE(cycle->given) - given;
+	return NOTIFY_OK;
+}
+
+static void cycle_give(struct cycle *cycle, struct list_head *batch, bool treated)
+{
+	unsigned long pages = batch_pages(batch);
+
+	give_back(batch, treated);
+	WRITE_ONCE(cycle->given, cycle->given + pages);
+	wake_up_var(&cycle->given);
+}
+
 static int cycle_thread(void *data)
 {
 	struct cycle *cycle = data;
@@ -106,7 +138,7 @@ static int cycle_thread(void *data)
 		usleep_range(cycle->slow ? 20000 : 2000, cycle->slow ? 25000 : 4000);
 		/* What is so by now became so while it was out. */
 		expect_nothing_of_range(cycle, &batch);
-		give_back(&batch, cycle->treated && ++nr % cycle->treated == 0);
+		cycle_give(cycle, &batch, cycle->treated && ++nr % cycle->treated == 0);
 		usleep_range(500, 1000);
 	}
 	return 0;
@@ -119,12 +151,15 @@ int cycle_start(struct cycle *cycle)
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	cycle->task = task;
-	return 0;
+	cycle->oom.notifier_call = cycle_oom;
+	return register_oom_notifier(&cycle->oom);
 }
 
 void cycle_stop(struct cycle *cycle)
 {
-	if (cycle->task)
-		kthread_stop(cycle->task);
+	if (!cycle->task)
+		return;
+	unregister_oom_notifier(&cycle->oom);
+	kthread_stop(cycle->task);
 	cycle->task = NULL;
 }

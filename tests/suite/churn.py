@@ -76,5 +76,6 @@ def churn_eager(kernel: str) -> Iterator[str]:
         yield f"{reported / (1 << 30):.1f} GiB reported meanwhile"
 
 
-CASES = [*on_kernels(churn, ("6.12", TREATED)), *on_kernels(regret, ("6.12", TREATED)),
+CASES = [*on_kernels(churn, ("6.12",)), *on_kernels(churn, (TREATED,), long=True),
+         *on_kernels(regret, ("6.12", TREATED)),
          *on_kernels(churn_eager, DEBUG_KERNELS)]

@@ -210,13 +210,6 @@ def settings(order: int | None) -> Iterator[str]:
                 yield report.row(f"reactors={reactors} reactor_size={size}")
 
 
-@dataclass(frozen=True)
-class _Rare(Case):
-    """For --all only."""
-
-    rare = True
-
-
 def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]:
     name = function.__name__.replace("_", "-")
     return [Case(f"{name} {size.replace(' ', '')}", functools.partial(function, size), kernel)
@@ -227,5 +220,5 @@ def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]
 CASES = [*_faults(faults, _TREATED), *_faults(faults_patched, _PLAIN),
          *on_kernels(reports_whole, (_TREATED, _PLAIN)),
          *on_kernels(reports_scattered, (_TREATED, _PLAIN)),
-         *(_Rare(f"settings {order or 'whole'}", functools.partial(settings, order), _TREATED)
-           for order in (None, _SCATTERED_ORDER))]
+         *(Case(f"settings {order or 'whole'}", functools.partial(settings, order), _TREATED,
+                long=True) for order in (None, _SCATTERED_ORDER))]

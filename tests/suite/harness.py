@@ -57,6 +57,7 @@ class Case:
     name: str
     function: Callable[[], Iterable[str] | None]
     kernel: str | None = None
+    long: bool = False
 
     @property
     def built_kernel(self) -> str | None:
@@ -66,14 +67,15 @@ class Case:
     @property
     def rare(self) -> bool:
         """For --all only."""
-        return self.built_kernel is not None and self.kernel not in COMMON_TREATED
+        return self.long or (self.built_kernel is not None
+                             and self.kernel not in COMMON_TREATED)
 
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
-               kernels: Iterable[str] = GUEST_KERNELS) -> list[Case]:
-    """One case for each kernel."""
+               kernels: Iterable[str] = GUEST_KERNELS, long: bool = False) -> list[Case]:
+    """One case for each kernel; those that take long are for --all."""
     name = function.__name__.replace("_", "-")
-    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel)
+    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, long)
             for kernel in kernels]
 
 
