@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from aerator_vm import Guest
 
-from .harness import (BUILD_KERNELS, DEBUG_KERNELS, MIB, MODULE, TREATED, TREATED_KERNELS,
-                      balloon_device, counters, expect, expect_equal, is_treated,
-                      make_guest, on_kernels)
+from .harness import (BUILD_KERNELS, DEBUG_KERNELS, MIB, MODULE, PAGEALLOC, TREATED,
+                      TREATED_KERNELS, balloon_device, counters, expect, expect_equal,
+                      is_treated, make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
 _EVENT = re.compile(r" aerator_(\w+): (.*)$", re.MULTILINE)
@@ -118,10 +118,14 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
     expect_equal(counted["kicks"], cycles, "kicks, one a batch")
     expect(counted["interrupts"] <= counted["chains"], "more than one interrupt a chain")
     expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
-    expect_equal(counted["reported_bytes"], dropped.bytes, "bytes counted against madvise")
+    expect(counted["reported_bytes"] > mib * MIB, "hardly anything was reported")
     entries = _sum(events, "entries")
-    expect_equal(entries, dropped.calls, "entries traced against madvise calls")
-    expect(dropped.bytes > mib * MIB, f"only {dropped.bytes // MIB} MiB came back")
+    # QEMU keeps what is reported by a guest that fills free pages with a pattern.
+    kept = kernel == PAGEALLOC
+    expect_equal(dropped.bytes, 0 if kept else counted["reported_bytes"],
+                 "bytes counted against madvise")
+    expect_equal(dropped.calls, 0 if kept else entries,
+                 "entries traced against madvise calls")
     yield (f"{cycles} batches, {at_a_time} at a time, {counted['reported_blocks']}"
            f" blocks in {entries} entries, {counted['chains']} chains,"
            f" {dropped.bytes // MIB} MiB in {dropped.calls} madvise calls")
