@@ -77,18 +77,6 @@ unsigned int gate_sample_ms(void)
 }
 
 /**
- * gate_above_reserve - is there free memory that the user does not reserve?
- *
- * Context: any.
- *
- * Return: true if so.
- */
-bool gate_above_reserve(void)
-{
-	return gate_free_pages() > gate_limits().reserve;
-}
-
-/**
  * gate_dry - is no pass wanted, not even the rest of a running one?
  * @g: the gate
  *
@@ -193,8 +181,8 @@ bool gate_begin(struct gate *g)
  * gate_wait - how long the pass has to wait
  * @g: the gate
  *
- * What comes back is the policy's word, not a time to sleep for: the work is to
- * ask again after gate_sample_ms(), or sooner if that is less.
+ * What comes back is the policy's word, not a time to sleep for: gate_hold() has
+ * the work ask again after gate_sample_ms(), or sooner if that is less.
  *
  * Context: the intake's work, after gate_begin().
  *
@@ -242,6 +230,42 @@ void gate_rest(struct gate *g, int err)
 	/* Pairs with the acquire in gate_flushed(). */
 	smp_store_release(&g->drained, g->begun);
 	wake_up_all(&g->passed);
+}
+
+/*
+ * Only a new free can help (the reserve): let the allocator believe that all is
+ * done, so that it tells of one. It changes the amount before it looks at the
+ * state; a free that found the state still set is seen in the amount.
+ */
+static void gate_sleep(struct gate *g, struct page_reporting_dev_info *prdev)
+{
+	atomic_set(&prdev->state, GATE_IDLE);
+	/* The state is written before the amount is read, see above. */
+	smp_mb__after_atomic();
+	if (gate_free_pages() > gate_limits().reserve)
+		mod_delayed_work(g->wq, &prdev->work,
+				 msecs_to_jiffies(gate_sample_ms()));
+	gate_rest(g, 0);
+}
+
+/**
+ * gate_hold - there is no pass now
+ * @g: the gate
+ * @prdev: the registered device, whose work the intake's is
+ * @wait: what gate_wait() said, not 0
+ *
+ * Queues the work for another look, unless somebody wants it sooner already.
+ *
+ * Context: the intake's work, as the last that it does.
+ */
+void gate_hold(struct gate *g, struct page_reporting_dev_info *prdev,
+	       unsigned int wait)
+{
+	if (wait == POLICY_NEVER)
+		gate_sleep(g, prdev);
+	else
+		queue_delayed_work(g->wq, &prdev->work,
+				   msecs_to_jiffies(min(wait, gate_sample_ms())));
 }
 
 /**

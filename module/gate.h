@@ -3,10 +3,14 @@
 #define AERATOR_GATE_H
 
 #include <linux/atomic.h>
+#include <linux/page_reporting.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "policy.h"
+
+/* The one value of prdev->state that an intake needs to know: not asked for. */
+#define GATE_IDLE		0
 
 /**
  * struct gate - what an intake's work asks before a pass, and tells after it
@@ -56,6 +60,8 @@ void gate_stop(struct gate *g);
 /* The intake's work, in this order. */
 bool gate_begin(struct gate *g);
 unsigned int gate_wait(struct gate *g);
+void gate_hold(struct gate *g, struct page_reporting_dev_info *prdev,
+	       unsigned int wait);
 void gate_passed(struct gate *g, u64 pages);
 void gate_rest(struct gate *g, int err);
 void gate_watch(struct gate *g);
@@ -64,7 +70,6 @@ void gate_watch(struct gate *g);
 bool gate_dry(const struct gate *g);
 void gate_noticed(struct gate *g);
 unsigned int gate_sample_ms(void);
-bool gate_above_reserve(void);
 unsigned int gate_flush_begin(struct gate *g);
 int gate_flush_end(struct gate *g, unsigned int ticket);
 u64 gate_surplus(const struct gate *g);

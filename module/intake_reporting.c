@@ -47,9 +47,6 @@
 #include "params.h"
 #include "reactor.h"
 
-/* The one value of prdev->state that this file needs to know, see above. */
-#define REPORTING_IDLE		0
-
 /**
  * struct reporting - an intake that is fed by the kernel's page reporting
  * @in: what all intakes have
@@ -94,37 +91,12 @@ static void reporting_noticed(struct notice *notice)
 {
 	struct reporting *rp = container_of(notice, struct reporting, notice);
 
-	if (atomic_read(&rp->prdev.state) != REPORTING_IDLE ||
+	if (atomic_read(&rp->prdev.state) != GATE_IDLE ||
 	    !READ_ONCE(aerator_params.enabled))
 		return;
 	gate_noticed(&rp->in.gate);
 	queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
 			   msecs_to_jiffies(gate_sample_ms()));
-}
-
-/*
- * Only a new free can help (the reserve): let the kernel believe that all is
- * done, so that it tells of one. It changes the amount before it looks at the
- * state; a free that found the state still set is seen in the amount.
- */
-static void reporting_sleep(struct reporting *rp)
-{
-	atomic_set(&rp->prdev.state, REPORTING_IDLE);
-	/* The state is written before the amount is read, see above. */
-	smp_mb__after_atomic();
-	if (gate_above_reserve())
-		reporting_queue(rp, gate_sample_ms());
-	gate_rest(&rp->in.gate, 0);
-}
-
-/* Look again after a sample's time, unless somebody wants it sooner already. */
-static void reporting_held(struct reporting *rp, unsigned int wait)
-{
-	if (wait == POLICY_NEVER)
-		reporting_sleep(rp);
-	else
-		queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
-				   msecs_to_jiffies(min(wait, gate_sample_ms())));
 }
 
 /*
@@ -141,7 +113,7 @@ static bool reporting_leftover(const struct reporting *rp)
 /* After a pass: go on, wait for the window of what was freed since, or rest. */
 static void reporting_next(struct reporting *rp)
 {
-	bool asked = atomic_read(&rp->prdev.state) != REPORTING_IDLE;
+	bool asked = atomic_read(&rp->prdev.state) != GATE_IDLE;
 
 	if (asked && reporting_leftover(rp)) {
 		reporting_queue(rp, 0);
@@ -184,7 +156,7 @@ static void reporting_work(struct work_struct *work)
 		return;
 	wait = gate_wait(&rp->in.gate);
 	if (wait)
-		reporting_held(rp, wait);
+		gate_hold(&rp->in.gate, &rp->prdev, wait);
 	else
 		reporting_pass(rp, work);
 }

@@ -47,9 +47,6 @@
 #include "params.h"
 #include "reactor.h"
 
-/* The one value of prdev->state that a driver sets. */
-#define TREATED_IDLE		0
-
 /*
  * Most memory in one batch, in pages: as much as the kernel's own reporting
  * takes at once, and no more than this part of all. It is not to be had
@@ -273,7 +270,7 @@ static void treated_next(struct treated *tp)
 	if (gate_dry(g) && !tp->err)
 		tp->err = -ESHUTDOWN;
 	gate_rest(g, tp->err);
-	if (atomic_read(&tp->prdev.state) == TREATED_IDLE)
+	if (atomic_read(&tp->prdev.state) == GATE_IDLE)
 		gate_watch(g);
 }
 
@@ -283,7 +280,7 @@ static void treated_pass(struct treated *tp)
 	tp->err = 0;
 	tp->sent = 0;
 	tp->settled = 0;
-	atomic_set(&tp->prdev.state, TREATED_IDLE);
+	atomic_set(&tp->prdev.state, GATE_IDLE);
 	/* The state before the marks and the lists, see above. */
 	smp_mb__after_atomic();
 
@@ -291,20 +288,6 @@ static void treated_pass(struct treated *tp)
 	while (tp->settled != tp->sent)
 		treated_settle(tp);
 	treated_next(tp);
-}
-
-/*
- * Only a new free can help (the reserve), and it is to tell us: so the state
- * becomes idle. A free that found it otherwise is seen in the amount.
- */
-static void treated_sleep(struct treated *tp)
-{
-	atomic_set(&tp->prdev.state, TREATED_IDLE);
-	/* The state before the amount. */
-	smp_mb__after_atomic();
-	if (gate_above_reserve())
-		treated_queue(tp, gate_sample_ms());
-	gate_rest(&tp->in.gate, 0);
 }
 
 static void treated_work(struct work_struct *work)
@@ -317,13 +300,10 @@ static void treated_work(struct work_struct *work)
 	if (!gate_begin(g))
 		return;
 	wait = gate_wait(g);
-	if (!wait)
-		treated_pass(tp);
-	else if (wait == POLICY_NEVER)
-		treated_sleep(tp);
+	if (wait)
+		gate_hold(g, &tp->prdev, wait);
 	else
-		queue_delayed_work(system_freezable_wq, to_delayed_work(work),
-				   msecs_to_jiffies(min(wait, gate_sample_ms())));
+		treated_pass(tp);
 }
 
 /*
