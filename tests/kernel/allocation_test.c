@@ -79,27 +79,40 @@ static bool rest_is_treated(const struct allocation *one, unsigned int from)
 	return one->before.pages - one->after.pages == 1UL << one->order;
 }
 
+/*
+ * Allocate until one was split from a treated block, as somebody may have freed a raw
+ * one; what is left of the block is treated. The block's order is stored. False when
+ * there is no memory, or @nr has counted up to the most.
+ */
+static bool split_treated(struct kunit *test, struct allocation *one,
+			  unsigned int *nr, unsigned int *from)
+{
+	struct fixture *fixture = test->priv;
+
+	for (; *nr < MOST_ALLOCATIONS && allocate(test, one); ++*nr) {
+		if (!all_treated(one)) {
+			treat_all(fixture->zone);
+			continue;
+		}
+		*from = order_taken(one);
+		KUNIT_ASSERT_TRUE_MSG(test, rest_is_treated(one, *from),
+				      "allocation %u, of a block of order %u", *nr, *from);
+		++*nr;
+		return true;
+	}
+	return false;
+}
+
 /* Without raw blocks each allocation splits a treated one; up to the largest. */
 void test_split(struct kunit *test)
 {
 	struct allocation *one = prepare(test, TAKE_MOVABLE, DIRECT_ORDER);
 	struct fixture *fixture = test->priv;
-	unsigned int nr, from = 0, seen = 0;
+	unsigned int nr = 0, from = 0, seen = 0;
 
 	treat_all(fixture->zone);
-	for (nr = 0; nr < MOST_ALLOCATIONS && from != TOP_ORDER; nr++) {
-		if (!allocate(test, one))
-			break;
-		/* Somebody has freed a raw one. */
-		if (!all_treated(one)) {
-			treat_all(fixture->zone);
-			continue;
-		}
-		from = order_taken(one);
-		KUNIT_ASSERT_TRUE_MSG(test, rest_is_treated(one, from),
-				      "allocation %u, of a block of order %u", nr, from);
+	while (from != TOP_ORDER && split_treated(test, one, &nr, &from))
 		seen++;
-	}
 	KUNIT_EXPECT_EQ(test, from, (unsigned int)TOP_ORDER);
 	kunit_info(test, "figure: %u allocations out of treated blocks only", seen);
 }
@@ -156,21 +169,11 @@ void test_split_claimed(struct kunit *test)
 {
 	struct allocation *one = prepare(test, TAKE_UNMOVABLE, pageblock_order - 1);
 	struct fixture *fixture = test->priv;
-	unsigned int nr, from, claims = 0;
+	unsigned int nr = 0, from, claims = 0;
 
 	treat_all(fixture->zone);
-	for (nr = 0; nr < MOST_ALLOCATIONS && claims < 4; nr++) {
-		if (!allocate(test, one))
-			break;
-		if (!all_treated(one)) {
-			treat_all(fixture->zone);
-			continue;
-		}
-		from = order_taken(one);
-		KUNIT_ASSERT_TRUE_MSG(test, rest_is_treated(one, from),
-				      "allocation %u, of a block of order %u", nr, from);
+	while (claims < 4 && split_treated(test, one, &nr, &from))
 		claims += claimed(test, one);
-	}
 	KUNIT_EXPECT_EQ(test, claims, 4U);
 }
 

@@ -18,17 +18,14 @@ from statistics import median
 
 from aerator_vm import Guest
 
-from .harness import (MIB, MODULE, PARAMETERS, Case, TestFailed, balloon_device, counters,
-                      expect, expect_equal, load_aerator, module_file, on_kernels)
+from .harness import (MIB, MODULE, PARAMETERS, TREATED, Case, TestFailed, balloon_device,
+                      counters, expect, expect_equal, load_aerator, module_file,
+                      on_kernels, park_little)
 
 _PLAIN = "6.12-plain"
-_TREATED = "6.12-treated"
 
 # Guest time costs nothing while the guest is idle.
 _SETTLED_SECONDS = 60
-
-# A processor may park tens of MiB of what is freed, for some seconds. Not here.
-_PARK_LITTLE = "echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction"
 
 
 def _guest(kernel: str, name: str, mem: int, files: Mapping[str, object]) -> Guest:
@@ -73,15 +70,15 @@ def _compare_faults(size: str, what: tuple[str, str], before: float,
 def faults(size: str) -> Iterator[str]:
     """A driver that has nothing to do costs nothing."""
     yield from _compare_faults(size, ("not loaded", "aerator idle"),
-                               _fault_instructions(_TREATED, size, False),
-                               _fault_instructions(_TREATED, size, True))
+                               _fault_instructions(TREATED, size, False),
+                               _fault_instructions(TREATED, size, True))
 
 
 def faults_patched(size: str) -> Iterator[str]:
     """The patch costs nothing."""
     yield from _compare_faults(size, ("not patched", "patched"),
                                _fault_instructions(_PLAIN, size, False),
-                               _fault_instructions(_TREATED, size, False))
+                               _fault_instructions(TREATED, size, False))
 
 
 # Reports
@@ -142,8 +139,8 @@ def _theirs(kernel: str, order: int | None) -> _Report:
     with _guest(kernel, f"virtio_balloon-{order}", _mem(order), {}) as guest:
         if order is not None:
             guest.run(f"echo {order} >/sys/module/page_reporting/parameters/page_reporting_order")
-        guest.run(f"{_PARK_LITTLE}; modprobe virtio_balloon && sleep {_SETTLED_SECONDS}",
-                  timeout=90)
+        park_little(guest)
+        guest.run(f"modprobe virtio_balloon && sleep {_SETTLED_SECONDS}", timeout=90)
         return _release(guest, order)
 
 
@@ -165,11 +162,11 @@ def _ours(guest: Guest, order: int | None, **params: int) -> _Report:
 
 
 def _our_guest(order: int | None) -> Guest:
-    return _guest(_TREATED, f"aerator-{order}", _mem(order), {MODULE: module_file(_TREATED)})
+    return _guest(TREATED, f"aerator-{order}", _mem(order), {MODULE: module_file(TREATED)})
 
 
 def _load(guest: Guest, order: int | None) -> None:
-    guest.run(_PARK_LITTLE)
+    park_little(guest)
     load_aerator(guest, intake="treated", **({} if order is None else {"order": order}))
 
 
@@ -217,8 +214,8 @@ def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]
 
 
 # What needs the unpatched kernel is for --all: it would be one more to build.
-CASES = [*_faults(faults, _TREATED), *_faults(faults_patched, _PLAIN),
-         *on_kernels(reports_whole, (_TREATED, _PLAIN)),
-         *on_kernels(reports_scattered, (_TREATED, _PLAIN)),
-         *(Case(f"settings {order or 'whole'}", functools.partial(settings, order), _TREATED,
+CASES = [*_faults(faults, TREATED), *_faults(faults_patched, _PLAIN),
+         *on_kernels(reports_whole, (TREATED, _PLAIN)),
+         *on_kernels(reports_scattered, (TREATED, _PLAIN)),
+         *(Case(f"settings {order or 'whole'}", functools.partial(settings, order), TREATED,
                 long=True) for order in (None, _SCATTERED_ORDER))]

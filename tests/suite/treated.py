@@ -12,7 +12,7 @@ from aerator_vm import CommandFailed, Guest, Job
 
 from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
                       expect, expect_equal, is_debug, load_aerator, make_guest,
-                      on_kernels)
+                      on_kernels, park_little)
 
 _TRACING = "/sys/kernel/tracing"
 
@@ -41,12 +41,6 @@ def _hold(guest: Guest, words: str) -> Job:
 def _free(job: Job) -> None:
     job.tell()
     job.wait_for("freed")
-
-
-def _park_little(guest: Guest) -> None:
-    """A processor may keep tens of MiB of free pages to itself, which are neither
-    raw nor treated: now it is a MiB."""
-    guest.run("echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction")
 
 
 def _host_memory(guest: Guest) -> int:
@@ -112,7 +106,7 @@ def _wait_for_idle(guest: Guest, folder: str, reported: int) -> None:
 def idle(kernel: str) -> Iterator[str]:
     """When all is treated nothing of ours runs, nor is to run; until a free."""
     with make_guest(kernel, "idle", mem=1024) as guest:
-        _park_little(guest)
+        park_little(guest)
         folder = load_aerator(guest, window_ms=250)
         _flush(guest, folder)
         guest.run(f"cd {_TRACING} && echo 0 >tracing_on && echo 16384 >buffer_size_kb")
@@ -188,7 +182,7 @@ def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
 
 def raw_first(kernel: str) -> Iterator[str]:
     with make_guest(kernel, "raw-first", mem=1536) as guest:
-        _park_little(guest)
+        park_little(guest)
         folder = load_aerator(guest)
         # What QEMU takes for itself when it meets this for the first time.
         for size in ("", "--small"):
@@ -239,7 +233,7 @@ def _check_order(guest: Guest, folder: str, order: int, block: int, returns: boo
 def orders(kernel: str) -> Iterator[str]:
     """Fragments, to the order that was asked for and no further."""
     with make_guest(kernel, "orders") as guest:
-        _park_little(guest)
+        park_little(guest)
         folder = load_aerator(guest, reactor_size=1024)
         yield _check_order(guest, folder, 9, 5, False)
         yield _check_order(guest, folder, 4, 5, True)
