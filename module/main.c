@@ -4,6 +4,7 @@
 #include <linux/reboot.h>
 #include "balloon.h"
 #include "compat/compat.h"
+#include "pressure.h"
 
 /* Not every kernel's virtio bus resets its devices before it goes down. */
 static int aerator_reboot(struct notifier_block *nb, unsigned long event, void *cmd)
@@ -21,9 +22,12 @@ static int __init aerator_init(void)
 	int err;
 
 	params_start();
-	err = register_reboot_notifier(&aerator_reboot_nb);
+	err = pressure_start();
 	if (err)
 		return err;
+	err = register_reboot_notifier(&aerator_reboot_nb);
+	if (err)
+		goto stop;
 	err = takeover_start();
 	if (err)
 		goto unregister;
@@ -31,6 +35,8 @@ static int __init aerator_init(void)
 
 unregister:
 	unregister_reboot_notifier(&aerator_reboot_nb);
+stop:
+	pressure_stop();
 	return err;
 }
 module_init(aerator_init);
@@ -39,6 +45,7 @@ static void __exit aerator_exit(void)
 {
 	takeover_stop();
 	unregister_reboot_notifier(&aerator_reboot_nb);
+	pressure_stop();
 }
 module_exit(aerator_exit);
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AERATOR_PRESSURE_H
+#define AERATOR_PRESSURE_H
+
+#include <linux/types.h>
+
+int pressure_start(void);
+void pressure_stop(void);
+bool pressure_felt(void);
+
+#endif /* AERATOR_PRESSURE_H */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The zones of this guest, one after another.
+ */
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/spinlock.h>
+#include "zones.h"
+
+/**
+ * zone_after - the next zone that has memory
+ * @zone: the one before, NULL for the first
+ *
+ * Return: the zone, NULL behind the last.
+ */
+struct zone *zone_after(struct zone *zone)
+{
+	int nid = zone ? zone_to_nid(zone) : first_online_node;
+	int i = zone ? zone_idx(zone) + 1 : 0;
+
+	for (; nid < MAX_NUMNODES; nid = next_online_node(nid), i = 0)
+		for (; i < MAX_NR_ZONES; i++)
+			if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
+				return &NODE_DATA(nid)->node_zones[i];
+	return NULL;
+}
+
+/**
+ * zones_sync - let everyone finish who is in the allocator
+ *
+ * What a free or an allocation changed under zone->lock before this call is seen
+ * after it, and who takes the lock from then on sees what we wrote.
+ *
+ * Context: process; interrupts are on.
+ */
+void zones_sync(void)
+{
+	struct zone *zone;
+
+	for_each_populated(zone) {
+		spin_lock_irq(&zone->lock);
+		spin_unlock_irq(&zone->lock);
+	}
+}
