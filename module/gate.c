@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The gate: what all intakes have in common about when a pass runs.
+ * The gate: what all intakes have in common about when blocks are taken.
  *
  * An intake has one work item, in which everything that takes memory out of the
  * allocator runs, and which never runs twice at a time. The gate belongs to that
@@ -8,40 +8,38 @@
  * settings, none of which the policy knows of, and carries word to those who
  * wait for a pass:
  *
- *	work: begin --> wait --(not yet: queue it again)
- *	                  |
- *	                (now)--> the pass --> passed --> rest --> watch
+ *	free --> [work]: begin --> allowance? --> the pass, batch by batch --> passed
+ *	            ^                  |              (allowance? before each)    |
+ *	            |                  +-------------------+----------------------+
+ *	            |                                      |
+ *	            +--------(look again, in ms)--------- end --> rest, until a free
  *
- * After a release a second work, the watch, looks a few times whether memory is
- * taken back, which nothing else would tell before the next free. Then nothing
- * runs until that free.
+ * While much is raw that may become surplus by staying free, the work comes back
+ * by itself. Once there is not, it rests, until something is freed. Meanwhile a
+ * second work, the watch, looks a few times whether what was released is taken
+ * back, and whether the little that may be raw stays free, which nothing else
+ * would tell. Then nothing runs in a guest that frees nothing.
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/vmstat.h>
 #include "gate.h"
+#include "intake.h"
+#include "level.h"
 #include "params.h"
+#include "pressure.h"
+#include "zones.h"
 
-/*
- * While a pass is held, free memory is looked at this often in each window, but
- * not so seldom that a fall and rise in between goes unseen. Bounds in ms.
- */
-#define GATE_SAMPLES		8
-#define GATE_SAMPLE_MIN		10
-#define GATE_SAMPLE_MAX		125
-
-/* Memory goes up and down by this much all the time in a guest that rests. */
+/* Memory goes up and down by this much, or this part of it, in a guest that rests. */
 #define GATE_SLACK_MIB		16
+#define GATE_SLACK_PART		128
+
+/* How old what a survey found may get. */
+#define GATE_SURVEY_MS		1000
 
 /* A flush that takes longer than this fails; unbinding has to wait for it. */
 #define GATE_FLUSH_MS		60000
-
-static u64 gate_free_pages(void)
-{
-	return global_zone_page_state(NR_FREE_PAGES);
-}
 
 static u64 gate_ms(void)
 {
@@ -53,27 +51,86 @@ static u64 mib_to_pages(unsigned int mib)
 	return (u64)mib << (20 - PAGE_SHIFT);
 }
 
-static struct policy_limits gate_limits(void)
+static const struct intake *gate_intake(const struct gate *g)
 {
-	return (struct policy_limits) {
+	return container_of(g, struct intake, gate);
+}
+
+/* Who flushes does not want to wait for window and rate. */
+static struct policy_limits gate_limits(const struct gate *g)
+{
+	struct policy_limits limits = {
 		.window_ms = READ_ONCE(aerator_params.window_ms),
 		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
 		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
+		.cap = mult_frac(totalram_pages(),
+				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
+		.coarse = !gate_intake(g)->ops->treated,
 	};
+
+	if (atomic_read(&g->flushes)) {
+		limits.window_ms = 0;
+		limits.rate = 0;
+	}
+	return limits;
 }
 
-/**
- * gate_sample_ms - how soon to look again while a pass is held
- *
- * Context: any.
- *
- * Return: milliseconds.
+/*
+ * What is out is free: it comes back by itself. In a guest that is down to its
+ * watermarks nothing is: kswapd is about to run, or does. g->lock held.
  */
-unsigned int gate_sample_ms(void)
+static struct policy_level gate_level(const struct gate *g)
 {
-	return clamp_t(unsigned int,
-		       READ_ONCE(aerator_params.window_ms) / GATE_SAMPLES,
-		       GATE_SAMPLE_MIN, GATE_SAMPLE_MAX);
+	const struct intake *in = gate_intake(g);
+	struct policy_level level;
+	u64 out = in->ops->out(in);
+
+	level.free = level_free() + out;
+	if (level.free <= level_watermark())
+		level.free = 0;
+	level.blocks = level_blocks(in->ops->order(in)) + out;
+	level.treated = in->ops->treated ? in->ops->treated(in) + out :
+					   min(g->known, level.blocks);
+	return level;
+}
+
+/* Let the policy see what is free now. g->lock held; returns the time. */
+static u64 gate_sample(struct gate *g, const struct policy_limits *limits)
+{
+	struct policy_level level = gate_level(g);
+	u64 now = gate_ms();
+
+	g->known = level.treated;
+	if (pressure_felt())
+		policy_press(&g->policy, now);
+	policy_sample(&g->policy, now, &level, limits);
+	return now;
+}
+
+/* Until it is worth to survey again, jiffies. */
+static unsigned long gate_survey_due(const struct gate *g)
+{
+	unsigned long due = g->surveyed + msecs_to_jiffies(GATE_SURVEY_MS);
+
+	return time_before(jiffies, due) ? due - jiffies : 0;
+}
+
+/*
+ * Where the allocator does not count, nobody knows how much was treated but by
+ * looking. The work's, as all that changes it but for allocations is.
+ */
+static void gate_survey(struct gate *g)
+{
+	const struct intake *in = gate_intake(g);
+	u64 found;
+
+	if (in->ops->treated)
+		return;
+	found = in->ops->survey(in);
+	g->surveyed = jiffies;
+	spin_lock(&g->lock);
+	g->known = found;
+	spin_unlock(&g->lock);
 }
 
 /**
@@ -89,79 +146,30 @@ bool gate_dry(const struct gate *g)
 	return !READ_ONCE(g->running) || !READ_ONCE(aerator_params.enabled);
 }
 
-/**
- * gate_noticed - the first block since the last rest was freed
- * @g: the gate
- *
- * Context: any, also under zone->lock with interrupts off.
- */
-void gate_noticed(struct gate *g)
+/* Wake up, if we are not; for those who flush whatever was refused is tried again. */
+static void gate_wake(struct gate *g)
 {
-	WRITE_ONCE(g->noticed_free, gate_free_pages());
-}
+	struct policy_limits limits = gate_limits(g);
+	bool flush = atomic_read(&g->flushes);
+	u64 now;
 
-static void gate_look_back(struct work_struct *work)
-{
-	struct gate *g = container_of(to_delayed_work(work), struct gate, watch);
-	u64 free = gate_free_pages();
-
-	if (free < READ_ONCE(g->watch_floor)) {
-		WRITE_ONCE(g->fall_free, free);
-		/* Pairs with the acquire in gate_look(). */
-		smp_store_release(&g->fall_at, gate_ms());
-	} else if (--g->watches) {
-		queue_delayed_work(g->wq, &g->watch,
-				   msecs_to_jiffies(READ_ONCE(g->watch_ms)));
+	spin_lock(&g->lock);
+	now = gate_sample(g, &limits);
+	if (!g->awake || flush)
+		policy_request(&g->policy, now, &limits);
+	g->awake = true;
+	if (flush && !g->owed) {
+		g->owed = policy_deficit(&g->policy, now, &limits);
+		g->series = g->begun;
 	}
-}
-
-/**
- * gate_watch - what was released on a guess is watched while it is judged
- * @g: the gate
- *
- * Context: the intake's work, after gate_rest() when nothing is asked for. May
- * sleep for the moment that a look takes.
- */
-void gate_watch(struct gate *g)
-{
-	struct policy_limits limits = gate_limits();
-	const struct policy *p = &g->policy;
-
-	if (!p->released || !p->guessed || p->peak <= p->slack)
-		return;
-	cancel_delayed_work_sync(&g->watch);
-	g->watches = POLICY_REGRET;
-	g->watch_ms = policy_hold(p, &limits);
-	g->watch_floor = p->peak - p->slack;
-	g->fall_at = 0;
-	queue_delayed_work(g->wq, &g->watch, msecs_to_jiffies(g->watch_ms));
-}
-
-/* Let the policy see what happened since it was last asked. */
-static void gate_look(struct gate *g, u64 now, const struct policy_limits *limits)
-{
-	u64 noticed = READ_ONCE(g->noticed_free);
-	/* Pairs with the release in gate_look_back(). */
-	u64 fall_at = smp_load_acquire(&g->fall_at);
-
-	if (fall_at) {
-		policy_sample(&g->policy, fall_at, READ_ONCE(g->fall_free), limits);
-		WRITE_ONCE(g->fall_at, 0);
-	}
-	if (!g->waiting) {
-		policy_request(&g->policy, now,
-			       noticed ?: gate_free_pages(), limits);
-		WRITE_ONCE(g->noticed_free, 0);
-		g->waiting = true;
-	}
-	policy_sample(&g->policy, now, gate_free_pages(), limits);
+	spin_unlock(&g->lock);
 }
 
 /**
  * gate_begin - the intake's work begins
  * @g: the gate
  *
- * Context: the intake's work, before all else.
+ * Context: the intake's work, before all else. May sleep.
  *
  * Return: false if no pass is wanted; the work ends then, without being queued
  * again, and whoever ends that state queues it.
@@ -169,103 +177,226 @@ static void gate_look(struct gate *g, u64 now, const struct policy_limits *limit
 bool gate_begin(struct gate *g)
 {
 	if (gate_dry(g)) {
-		g->waiting = false;
+		spin_lock(&g->lock);
+		g->awake = false;
+		spin_unlock(&g->lock);
 		wake_up_all(&g->passed);
 		return false;
 	}
 	WRITE_ONCE(g->begun, g->begun + 1);
+	/* The number is written before the callers of flush are counted. */
+	smp_mb();
+	g->err = 0;
+	if (!READ_ONCE(g->awake))
+		g->woken = jiffies;
+	if (!gate_survey_due(g) || atomic_read(&g->flushes))
+		gate_survey(g);
+	gate_wake(g);
 	return true;
 }
 
 /**
- * gate_wait - how long the pass has to wait
+ * gate_allowance - how much may be treated now
  * @g: the gate
  *
- * What comes back is the policy's word, not a time to sleep for: gate_hold() has
- * the work ask again after gate_sample_ms(), or sooner if that is less.
+ * Asked before each batch: it is less, or nothing, as soon as memory gets short.
  *
  * Context: the intake's work, after gate_begin().
  *
- * Return: milliseconds, 0 for now, POLICY_NEVER if only another free can help.
+ * Return: pages.
  */
-unsigned int gate_wait(struct gate *g)
+u64 gate_allowance(struct gate *g)
 {
-	struct policy_limits limits = gate_limits();
-	u64 now = gate_ms();
-	unsigned int wait;
+	struct policy_limits limits = gate_limits(g);
+	u64 pages;
 
-	gate_look(g, now, &limits);
-	wait = policy_wait(&g->policy, now, &limits);
-	if (wait != POLICY_NEVER && atomic_read(&g->flushes))
+	if (gate_dry(g))
 		return 0;
-	return wait;
+	spin_lock(&g->lock);
+	pages = policy_allowance(&g->policy, gate_sample(g, &limits), &limits);
+	spin_unlock(&g->lock);
+	return pages;
+}
+
+/**
+ * gate_allows - may a batch be treated that cannot be made smaller?
+ * @g: the gate
+ * @pages: how much it is
+ *
+ * Context: the intake's work, after gate_begin().
+ *
+ * Return: true if all of it is surplus; it may exceed the rate, but once.
+ */
+bool gate_allows(struct gate *g, u64 pages)
+{
+	struct policy_limits limits = gate_limits(g);
+	bool allowed;
+	u64 now;
+
+	if (gate_dry(g))
+		return false;
+	spin_lock(&g->lock);
+	now = gate_sample(g, &limits);
+	allowed = pages <= policy_deficit(&g->policy, now, &limits) &&
+		  policy_allowance(&g->policy, now, &limits);
+	spin_unlock(&g->lock);
+	return allowed;
+}
+
+/**
+ * gate_treat - blocks are treated, or on their way
+ * @g: the gate
+ * @pages: how much
+ *
+ * Context: the intake's work.
+ */
+void gate_treat(struct gate *g, u64 pages)
+{
+	struct policy_limits limits = gate_limits(g);
+
+	g->owed -= min(g->owed, pages);
+	spin_lock(&g->lock);
+	g->known += pages;
+	policy_treat(&g->policy, gate_ms(), pages, &limits);
+	spin_unlock(&g->lock);
 }
 
 /**
  * gate_passed - a pass ran
  * @g: the gate
  * @pages: what the host took in it
+ * @err: why it ended before it was done, or 0
  *
- * Context: the intake's work, after a gate_wait() that said 0.
+ * Context: the intake's work, with nothing under way.
  */
-void gate_passed(struct gate *g, u64 pages)
+void gate_passed(struct gate *g, u64 pages, int err)
 {
-	struct policy_limits limits = gate_limits();
+	struct policy_limits limits = gate_limits(g);
 
-	policy_passed(&g->policy, gate_ms(), pages, &limits);
+	g->err = err;
+	spin_lock(&g->lock);
+	policy_passed(&g->policy, gate_sample(g, &limits), pages, &limits);
+	spin_unlock(&g->lock);
 }
 
-/**
- * gate_rest - nothing is left to do, which some may be waiting for
- * @g: the gate
- * @err: 0, or why the last pass ended before it was done
- *
- * Context: the intake's work. A free from here on is a new request.
- */
-void gate_rest(struct gate *g, int err)
+static unsigned int gate_wait(struct gate *g)
 {
-	g->waiting = false;
-	WRITE_ONCE(g->noticed_free, 0);
-	g->drained_err = err;
+	struct policy_limits limits = gate_limits(g);
+	unsigned int wait;
+
+	spin_lock(&g->lock);
+	wait = policy_wait(&g->policy, gate_sample(g, &limits), &limits);
+	spin_unlock(&g->lock);
+	return wait;
+}
+
+/* All that was to be done by the @begun given is, for which some may be waiting. */
+static void gate_drained(struct gate *g, unsigned int begun)
+{
+	if ((int)(begun - g->drained) <= 0)
+		return;
+	g->drained_err = gate_dry(g) ? -ESHUTDOWN : g->err;
 	/* Pairs with the acquire in gate_flushed(). */
-	smp_store_release(&g->drained, g->begun);
+	smp_store_release(&g->drained, begun);
 	wake_up_all(&g->passed);
 }
 
-/*
- * Only a new free can help (the reserve): let the allocator believe that all is
- * done, so that it tells of one. It changes the amount before it looks at the
- * state; a free that found the state still set is seen in the amount.
- */
-static void gate_sleep(struct gate *g, struct page_reporting_dev_info *prdev)
+static void gate_queue(struct gate *g, unsigned int ms)
 {
-	atomic_set(&prdev->state, GATE_IDLE);
-	/* The state is written before the amount is read, see above. */
-	smp_mb__after_atomic();
-	if (gate_free_pages() > gate_limits().reserve)
-		mod_delayed_work(g->wq, &prdev->work,
-				 msecs_to_jiffies(gate_sample_ms()));
-	gate_rest(g, 0);
+	mod_delayed_work(g->wq, &g->prdev->work, msecs_to_jiffies(ms));
+}
+
+static void gate_watch(struct gate *g, unsigned int ms)
+{
+	if (ms != POLICY_NEVER)
+		mod_delayed_work(g->wq, &g->watch, msecs_to_jiffies(ms));
+}
+
+/* A look while the work rests. Returns when to look again; 0 wakes the work. */
+static unsigned int gate_look(struct gate *g)
+{
+	struct policy_limits limits = gate_limits(g);
+	u64 now;
+
+	/* While it is awake, what it has out would look like a fall. */
+	if (g->awake || gate_dry(g))
+		return POLICY_NEVER;
+	now = gate_sample(g, &limits);
+	g->awake = policy_allowance(&g->policy, now, &limits);
+	return g->awake ? 0 : policy_watch(&g->policy, now, &limits);
+}
+
+static void gate_look_back(struct work_struct *work)
+{
+	struct gate *g = container_of(to_delayed_work(work), struct gate, watch);
+	unsigned int again;
+
+	spin_lock(&g->lock);
+	again = gate_look(g);
+	spin_unlock(&g->lock);
+	if (again)
+		gate_watch(g, again);
+	else
+		gate_queue(g, 0);
+}
+
+/*
+ * Only a free can help: let the allocator believe that all is done, so that it
+ * tells of one. It looks at the state under zone->lock, after it changed the
+ * amount: whoever saw the old state has let go of the lock before we read that.
+ */
+static unsigned int gate_let_sleep(struct gate *g)
+{
+	atomic_set(&g->prdev->state, GATE_IDLE);
+	zones_sync();
+	/* A timer of the kernel's own would keep the next free from waking us early. */
+	if (delayed_work_pending(&g->prdev->work))
+		return GATE_SOON_MS;
+	return gate_wait(g);
+}
+
+/*
+ * Rest, and let the watch look now and then. Returns how long to wait if we may not:
+ * what allocations took while we rested the last time has to be known first.
+ */
+static unsigned int gate_rest(struct gate *g)
+{
+	struct policy_limits limits = gate_limits(g);
+	unsigned int wait, watch;
+
+	if (!gate_intake(g)->ops->treated && time_before(g->surveyed, g->woken))
+		return max(jiffies_to_msecs(gate_survey_due(g)), 1U);
+	wait = gate_let_sleep(g);
+	if (wait != POLICY_NEVER)
+		return wait;
+	spin_lock(&g->lock);
+	g->awake = false;
+	watch = policy_watch(&g->policy, gate_ms(), &limits);
+	spin_unlock(&g->lock);
+	gate_watch(g, watch);
+	return POLICY_NEVER;
 }
 
 /**
- * gate_hold - there is no pass now
+ * gate_end - the intake's work ends
  * @g: the gate
- * @prdev: the registered device, whose work the intake's is
- * @wait: what gate_wait() said, not 0
  *
- * Queues the work for another look, unless somebody wants it sooner already.
+ * Queues the work for another look, unless only a free can bring something.
  *
- * Context: the intake's work, as the last that it does.
+ * Context: the intake's work, as the last that it does. May sleep.
  */
-void gate_hold(struct gate *g, struct page_reporting_dev_info *prdev,
-	       unsigned int wait)
+void gate_end(struct gate *g)
 {
+	unsigned int wait = gate_wait(g);
+
+	if (wait)
+		g->owed = 0;
+	if (!g->owed)
+		gate_drained(g, wait ? g->begun : g->series);
 	if (wait == POLICY_NEVER)
-		gate_sleep(g, prdev);
-	else
-		queue_delayed_work(g->wq, &prdev->work,
-				   msecs_to_jiffies(min(wait, gate_sample_ms())));
+		wait = gate_rest(g);
+	if (wait != POLICY_NEVER)
+		gate_queue(g, wait);
 }
 
 /**
@@ -282,15 +413,15 @@ void gate_hold(struct gate *g, struct page_reporting_dev_info *prdev,
  */
 unsigned int gate_flush_begin(struct gate *g)
 {
-	unsigned int ticket = READ_ONCE(g->begun);
-
 	atomic_inc(&g->flushes);
-	return ticket;
+	/* Pairs with the barrier in gate_begin(): a later one knows of us. */
+	smp_mb__after_atomic();
+	return READ_ONCE(g->begun);
 }
 
 static bool gate_flushed(const struct gate *g, unsigned int ticket)
 {
-	/* Pairs with the release in gate_rest(). */
+	/* Pairs with the release in gate_drained(). */
 	return (int)(smp_load_acquire(&g->drained) - ticket) > 0;
 }
 
@@ -315,7 +446,7 @@ int gate_flush_end(struct gate *g, unsigned int ticket)
 	atomic_dec(&g->flushes);
 	if (left <= 0)
 		return left ?: -ETIMEDOUT;
-	if (gate_dry(g))
+	if (gate_dry(g) || READ_ONCE(g->drained_err) == -ESHUTDOWN)
 		return -EAGAIN;
 	return READ_ONCE(g->drained_err) ? -EIO : 0;
 }
@@ -324,15 +455,22 @@ int gate_flush_end(struct gate *g, unsigned int ticket)
  * gate_surplus - free memory that the guest does not seem to need
  * @g: the gate
  *
- * Context: any.
+ * Context: any that may take a spinlock.
  *
  * Return: bytes.
  */
-u64 gate_surplus(const struct gate *g)
+u64 gate_surplus(struct gate *g)
 {
-	struct policy_limits limits = gate_limits();
+	struct policy_limits limits = gate_limits(g);
+	struct policy_level level;
+	u64 pages;
 
-	return policy_surplus(&g->policy, gate_free_pages(), &limits) << PAGE_SHIFT;
+	spin_lock(&g->lock);
+	level = gate_level(g);
+	pages = min(policy_surplus(&g->policy, gate_ms(), &limits),
+		    policy_available(&level, &limits));
+	spin_unlock(&g->lock);
+	return pages << PAGE_SHIFT;
 }
 
 /**
@@ -341,6 +479,7 @@ u64 gate_surplus(const struct gate *g)
  */
 void gate_init(struct gate *g)
 {
+	spin_lock_init(&g->lock);
 	INIT_DELAYED_WORK(&g->watch, gate_look_back);
 	init_waitqueue_head(&g->passed);
 }
@@ -349,16 +488,23 @@ void gate_init(struct gate *g)
  * gate_start - open it, with no history
  * @g: the gate, new or stopped
  * @wq: workqueue of the intake's work
+ * @prdev: the device that is registered or is going to be, with that work
  *
  * Context: under the intake's owner's lock. The caller queues the work then.
  */
-void gate_start(struct gate *g, struct workqueue_struct *wq)
+void gate_start(struct gate *g, struct workqueue_struct *wq,
+		struct page_reporting_dev_info *prdev)
 {
+	u64 slack = min_t(u64, mib_to_pages(GATE_SLACK_MIB),
+			  totalram_pages() / GATE_SLACK_PART);
+
 	g->wq = wq;
-	policy_init(&g->policy, mib_to_pages(GATE_SLACK_MIB));
-	g->waiting = false;
-	g->noticed_free = 0;
-	g->fall_at = 0;
+	g->prdev = prdev;
+	policy_init(&g->policy, gate_ms(), slack);
+	g->known = 0;
+	g->surveyed = jiffies - msecs_to_jiffies(GATE_SURVEY_MS);
+	g->owed = 0;
+	g->awake = false;
 	WRITE_ONCE(g->running, true);
 }
 
@@ -366,13 +512,15 @@ void gate_start(struct gate *g, struct workqueue_struct *wq)
  * gate_close - let nothing through any more
  * @g: the gate
  *
- * A pass that is under way gets no further than its batches: it asks gate_dry().
+ * A pass that is under way gets no further than its batches. From here on the
+ * watch does not queue the intake's work; the work may queue the watch still.
  *
- * Context: under the intake's owner's lock.
+ * Context: under the intake's owner's lock. May sleep.
  */
 void gate_close(struct gate *g)
 {
 	WRITE_ONCE(g->running, false);
+	cancel_delayed_work_sync(&g->watch);
 	wake_up_all(&g->passed);
 }
 

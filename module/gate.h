@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/page_reporting.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -12,66 +13,74 @@
 /* The one value of prdev->state that an intake needs to know: not asked for. */
 #define GATE_IDLE		0
 
+/* How soon after the first free the intake's work begins, ms. */
+#define GATE_SOON_MS		10
+
 /**
- * struct gate - what an intake's work asks before a pass, and tells after it
+ * struct gate - what an intake's work asks before it takes blocks, and tells after
  * @wq: where the intake's work is queued, and the watch
- * @policy: when a pass may run; owned by the work
- * @noticed_free: free memory when a free was last noticed, pages, or 0
- * @watch: looks whether what was released is taken back
- * @watches: looks that are left
- * @watch_ms: time between them
- * @watch_floor: free memory below this is a fall, pages
- * @fall_at: when it was seen to fall, ms, or 0; released after @fall_free
- * @fall_free: free memory then, pages
- * @waiting: a pass was asked for and is held; owned by the work
+ * @prdev: the device that is registered, whose work the intake's is
+ * @lock: for the policy, @known and @awake
+ * @policy: how much may be treated, and when
+ * @known: what is treated, pages, where the allocator does not count it: no more
+ *	than this
+ * @surveyed: when @known was last found out, jiffies; owned by the work
+ * @woken: when @awake was last set, jiffies; owned by the work
+ * @awake: the work comes back by itself; no free has to wake it
+ * @watch: looks now and then for a while, when not @awake
  * @running: between start and close; written under the intake's owner's lock
  * @flushes: callers of flush who wait
- * @begun: number of times that the work began, passes and holds
+ * @begun: number of times that the work began
  * @drained: the last of them that left nothing to do; released after
  *	@drained_err
  * @drained_err: how that one ended
- * @passed: woken after each pass and when the gate closes
+ * @err: how the last pass of the running work ended; owned by the work
+ * @owed: what is left, pages, of what was surplus when the first pass for those
+ *	who flush began: a guest that goes on freeing must not hold them; owned by
+ *	the work
+ * @series: @begun then
+ * @passed: woken when @drained changes, and when the gate closes
  */
 struct gate {
 	struct workqueue_struct *wq;
+	struct page_reporting_dev_info *prdev;
+	spinlock_t lock; /* see above */
 	struct policy policy;
-	u64 noticed_free;
+	u64 known;
+	unsigned long surveyed;
+	unsigned long woken;
+	bool awake;
 	struct delayed_work watch;
-	unsigned int watches;
-	unsigned int watch_ms;
-	u64 watch_floor;
-	u64 fall_at;
-	u64 fall_free;
-	bool waiting;
 	bool running;
 	atomic_t flushes;
 	unsigned int begun;
 	unsigned int drained;
 	int drained_err;
+	int err;
+	u64 owed;
+	unsigned int series;
 	wait_queue_head_t passed;
 };
 
 /* The intake's owner. */
 void gate_init(struct gate *g);
-void gate_start(struct gate *g, struct workqueue_struct *wq);
+void gate_start(struct gate *g, struct workqueue_struct *wq,
+		struct page_reporting_dev_info *prdev);
 void gate_close(struct gate *g);
 void gate_stop(struct gate *g);
 
 /* The intake's work, in this order. */
 bool gate_begin(struct gate *g);
-unsigned int gate_wait(struct gate *g);
-void gate_hold(struct gate *g, struct page_reporting_dev_info *prdev,
-	       unsigned int wait);
-void gate_passed(struct gate *g, u64 pages);
-void gate_rest(struct gate *g, int err);
-void gate_watch(struct gate *g);
+u64 gate_allowance(struct gate *g);
+bool gate_allows(struct gate *g, u64 pages);
+void gate_treat(struct gate *g, u64 pages);
+void gate_passed(struct gate *g, u64 pages, int err);
+void gate_end(struct gate *g);
 
 /* Anyone. */
 bool gate_dry(const struct gate *g);
-void gate_noticed(struct gate *g);
-unsigned int gate_sample_ms(void);
 unsigned int gate_flush_begin(struct gate *g);
 int gate_flush_end(struct gate *g, unsigned int ticket);
-u64 gate_surplus(const struct gate *g);
+u64 gate_surplus(struct gate *g);
 
 #endif /* AERATOR_GATE_H */

@@ -36,10 +36,14 @@ enum intake_kind {
  *	take to settle
  * @wake: settings changed, or a flush began: queue the work now; between @start
  *	and @stop only
- * @order: smallest order that it takes at present
+ * @order: smallest order that it takes at present; from anyone, at any time
+ * @out: pages that are out of the allocator for a batch; as @order
+ * @treated: pages in blocks of at least @order that the host knows of, but for
+ *	@out; as @order. NULL if the allocator does not count them
+ * @survey: only then: the same by looking at them; may sleep
  * @counts: free memory that the host still has to keep, and that it knows it
- *	need not, bytes; 0 or a negative errno; NULL if that cannot be known. At
- *	any time, from anyone, also while it is stopped
+ *	need not, pages of any order. At any time, from anyone who may sleep, also
+ *	while it is stopped
  *
  * @start, @stop and @wake are called under the lock of whoever owns the intake.
  */
@@ -53,7 +57,10 @@ struct intake_ops {
 	void (*stop)(struct intake *in);
 	void (*wake)(struct intake *in);
 	unsigned int (*order)(const struct intake *in);
-	int (*counts)(const struct intake *in, u64 *raw, u64 *treated);
+	u64 (*out)(const struct intake *in);
+	u64 (*treated)(const struct intake *in);
+	u64 (*survey)(const struct intake *in);
+	void (*counts)(u64 *raw, u64 *treated);
 };
 
 /**

@@ -13,13 +13,19 @@
  * function. Whoever queues the work, the kernel's timer or we, ends up at the
  * gate, which asks the policy and then either runs the kernel's function or
  * comes again later (gate.c). All of this is one work item on one workqueue and
- * never runs twice at a time, so that the policy and the reactor need no lock:
+ * never runs twice at a time, so that the reactor needs no lock:
  *
- *	free --> notice --> [work] --> gate --(wait)--> [work]
+ *	free --> notice --> [work] --> gate --(look again)--> [work]
  *	                                 |
  *	                               pass: the kernel's function
- *	                                 |  fill, report() -> send, settle, decant
+ *	                                 |  report(): allowed? send, settle, decant
  *	                                 +--(more to do)--> [work]
+ *
+ * Which blocks, and how many at once, is up to the kernel. We decide how much, by
+ * refusing the batch that would be more than the surplus: the kernel then puts it
+ * back, and its pass ends. It puts what was reported behind what was not, so that
+ * allocations take raw blocks first, by and large. And it does not count what was
+ * reported: we look (walk.c).
  *
  * What must be kept for this to be right:
  *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
@@ -30,7 +36,7 @@
  *     queues it (system_wq, freezable since suspend was found to need that).
  *   - report() never unregisters or flushes: the work would wait for itself.
  *   - an error from report() ends the pass for all zones and leaves the blocks
- *     unmarked. It is returned only when the host did not take them.
+ *     unmarked. It is returned only when the host did not take them, all or none.
  *   - after the intake was stopped nobody may queue the work: the notice is
  *     stopped before, and everyone else holds the owner's lock and checks.
  */
@@ -46,6 +52,7 @@
 #include "notice.h"
 #include "params.h"
 #include "reactor.h"
+#include "walk.h"
 
 /**
  * struct reporting - an intake that is fed by the kernel's page reporting
@@ -55,7 +62,7 @@
  * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
  * @old_order: the kernel's order before ours
- * @blocks: blocks in the running or last pass; owned by the work
+ * @out: pages that the kernel has handed over, and may have back already
  * @pages: pages that were treated in it; owned by the work
  * @err: why the running or last pass ended early, or 0; owned by the work
  */
@@ -66,7 +73,7 @@ struct reporting {
 	struct task_struct *passer;
 	struct notice notice;
 	unsigned int old_order;
-	unsigned int blocks;
+	u64 out;
 	u64 pages;
 	int err;
 };
@@ -94,43 +101,14 @@ static void reporting_noticed(struct notice *notice)
 	if (atomic_read(&rp->prdev.state) != GATE_IDLE ||
 	    !READ_ONCE(aerator_params.enabled))
 		return;
-	gate_noticed(&rp->in.gate);
 	queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
-			   msecs_to_jiffies(gate_sample_ms()));
-}
-
-/*
- * Did the pass end because it had done enough for once? Then each list that has
- * more got at least two full batches (the budget in page_reporting_cycle()). A
- * pass with less saw all there was, and was asked for again by a free since. A
- * free during a long pass is taken for its rest, and goes without its window.
- */
-static bool reporting_leftover(const struct reporting *rp)
-{
-	return rp->blocks >= 2 * compat_reporting_capacity(&rp->prdev);
-}
-
-/* After a pass: go on, wait for the window of what was freed since, or rest. */
-static void reporting_next(struct reporting *rp)
-{
-	bool asked = atomic_read(&rp->prdev.state) != GATE_IDLE;
-
-	if (asked && reporting_leftover(rp)) {
-		reporting_queue(rp, 0);
-		return;
-	}
-	gate_rest(&rp->in.gate, rp->err);
-	if (asked)
-		reporting_queue(rp, gate_sample_ms());
-	else
-		gate_watch(&rp->in.gate);
+			   msecs_to_jiffies(GATE_SOON_MS));
 }
 
 static void reporting_pass(struct reporting *rp, struct work_struct *work)
 {
 	struct reactor *r = rp->in.reactors;
 
-	rp->blocks = 0;
 	rp->pages = 0;
 	rp->err = 0;
 
@@ -140,8 +118,8 @@ static void reporting_pass(struct reporting *rp, struct work_struct *work)
 	WRITE_ONCE(rp->passer, NULL);
 	reactor_rest(r, ktime_get_ns());
 
-	gate_passed(&rp->in.gate, rp->pages);
-	reporting_next(rp);
+	WRITE_ONCE(rp->out, 0);
+	gate_passed(&rp->in.gate, rp->pages, rp->err);
 }
 
 /* The gate: what the work runs instead of the kernel's function. */
@@ -149,16 +127,14 @@ static void reporting_work(struct work_struct *work)
 {
 	struct reporting *rp = container_of(to_delayed_work(work),
 					    struct reporting, prdev.work);
-	unsigned int wait;
+	struct gate *g = &rp->in.gate;
 
-	/* The state stays as it is: a free does not queue the work meanwhile. */
-	if (!gate_begin(&rp->in.gate))
+	/* Without a pass the state stays: a free does not queue the work. */
+	if (!gate_begin(g))
 		return;
-	wait = gate_wait(&rp->in.gate);
-	if (wait)
-		gate_hold(&rp->in.gate, &rp->prdev, wait);
-	else
+	if (gate_allowance(g))
 		reporting_pass(rp, work);
+	gate_end(g);
 }
 
 /* One batch: as many of the blocks as the reactor holds. */
@@ -180,13 +156,19 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 		*sg = sg_next(*sg);
 		--*nents;
 	}
-	rp->blocks += r->blocks;
 	err = rp->in.send(rp->in.owner, r);
 	if (!err)
 		err = rp->in.settle(rp->in.owner, r);
-	if (!err)
-		rp->pages += r->pages;
 	return err;
+}
+
+static u64 reporting_size(struct scatterlist *sg, unsigned int nents)
+{
+	u64 pages = 0;
+
+	for (; nents; nents--, sg = sg_next(sg))
+		pages += sg->length >> PAGE_SHIFT;
+	return pages;
 }
 
 /*
@@ -197,14 +179,18 @@ static int reporting_report(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sg, unsigned int nents)
 {
 	struct reporting *rp = container_of(prdev, struct reporting, prdev);
+	u64 pages = reporting_size(sg, nents);
 
 	if (READ_ONCE(rp->passer) != current)
 		return -EBUSY;
-	while (nents && !rp->err) {
-		if (gate_dry(&rp->in.gate))
-			rp->err = -ESHUTDOWN;
-		else
-			rp->err = reporting_batch(rp, &sg, &nents);
+	WRITE_ONCE(rp->out, pages);
+	if (!gate_allows(&rp->in.gate, pages))
+		return -EAGAIN;
+	while (nents && !rp->err)
+		rp->err = reporting_batch(rp, &sg, &nents);
+	if (!rp->err) {
+		rp->pages += pages;
+		gate_treat(&rp->in.gate, pages);
 	}
 	return rp->err;
 }
@@ -221,7 +207,7 @@ static void reporting_gate_in(struct reporting *rp)
 
 	cancel_delayed_work_sync(work);
 	rp->pass = work->work.func;
-	gate_start(&rp->in.gate, work->wq ?: system_freezable_wq);
+	gate_start(&rp->in.gate, work->wq ?: system_freezable_wq, &rp->prdev);
 	WRITE_ONCE(work->work.func, reporting_work);
 }
 
@@ -288,6 +274,16 @@ static unsigned int reporting_order(const struct intake *in)
 	return compat_reporting_order(&to_reporting(in)->prdev);
 }
 
+static u64 reporting_out(const struct intake *in)
+{
+	return READ_ONCE(to_reporting(in)->out);
+}
+
+static u64 reporting_survey(const struct intake *in)
+{
+	return walk_treated_blocks(reporting_order(in));
+}
+
 static void reporting_destroy(struct intake *in)
 {
 	kfree(to_reporting(in));
@@ -323,4 +319,7 @@ const struct intake_ops intake_reporting_ops = {
 	.stop = reporting_stop,
 	.wake = reporting_wake,
 	.order = reporting_order,
+	.out = reporting_out,
+	.survey = reporting_survey,
+	.counts = walk_counts,
 };

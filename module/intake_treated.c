@@ -4,23 +4,24 @@
  *
  * The allocator keeps raw and treated blocks apart, and takes nothing by
  * itself. After a free it marks the zone and queues our work. The work asks the
- * gate, as every intake does, and then takes what is raw, batch by batch, with
- * as many batches under way as there are reactors:
+ * gate, as every intake does, how much may be treated, and takes that, batch by
+ * batch, with as many batches under way as there are reactors:
  *
- *	free --> ZONE_RAW, [work] --> gate --(wait)--> [work]
+ *	free --> ZONE_RAW, [work] --> gate --(look again)--> [work]
  *	                               |
  *	                             pass, zone by zone:
- *	                               fill --> send        (a reactor is free)
- *	                               settle --> drain     (none is: the oldest)
+ *	                               settle --> drain     (the oldest, if no
+ *	                                                     reactor is free)
+ *	                               allowance? fill --> send
  *
- * A pass takes as much of a zone as was raw when it came there, the coldest
- * first. What is freed meanwhile has marked the zone anew, and waits its own
- * window.
+ * It begins with the zones of a node that allocations come to last, and takes the
+ * coldest of each. The marks say where something was freed; as the gate counts
+ * all zones anyway, and a zone can become raw without a free (isolation is undone),
+ * a pass looks at each.
  *
- * The work sets the state to idle, and only then clears marks and looks at
- * lists; the allocator sets a mark, and only then looks at the state. So either
- * the pass sees a block, or the work is queued again. While a pass is held the
- * state stays as it is, and a free costs no more than a look at it.
+ * A pass sets the state to idle, and only then looks at lists, under the lock under
+ * which the allocator looks at the state. So either the pass sees a block, or the
+ * work is queued again.
  *
  * What is under way is nobody's for a moment, and an allocation may fail for
  * want of it. Before the guest kills for that, it asks us, and we wait until some
@@ -35,7 +36,6 @@
 #include <linux/ktime.h>
 #include <linux/memory_aeration.h>
 #include <linux/mm.h>
-#include <linux/nodemask.h>
 #include <linux/notifier.h>
 #include <linux/oom.h>
 #include <linux/sched.h>
@@ -46,6 +46,7 @@
 #include "intake.h"
 #include "params.h"
 #include "reactor.h"
+#include "zones.h"
 
 /*
  * Most memory in one batch, in pages: as much as the kernel's own reporting
@@ -69,7 +70,8 @@
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
  * @oom: asked before something is killed for want of memory
- * @taken: pages that were ever taken out of the allocator, written by the work
+ * @taken: pages that were ever taken out of the allocator, written by the work once
+ *	a batch is full
  * @given: pages that were ever given back, likewise
  * @back: woken when some are
  */
@@ -87,24 +89,6 @@ struct treated {
 	unsigned long given;
 	wait_queue_head_t back;
 };
-
-/* The first populated zone behind @zone, or of all; NULL behind the last. */
-static struct zone *treated_zone_after(struct zone *zone)
-{
-	int nid = zone ? zone_to_nid(zone) : first_online_node;
-	int i = zone ? zone_idx(zone) + 1 : 0;
-
-	for (; nid < MAX_NUMNODES; nid = next_online_node(nid), i = 0)
-		for (; i < MAX_NR_ZONES; i++)
-			if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
-				return &NODE_DATA(nid)->node_zones[i];
-	return NULL;
-}
-
-/* All zones that there are: for_each_zone() is not for modules. */
-#define for_each_treated_zone(zone)					\
-	for (zone = treated_zone_after(NULL); zone;			\
-	     zone = treated_zone_after(zone))
 
 static struct treated *to_treated(const struct intake *in)
 {
@@ -137,9 +121,8 @@ static u64 treated_batch_max(const struct treated *tp)
 }
 
 /* How many blocks the batch has room for, whichever size they turn out to be. */
-static unsigned int treated_room(const struct treated *tp, const struct reactor *r)
+static unsigned int treated_room(const struct reactor *r, u64 most)
 {
-	u64 most = treated_batch_max(tp);
 	u64 blocks;
 
 	if (r->pages >= most)
@@ -153,13 +136,14 @@ static unsigned int treated_room(const struct treated *tp, const struct reactor 
  * them: a batch of many small blocks takes a while, see
  * Documentation/interrupt-or-thread.md.
  */
-static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone)
+static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone,
+			 u64 most)
 {
 	struct page *page;
 	unsigned int room;
 
 	reactor_fill(r, ktime_get_ns());
-	while ((room = treated_room(tp, r))) {
+	while ((room = treated_room(r, most))) {
 		LIST_HEAD(piece);
 
 		if (!memory_aeration_fill(zone, tp->prdev.order, &piece, room))
@@ -211,19 +195,26 @@ static void treated_settle(struct treated *tp)
 	treated_drain(tp, r, tp->in.settle(tp->in.owner, r));
 }
 
-/* One batch out of @zone. Returns the pages in it, 0 if there is no more. */
-static u64 treated_batch(struct treated *tp, struct zone *zone)
+/* The next reactor in turn, once it is idle. */
+static struct reactor *treated_reactor(struct treated *tp)
 {
-	struct reactor *r = &tp->in.reactors[tp->sent % tp->in.nr_reactors];
-	int err;
-
 	if (tp->sent - tp->settled == tp->in.nr_reactors)
 		treated_settle(tp);
-	treated_fill(tp, r, zone);
+	return &tp->in.reactors[tp->sent % tp->in.nr_reactors];
+}
+
+/* One batch out of @zone. Returns the pages in it, 0 if there is no more. */
+static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zone,
+			 u64 allowance)
+{
+	int err;
+
+	treated_fill(tp, r, zone, min(allowance, treated_batch_max(tp)));
 	if (!r->blocks) {
 		reactor_rest(r, ktime_get_ns());
 		return 0;
 	}
+	gate_treat(&tp->in.gate, r->pages);
 	err = tp->in.send(tp->in.owner, r);
 	if (err)
 		treated_drain(tp, r, err);
@@ -232,50 +223,30 @@ static u64 treated_batch(struct treated *tp, struct zone *zone)
 	return r->pages;
 }
 
-/* What was raw when we came. A zone that we leave with some of it stays marked. */
+/* No more than was raw when we came: what is freed meanwhile is for later. */
 static void treated_zone(struct treated *tp, struct zone *zone)
 {
-	u64 raw = 0, treated = 0, pages;
+	u64 raw = 0, treated = 0, pages, allowance;
+	struct reactor *r;
 
 	clear_bit(ZONE_RAW, &zone->flags);
 	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
 	while (raw) {
-		if (tp->err || gate_dry(&tp->in.gate)) {
-			set_bit(ZONE_RAW, &zone->flags);
+		r = treated_reactor(tp);
+		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate);
+		if (!allowance)
 			return;
-		}
-		pages = treated_batch(tp, zone);
+		pages = treated_batch(tp, r, zone, allowance);
 		if (!pages)
 			return;
 		raw -= min(raw, pages);
 	}
 }
 
-static void treated_zones(struct treated *tp)
-{
-	bool all = atomic_read(&tp->in.gate.flushes);
-	struct zone *zone;
-
-	for_each_treated_zone(zone)
-		if (all || test_bit(ZONE_RAW, &zone->flags))
-			treated_zone(tp, zone);
-}
-
-/* After a pass: whoever freed something meanwhile has queued the work already. */
-static void treated_next(struct treated *tp)
-{
-	struct gate *g = &tp->in.gate;
-
-	gate_passed(g, tp->pages);
-	if (gate_dry(g) && !tp->err)
-		tp->err = -ESHUTDOWN;
-	gate_rest(g, tp->err);
-	if (atomic_read(&tp->prdev.state) == GATE_IDLE)
-		gate_watch(g);
-}
-
 static void treated_pass(struct treated *tp)
 {
+	struct zone *zone;
+
 	tp->pages = 0;
 	tp->err = 0;
 	tp->sent = 0;
@@ -284,10 +255,11 @@ static void treated_pass(struct treated *tp)
 	/* The state before the marks and the lists, see above. */
 	smp_mb__after_atomic();
 
-	treated_zones(tp);
+	for_each_populated(zone)
+		treated_zone(tp, zone);
 	while (tp->settled != tp->sent)
 		treated_settle(tp);
-	treated_next(tp);
+	gate_passed(&tp->in.gate, tp->pages, tp->err);
 }
 
 static void treated_work(struct work_struct *work)
@@ -295,15 +267,12 @@ static void treated_work(struct work_struct *work)
 	struct treated *tp = container_of(to_delayed_work(work), struct treated,
 					  prdev.work);
 	struct gate *g = &tp->in.gate;
-	unsigned int wait;
 
 	if (!gate_begin(g))
 		return;
-	wait = gate_wait(g);
-	if (wait)
-		gate_hold(g, &tp->prdev, wait);
-	else
+	if (gate_allowance(g))
 		treated_pass(tp);
+	gate_end(g);
 }
 
 /*
@@ -323,27 +292,17 @@ static int treated_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	return NOTIFY_OK;
 }
 
-/* What was raw before anyone told us of it. */
-static void treated_mark_all(void)
-{
-	struct zone *zone;
-
-	for_each_treated_zone(zone)
-		set_bit(ZONE_RAW, &zone->flags);
-}
-
 static int treated_start(struct intake *in)
 {
 	struct treated *tp = to_treated(in);
 	unsigned int order = READ_ONCE(aerator_params.order);
 	int err;
 
-	gate_start(&in->gate, system_freezable_wq);
+	gate_start(&in->gate, system_freezable_wq, &tp->prdev);
 	tp->prdev.aerate = treated_work;
-	tp->prdev.delay = msecs_to_jiffies(gate_sample_ms());
+	tp->prdev.delay = msecs_to_jiffies(GATE_SOON_MS);
 	tp->old_order = compat_reporting_order_prepare(&tp->prdev, order);
 	tp->prdev.order = order;
-	treated_mark_all();
 	err = page_reporting_register(&tp->prdev);
 	if (err)
 		goto close;
@@ -373,10 +332,7 @@ static void treated_stop(struct intake *in)
 
 static void treated_wake(struct intake *in)
 {
-	struct treated *tp = to_treated(in);
-
-	WRITE_ONCE(tp->prdev.delay, msecs_to_jiffies(gate_sample_ms()));
-	treated_queue(tp, 0);
+	treated_queue(to_treated(in), 0);
 }
 
 static unsigned int treated_order(const struct intake *in)
@@ -384,18 +340,35 @@ static unsigned int treated_order(const struct intake *in)
 	return to_treated(in)->prdev.order;
 }
 
+static u64 treated_out(const struct intake *in)
+{
+	const struct treated *tp = to_treated(in);
+
+	return READ_ONCE(tp->taken) - READ_ONCE(tp->given);
+}
+
 /* The allocator counts, whether this intake runs or not. */
-static int treated_counts(const struct intake *in, u64 *raw, u64 *treated)
+static void treated_all_counts(unsigned int order, u64 *raw, u64 *treated)
 {
 	struct zone *zone;
 
 	*raw = 0;
 	*treated = 0;
-	for_each_treated_zone(zone)
-		treated_zone_counts(zone, 0, raw, treated);
-	*raw <<= PAGE_SHIFT;
-	*treated <<= PAGE_SHIFT;
-	return 0;
+	for_each_populated(zone)
+		treated_zone_counts(zone, order, raw, treated);
+}
+
+static u64 treated_treated(const struct intake *in)
+{
+	u64 raw, treated;
+
+	treated_all_counts(treated_order(in), &raw, &treated);
+	return treated;
+}
+
+static void treated_counts(u64 *raw, u64 *treated)
+{
+	treated_all_counts(0, raw, treated);
 }
 
 static void treated_destroy(struct intake *in)
@@ -437,5 +410,7 @@ const struct intake_ops intake_treated_ops = {
 	.stop = treated_stop,
 	.wake = treated_wake,
 	.order = treated_order,
+	.out = treated_out,
+	.treated = treated_treated,
 	.counts = treated_counts,
 };

@@ -25,7 +25,8 @@ struct aerator_params aerator_params = {
 	.reactor_size = PARAMS_REACTOR_SIZE,
 	.reactors = PARAMS_REACTORS,
 	.order = PARAMS_ORDER_UNSET,
-	.window_ms = 1000,
+	.window_ms = PARAMS_WINDOW_MS,
+	.share_pct = 100,
 	.settle_timeout_ms = 10000,
 };
 
@@ -130,9 +131,12 @@ PARAM_RANGE(reactor_size, 1, PARAMS_REACTOR_SIZE_MAX, PARAM_SIZE_WHY, .restarts 
 PARAM_RANGE(reactors, 1, PARAMS_REACTORS_MAX, PARAM_REACTORS_WHY, .restarts = true,
 	    "batches in flight" PARAM_UP_TO(PARAMS_REACTORS_MAX, PARAMS_REACTORS));
 PARAM_RANGE(window_ms, 0, 60000, NULL, .changed = balloon_wake,
-	    "ms that memory has to stay free before it is treated (0 to 60000, default 1000)");
+	    "ms that memory has to stay free before it is treated (0 to 60000, default "
+	    __stringify(PARAMS_WINDOW_MS) ")");
 PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, .changed = balloon_wake,
-	    "MiB of free memory up to which nothing is treated (default 0)");
+	    "MiB of free memory that are left alone (default 0)");
+PARAM_RANGE(share_pct, 0, 100, NULL, .changed = balloon_wake,
+	    "most of the guest's memory that is treated at a time, percent (default 100)");
 PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, .changed = balloon_wake,
 	    "most MiB treated a second, 0 for no limit (default 0)");
 PARAM_RANGE(settle_timeout_ms, 100, 15000,

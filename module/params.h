@@ -22,6 +22,9 @@
 #define PARAMS_REACTORS			1
 #endif
 
+/* Longer than the pauses of a guest that churns; see Documentation/. */
+#define PARAMS_WINDOW_MS		1200
+
 /* aerator_params.intake: this, or an enum intake_kind from 1. */
 #define PARAMS_INTAKE_AUTO		0
 
@@ -35,7 +38,8 @@
  * @order: smallest block that is treated, log2 of pages; the intake may have to
  *	stay above or below it
  * @window_ms: how long memory has to stay free before it is treated, ms
- * @reserve_mb: no pass begins while this much or less is free, MiB
+ * @reserve_mb: free memory that is left alone, MiB
+ * @share_pct: most of the guest's memory that is treated at a time, percent
  * @rate_mb: most memory treated a second, MiB; 0 for no limit
  * @settle_timeout_ms: how long a host that has a batch may be silent, ms
  *
@@ -51,6 +55,7 @@ struct aerator_params {
 	unsigned int order;
 	unsigned int window_ms;
 	unsigned int reserve_mb;
+	unsigned int share_pct;
 	unsigned int rate_mb;
 	unsigned int settle_timeout_ms;
 };

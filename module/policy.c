@@ -1,29 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The policy: when a pass over the free lists may run.
+ * The policy: how much free memory the host should be told of, and when.
  *
  * Telling the host of free memory costs little; taking it back costs a host
- * fault and a page to be zeroed, 20 to 50 times as much. So memory is to be
- * told of that the guest does not want back soon, and nobody knows which that
- * is. The rule here looks at what free memory did:
+ * fault and a page to be zeroed, 20 to 50 times as much. So the host is to hear
+ * of what the guest does not want back soon, and of all of that:
  *
- *   1. A free asks for a pass. It runs once free memory has not fallen for the
- *      window after that (a fall smaller than the slack is noise).
- *   2. What was released so and then taken back within four holds was a wrong
- *      guess. From the second one in a row on, each doubles the hold, which is
- *      the window at first, up to eight windows; a release that lasted makes it
- *      one window again.
- *      What is freed on top of a release that lasts so far waits an eighth only,
- *      while the hold is still one window: the guest is shrinking, or its kernel
- *      empties the lists of its processors.
- *   3. While memory keeps falling and rising, passes run at the pace that
- *      virtio_balloon has at all times: one after two seconds (or after two
- *      windows if that is longer). Thus a guest that never comes to rest still
- *      returns memory, and pays no more for it.
+ *	surplus = the least memory that was free for a while, less the reserve
+ *	treat while treated < surplus
+ *
+ * A guest that takes and frees the same 512 MiB again and again has that much
+ * raw memory beside what is treated, and nothing is done; all that it never
+ * touches is treated. Allocations take raw memory first, which is the
+ * allocator's part in this. How long "a while" is:
+ *
+ *   1. While memory was not seen to fall (a fall of less than the slack is
+ *      noise), the hold: one window. What was freed is surplus then.
+ *   2. Once it was, four holds. A fall says nothing of how far it goes; but as far
+ *      as it went a moment ago it may well go again.
+ *   3. A release that the guest takes back within a hold was wrong: it waited
+ *      longer than it lasted. From the second in a row on each doubles the hold,
+ *      up to eight windows. One that lasts makes it one window again.
+ *   4. What comes on top of a release, up to an eighth of it, waits an eighth of
+ *      the hold only: kernels keep a part of a large free in the lists of their
+ *      processors, and empty those in the seconds after.
+ *   5. Who cannot choose what a pass takes ("coarse") may be given what the guest
+ *      freed last and wants back next. While memory falls and rises he treats
+ *      nothing for less than half of what it falls by.
+ *
+ * What is less than the slack, and does not follow so, is treated once it was free
+ * for four holds. So a guest that rests, but for a few MiB up and down, is left
+ * alone, and loses nothing in the end.
  *
  * Pure: no clock, no mm. The caller brings the time and the amounts.
  */
-#include <linux/compiler.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -33,28 +43,38 @@
 /* Strikes beyond these do not lengthen the hold: window << 3. */
 #define POLICY_STRIKES_MAX	4U
 
-/* What comes on top of a release that lasts waits this part of the hold. */
-#define POLICY_FOLLOWS		8
+/* How far back a guest that took memory is looked at, in holds. */
+#define POLICY_SPAN		4U
 
-/* A debt older than this is forgiven, which keeps the arithmetic in 64 bits. */
-#define POLICY_DEBT_MS_MAX	(24ULL * 3600 * MSEC_PER_SEC)
+/* What comes on top of a release: this part of it, after this part of the hold. */
+#define POLICY_FOLLOWS		8U
 
-/**
- * policy_init - start with no history
- * @p: the policy
- * @slack: a fall of free memory smaller than this is noise, pages
+/* The part of the swing of free memory that is worth a coarse pass. */
+#define POLICY_COARSE		2U
+
+/*
+ * Looks in a hold, and bounds of the time between them in ms. The upper one is in
+ * step with nothing that people choose: half a second, a second.
  */
-void policy_init(struct policy *p, u64 slack)
-{
-	*p = (struct policy) { .slack = slack, .low = U64_MAX };
-}
+#define POLICY_LOOKS		8U
+#define POLICY_LOOK_MIN		10U
+#define POLICY_LOOK_MAX		113U
+
+/* Looks in the hold after a release. */
+#define POLICY_WATCHES		2U
+
+/* The rate is paid out in so many parts of a second. */
+#define POLICY_STEPS		8U
+
+/* No debt lasts longer: that of 4 GiB at 4 MiB a second. Keeps sums in 64 bits. */
+#define POLICY_DEBT_MS_MAX	(1024ULL * MSEC_PER_SEC)
 
 /**
  * policy_hold - how long memory has to stay free now
  * @p: the policy
  * @limits: what the user asked for
  *
- * Return: milliseconds; the window, or up to eight of it after wrong guesses.
+ * Return: milliseconds; the window, or up to eight of it after wrong releases.
  */
 unsigned int policy_hold(const struct policy *p,
 			 const struct policy_limits *limits)
@@ -62,92 +82,329 @@ unsigned int policy_hold(const struct policy *p,
 	return limits->window_ms << (p->strikes ? p->strikes - 1 : 0);
 }
 
-/* How long the request that waits is held. */
-static unsigned int policy_held(const struct policy *p,
-				const struct policy_limits *limits)
+/**
+ * policy_available - what could be treated if nothing of it was needed
+ * @level: what is free
+ * @limits: what the user asked for
+ *
+ * Return: pages, with what is treated already.
+ */
+u64 policy_available(const struct policy_level *level,
+		     const struct policy_limits *limits)
 {
-	unsigned int hold = policy_hold(p, limits);
+	u64 above = level->free > limits->reserve ? level->free - limits->reserve : 0;
 
-	return p->follows ? hold / POLICY_FOLLOWS : hold;
+	return min3(level->blocks, above, limits->cap);
 }
 
-/* Has free memory not fallen for as long as it has to? */
-static bool policy_quiet(const struct policy *p, u64 now,
-			 const struct policy_limits *limits)
+/* The oldest low but @i. */
+static struct policy_low *policy_low(struct policy *p, unsigned int i)
 {
-	return now - p->quiet_since >= policy_held(p, limits);
+	return &p->lows[(p->first + i) % POLICY_LOWS];
 }
 
-/* Memory was taken. If it had just been released, that was a wrong guess. */
-static void policy_judge(struct policy *p, u64 now,
-			 const struct policy_limits *limits)
+static void policy_forget_oldest(struct policy *p)
 {
-	u64 regret = (u64)policy_hold(p, limits) * POLICY_REGRET;
+	p->first = (p->first + 1) % POLICY_LOWS;
+	p->nr_lows--;
+}
+
+/* Forget lows that are not lower than @pages, and those older than @span. */
+static void policy_expire(struct policy *p, u64 now, u64 pages, u64 span)
+{
+	while (p->nr_lows && policy_low(p, p->nr_lows - 1)->pages >= pages)
+		p->nr_lows--;
+	while (p->nr_lows && now - policy_low(p, 0)->at >= span)
+		policy_forget_oldest(p);
+}
+
+/* Make room: for all that is known then, the oldest low lasted as long as the next. */
+static void policy_merge_oldest(struct policy *p)
+{
+	policy_low(p, 1)->pages = policy_low(p, 0)->pages;
+	policy_forget_oldest(p);
+}
+
+/* Likewise the last but one as long as the last, if it began hardly before that. */
+static void policy_merge_close(struct policy *p, u64 grain)
+{
+	struct policy_low *before, *last;
+
+	if (p->nr_lows < 2)
+		return;
+	before = policy_low(p, p->nr_lows - 2);
+	last = policy_low(p, p->nr_lows - 1);
+	if (last->at - before->from > grain)
+		return;
+	before->at = last->at;
+	p->nr_lows--;
+}
+
+/*
+ * Remember how little there was until now. Lows that follow each other closely count
+ * as one: this bounds their number, and nothing is surplus too soon.
+ */
+static void policy_remember(struct policy *p, u64 now, u64 pages, u64 span)
+{
+	policy_expire(p, now, pages, span);
+	policy_merge_close(p, span / POLICY_GRAINS);
+	if (p->nr_lows == POLICY_LOWS)
+		policy_merge_oldest(p);
+	*policy_low(p, p->nr_lows++) = (struct policy_low) {
+		.from = now, .at = now, .pages = pages,
+	};
+}
+
+/* The oldest low that is younger than @span, and so the least since; or NULL. */
+static const struct policy_low *policy_since(const struct policy *p, u64 now, u64 span)
+{
+	const struct policy_low *low;
+	unsigned int i;
+
+	for (i = 0; i < p->nr_lows; i++) {
+		low = &p->lows[(p->first + i) % POLICY_LOWS];
+		if (now - low->at < span)
+			return low;
+	}
+	return NULL;
+}
+
+static u64 policy_least(const struct policy *p, u64 now, u64 span)
+{
+	const struct policy_low *low = policy_since(p, now, span);
+
+	return low ? min(low->pages, p->available) : p->available;
+}
+
+/**
+ * policy_init - start with no history
+ * @p: the policy
+ * @now: milliseconds
+ * @slack: a rise or fall smaller than this is noise, pages
+ *
+ * Nothing is known to have been free.
+ */
+void policy_init(struct policy *p, u64 now, u64 slack)
+{
+	*p = (struct policy) { .slack = slack };
+	policy_press(p, now);
+}
+
+/**
+ * policy_press - the guest is short of memory
+ * @p: the policy
+ * @now: milliseconds
+ *
+ * Nothing is surplus until that was over for a hold.
+ */
+void policy_press(struct policy *p, u64 now)
+{
+	p->lows[p->first] = (struct policy_low) { .from = now, .at = now };
+	p->nr_lows = 1;
+	p->quiet_since = now;
+}
+
+/*
+ * Was what was released taken back, or left for long enough? It was taken at some
+ * time after the last look.
+ */
+static void policy_judge(struct policy *p, u64 now, u64 hold)
+{
+	bool taken = p->treated + p->slack < p->mark;
+	u64 seen = taken ? p->looked : now;
 
 	if (!p->released)
 		return;
-	if (now - p->released >= regret)
+	if (seen >= p->released + hold)
 		p->strikes = 0;
-	else if (p->guessed)
+	else if (taken)
 		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
-	p->released = 0;
+	if (taken || now >= p->released + hold * POLICY_SPAN)
+		p->released = 0;
+}
+
+/* Has memory not been seen to fall for that long? */
+static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
+{
+	return now - p->quiet_since >= ms;
 }
 
 /**
  * policy_sample - look at free memory
  * @p: the policy
  * @now: milliseconds
- * @free: free memory, pages
+ * @level: what is free
  * @limits: what the user asked for
  */
-void policy_sample(struct policy *p, u64 now, u64 free,
+void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		   const struct policy_limits *limits)
 {
-	if (free + p->slack < p->peak) {
-		policy_judge(p, now, limits);
+	u64 hold = policy_hold(p, limits);
+	u64 before = p->available;
+
+	p->available = policy_available(level, limits);
+	p->treated = level->treated;
+	if (p->available + p->slack < p->peak) {
 		p->quiet_since = now;
-		p->peak = free;
-		p->follows = false;
+		p->peak = p->available;
 	}
-	p->peak = max(p->peak, free);
-	WRITE_ONCE(p->low, min(p->low, free));
-	p->free = free;
+	p->peak = max(p->peak, p->available);
+	p->most = policy_quiet(p, now, hold) ? p->available : max(p->most, p->available);
+	/* When it rose nobody knows: not before now. */
+	policy_remember(p, now, min(before, p->available), hold * POLICY_SPAN);
+	policy_judge(p, now, hold);
+	p->looked = now;
 }
 
 /**
- * policy_request - memory was freed, a pass is wanted
- * @p: the policy
+ * policy_request - memory was freed after a time in which nobody looked
+ * @p: the policy, with a sample of this moment
  * @now: milliseconds
- * @free: free memory then, pages: as a rule the least there was for a while,
- *	for this is called at the first free after all was treated
  * @limits: what the user asked for
+ *
+ * For all that is known, what is raw was free for no longer than that.
  */
-void policy_request(struct policy *p, u64 now, u64 free,
-		    const struct policy_limits *limits)
+void policy_request(struct policy *p, u64 now, const struct policy_limits *limits)
 {
-	policy_sample(p, now, free, limits);
-	p->follows = p->released && p->guessed && p->strikes <= 1 &&
-		     now - p->released < (u64)policy_hold(p, limits) * POLICY_REGRET;
-	p->quiet_since = now;
-	p->asked = now;
-	p->peak = free;
-	p->low = free;
+	u64 span = (u64)policy_hold(p, limits) * POLICY_SPAN;
+
+	policy_remember(p, now, min(p->treated, p->available), span);
+	p->refused = 0;
 }
 
 /*
- * A pass takes what it takes; at a limited rate it is paid for afterwards, at the
- * rate of the day.
+ * May something on top of the last release be on its way still? If that was one
+ * of a guest that was quiet, and has been since.
  */
-static u64 policy_owes(const struct policy *p, u64 now,
-		       const struct policy_limits *limits)
+static bool policy_follows(const struct policy *p, u64 hold)
 {
-	u64 ms = now - p->owed_at;
-	u64 paid;
+	return p->released && p->strikes <= 1 && p->released >= p->quiet_since + hold;
+}
 
-	if (!limits->rate || ms >= POLICY_DEBT_MS_MAX)
+/* How much may be treated with what follows, after a part of the hold. */
+static u64 policy_following(const struct policy *p, u64 now, u64 hold)
+{
+	if (!policy_follows(p, hold))
 		return 0;
-	paid = div64_u64(limits->rate * ms, MSEC_PER_SEC);
-	return p->owed > paid ? p->owed - paid : 0;
+	return min(policy_least(p, now, hold / POLICY_FOLLOWS),
+		   p->mark + p->release / POLICY_FOLLOWS);
+}
+
+/* What was free for long enough. */
+static u64 policy_settled(const struct policy *p, u64 now, u64 hold)
+{
+	return policy_least(p, now, policy_quiet(p, now, hold) ? hold : hold * POLICY_SPAN);
+}
+
+/**
+ * policy_surplus - free memory that the guest does not seem to need
+ * @p: the policy
+ * @now: milliseconds
+ * @limits: what the user asked for
+ *
+ * Return: pages, with what is treated of it.
+ */
+u64 policy_surplus(const struct policy *p, u64 now,
+		   const struct policy_limits *limits)
+{
+	u64 hold = policy_hold(p, limits);
+
+	return max(policy_settled(p, now, hold), policy_following(p, now, hold));
+}
+
+static u64 policy_above(const struct policy *p, u64 pages)
+{
+	return pages > p->treated ? pages - p->treated : 0;
+}
+
+/* What is not worth a pass. */
+static u64 policy_floor(const struct policy *p, u64 now,
+			const struct policy_limits *limits)
+{
+	u64 hold = policy_hold(p, limits);
+	u64 swing = p->most - min(p->most, policy_settled(p, now, hold));
+
+	if (!limits->coarse || policy_quiet(p, now, hold))
+		return p->refused;
+	return max(p->refused, swing / POLICY_COARSE);
+}
+
+/**
+ * policy_deficit - what is surplus, and the host does not know of
+ * @p: the policy
+ * @now: milliseconds
+ * @limits: what the user asked for
+ *
+ * Return: pages that should be treated, whatever the rate; 0 if it is too little
+ * to bother yet, or no more than a pass could do nothing about.
+ */
+u64 policy_deficit(const struct policy *p, u64 now,
+		   const struct policy_limits *limits)
+{
+	u64 hold = policy_hold(p, limits);
+	u64 deficit = policy_above(p, policy_surplus(p, now, limits));
+
+	if (deficit < p->slack && !policy_follows(p, hold))
+		deficit = min(deficit,
+			      policy_above(p, policy_least(p, now, hold * POLICY_SPAN)));
+	return deficit > policy_floor(p, now, limits) ? deficit : 0;
+}
+
+/* A second's worth is saved up at most, and no debt lasts for ever. */
+static s64 policy_tokens(const struct policy *p, u64 now,
+			 const struct policy_limits *limits)
+{
+	s64 most = limits->rate * MSEC_PER_SEC;
+	u64 ms = now - p->tokens_at;
+
+	if (ms >= POLICY_DEBT_MS_MAX)
+		return most;
+	return min_t(s64, most, p->tokens + (s64)(limits->rate * ms));
+}
+
+/* What the rate has to allow before it is worth a pass. */
+static u64 policy_step(u64 deficit, const struct policy_limits *limits)
+{
+	return min(deficit, max_t(u64, limits->rate / POLICY_STEPS, 1));
+}
+
+/**
+ * policy_allowance - what may be treated now
+ * @p: the policy
+ * @now: milliseconds
+ * @limits: what the user asked for
+ *
+ * Return: pages, 0 for nothing now.
+ */
+u64 policy_allowance(const struct policy *p, u64 now,
+		     const struct policy_limits *limits)
+{
+	u64 deficit = policy_deficit(p, now, limits);
+	s64 tokens;
+	u64 pages;
+
+	if (!limits->rate)
+		return deficit;
+	tokens = policy_tokens(p, now, limits);
+	pages = tokens > 0 ? div_u64(tokens, MSEC_PER_SEC) : 0;
+	return pages < policy_step(deficit, limits) ? 0 : min(deficit, pages);
+}
+
+/**
+ * policy_treat - blocks are on their way to the host
+ * @p: the policy
+ * @now: milliseconds
+ * @pages: how much; may be more than the rate allows, which is paid for later
+ * @limits: what the user asked for
+ */
+void policy_treat(struct policy *p, u64 now, u64 pages,
+		  const struct policy_limits *limits)
+{
+	p->treated += pages;
+	if (!limits->rate)
+		return;
+	p->tokens = policy_tokens(p, now, limits) - (s64)(pages * MSEC_PER_SEC);
+	p->tokens_at = now;
 }
 
 /**
@@ -157,60 +414,88 @@ static u64 policy_owes(const struct policy *p, u64 now,
  * @pages: what it treated
  * @limits: what the user asked for
  *
- * One that ran because memory was quiet is a guess, and a strike if it was wrong.
- * One that ran because it was its turn is not, but may turn out to have lasted.
+ * Several in a row are one release. What follows it later is none, and so has an
+ * end; nor is what is too little to notice if it is taken back.
  */
 void policy_passed(struct policy *p, u64 now, u64 pages,
 		   const struct policy_limits *limits)
 {
-	p->asked = now;
-	p->low = U64_MAX;
-	p->owed = limits->rate ? policy_owes(p, now, limits) + pages : 0;
-	p->owed_at = now;
-	if (!pages)
+	u64 hold = policy_hold(p, limits);
+	u64 release = pages;
+
+	p->refused = pages ? 0 : policy_above(p, policy_surplus(p, now, limits));
+	if (p->treated > policy_settled(p, now, hold) + p->slack)
 		return;
+	if (p->released && now - p->released <= hold / POLICY_FOLLOWS)
+		release += p->release;
+	if (!pages || release < p->slack)
+		return;
+	p->release = release;
 	p->released = now;
-	p->guessed = policy_quiet(p, now, limits);
+	p->mark = p->treated;
+}
+
+/* Raw memory that may become surplus. */
+static u64 policy_raw(const struct policy *p)
+{
+	u64 raw = policy_above(p, p->available);
+
+	return raw > p->refused ? raw : 0;
+}
+
+/* Sooner after a fall, which may go on: how far it goes is what is to be seen. */
+static u64 policy_look(const struct policy *p, u64 now, u64 hold)
+{
+	u64 look = clamp_t(u64, hold / POLICY_LOOKS, POLICY_LOOK_MIN, POLICY_LOOK_MAX);
+
+	return clamp_t(u64, now - p->quiet_since, POLICY_LOOK_MIN, look);
 }
 
 /**
- * policy_wait - how long the pass that was asked for has to wait
+ * policy_wait - how long until it is worth to look again
  * @p: the policy
  * @now: milliseconds
  * @limits: what the user asked for
  *
- * Return: milliseconds, 0 for now, POLICY_NEVER if free memory does not exceed
- * the reserve: then only a new request helps.
+ * Return: milliseconds, 0 if something may be treated now, POLICY_NEVER if it is
+ * enough to look when something is freed, and as policy_watch() says.
  */
 unsigned int policy_wait(const struct policy *p, u64 now,
 			 const struct policy_limits *limits)
 {
-	u64 pace = max(POLICY_KERNEL_PACE_MS, 2 * limits->window_ms);
-	u64 due = min(p->quiet_since + policy_held(p, limits), p->asked + pace);
+	u64 hold = policy_hold(p, limits);
+	bool quiet = policy_quiet(p, now, hold);
+	const struct policy_low *low = policy_since(p, now, hold);
+	u64 wait = policy_look(p, now, hold);
 
-	if (p->free <= limits->reserve)
+	if (policy_allowance(p, now, limits))
+		return 0;
+	if (policy_raw(p) < (quiet && !policy_follows(p, hold) ? p->slack : 1))
 		return POLICY_NEVER;
-	if (limits->rate)
-		due = max(due, now + div64_u64(policy_owes(p, now, limits) * MSEC_PER_SEC,
-					       limits->rate));
-	return due > now ? min_t(u64, due - now, POLICY_NEVER - 1) : 0;
+	if (!quiet)
+		wait = min(wait, p->quiet_since + hold - now);
+	else if (low)
+		wait = min(wait, low->at + hold - now);
+	return max_t(u64, wait, 1);
 }
 
 /**
- * policy_surplus - free memory that the guest does not seem to need
- * @p: the policy
- * @free: free memory now, pages
+ * policy_watch - how soon to look though nothing was freed
+ * @p: the policy, with nothing to wait for
+ * @now: milliseconds
  * @limits: what the user asked for
  *
- * Context: any; a caller that does not own @p gets a figure a moment old.
+ * For a while, whether what was released is taken back, and whether the little
+ * that is raw stays free.
  *
- * Return: pages above the reserve: the least there was since the request that
- * waits, or what is free now if none does.
+ * Return: milliseconds, POLICY_NEVER if there is no need.
  */
-u64 policy_surplus(const struct policy *p, u64 free,
-		   const struct policy_limits *limits)
+unsigned int policy_watch(const struct policy *p, u64 now,
+			  const struct policy_limits *limits)
 {
-	u64 least = min(READ_ONCE(p->low), free);
+	unsigned int hold = policy_hold(p, limits);
 
-	return least > limits->reserve ? least - limits->reserve : 0;
+	if (p->released && now < p->released + hold)
+		return max(hold / POLICY_WATCHES, POLICY_LOOK_MIN);
+	return policy_raw(p) ? max(hold, POLICY_LOOK_MIN) : POLICY_NEVER;
 }

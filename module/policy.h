@@ -4,72 +4,124 @@
 
 #include <linux/types.h>
 
-/* What virtio_balloon waits before each pass. */
-#define POLICY_KERNEL_PACE_MS	2000U
-
-/* A release taken back within this many holds was a wrong guess. */
-#define POLICY_REGRET		4U
-
-/* policy_wait(): there is nothing to wait for, only a new request helps. */
+/* policy_wait(), policy_watch(): there is no need. */
 #define POLICY_NEVER		(~0U)
+
+/*
+ * Lows are told apart that are more than this part of four holds from each other, and
+ * the last two: so many are remembered.
+ */
+#define POLICY_GRAINS		64U
+#define POLICY_LOWS		(POLICY_GRAINS + 2U)
 
 /**
  * struct policy_limits - what the user asked for
- * @window_ms: how long memory has to stay free before it is treated
- * @reserve: no pass begins while this much or less is free, pages
- * @rate: most pages a second, 0 for no limit
+ * @window_ms: how long memory has to stay free before it is surplus
+ * @reserve: free memory that is never surplus, pages
+ * @rate: most pages treated a second, 0 for no limit
+ * @cap: most pages that are treated at a time
+ * @coarse: a pass takes what it gets, also what was freed last
  */
 struct policy_limits {
 	unsigned int window_ms;
 	u64 reserve;
 	u64 rate;
+	u64 cap;
+	bool coarse;
 };
 
 /**
- * struct policy - when to treat
- * @slack: a fall of free memory smaller than this is noise, pages
- * @free: free memory at the last sample, pages
- * @peak: most free memory since @quiet_since, pages
- * @low: least free memory since the request that waits, pages
- * @quiet_since: when the request came, or memory was last taken after it, ms
- * @asked: when the pass that waits was asked for, or the last one ended, ms
- * @released: when the last pass ended, ms; 0 once that was judged
- * @guessed: that pass ran because memory was quiet, not because it was its turn
- * @owed: what was treated beyond the rate, pages
- * @owed_at: when that was so, ms
- * @follows: the request came on top of a release that lasts
- * @strikes: releases in a row that the guest took back at once
+ * struct policy_level - what is free at a moment, pages
+ * @free: all of it
+ * @blocks: in blocks that are large enough to be treated
+ * @treated: of @blocks, what the host knows of
  *
- * Times are of one clock that never goes back. Not locked: the caller is the
- * one work item that runs the passes.
+ * What is on its way to the host is free, and treated.
+ */
+struct policy_level {
+	u64 free;
+	u64 blocks;
+	u64 treated;
+};
+
+/**
+ * struct policy_low - how little there was at some time
+ * @from: when it was so, ms
+ * @at: until when it was, for all that is known
+ * @pages: the least in between
+ */
+struct policy_low {
+	u64 from;
+	u64 at;
+	u64 pages;
+};
+
+/**
+ * struct policy - when to treat, and how much
+ * @slack: a rise or fall smaller than this is noise, pages
+ * @lows: the least there was, oldest and smallest first; a ring
+ * @first: index of the oldest
+ * @nr_lows: how many there are
+ * @available: what could be treated at the last look, treated or not, pages
+ * @treated: what was, pages
+ * @looked: when that look was, ms
+ * @peak: most of @available since @quiet_since, pages
+ * @quiet_since: when @available was last seen to fall, ms
+ * @most: most of @available since it was last quiet for a hold, pages
+ * @refused: surplus of which a pass could treat nothing, pages
+ * @released: when the last release ended, ms; 0 once it was taken back, or is old
+ * @release: what it treated, pages
+ * @mark: what was treated then, pages
+ * @strikes: releases in a row that the guest took back at once
+ * @tokens: thousandths of a page that the rate allows; less than 0 after a pass that
+ *	took more
+ * @tokens_at: when that was so, ms
+ *
+ * Times are of one clock that never goes back, and is not 0. Not locked: that is
+ * up to the caller.
  */
 struct policy {
 	u64 slack;
-	u64 free;
+	struct policy_low lows[POLICY_LOWS];
+	unsigned int first;
+	unsigned int nr_lows;
+	u64 available;
+	u64 treated;
+	u64 looked;
 	u64 peak;
-	u64 low;
 	u64 quiet_since;
-	u64 asked;
+	u64 most;
+	u64 refused;
 	u64 released;
-	bool guessed;
-	u64 owed;
-	u64 owed_at;
-	bool follows;
+	u64 release;
+	u64 mark;
 	unsigned int strikes;
+	s64 tokens;
+	u64 tokens_at;
 };
 
-void policy_init(struct policy *p, u64 slack);
-void policy_request(struct policy *p, u64 now, u64 free,
-		    const struct policy_limits *limits);
-void policy_sample(struct policy *p, u64 now, u64 free,
+void policy_init(struct policy *p, u64 now, u64 slack);
+void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		   const struct policy_limits *limits);
+void policy_request(struct policy *p, u64 now, const struct policy_limits *limits);
+void policy_press(struct policy *p, u64 now);
+u64 policy_surplus(const struct policy *p, u64 now,
+		   const struct policy_limits *limits);
+u64 policy_deficit(const struct policy *p, u64 now,
+		   const struct policy_limits *limits);
+u64 policy_allowance(const struct policy *p, u64 now,
+		     const struct policy_limits *limits);
+void policy_treat(struct policy *p, u64 now, u64 pages,
+		  const struct policy_limits *limits);
 void policy_passed(struct policy *p, u64 now, u64 pages,
 		   const struct policy_limits *limits);
 unsigned int policy_wait(const struct policy *p, u64 now,
 			 const struct policy_limits *limits);
+unsigned int policy_watch(const struct policy *p, u64 now,
+			  const struct policy_limits *limits);
 unsigned int policy_hold(const struct policy *p,
 			 const struct policy_limits *limits);
-u64 policy_surplus(const struct policy *p, u64 free,
-		   const struct policy_limits *limits);
+u64 policy_available(const struct policy_level *level,
+		     const struct policy_limits *limits);
 
 #endif /* AERATOR_POLICY_H */

@@ -11,9 +11,6 @@
 #include "balloon.h"
 #include "intake.h"
 
-/* What a kernel without our patch cannot tell, and no walk should find out. */
-#define SYSFS_UNKNOWN	"unknown (needs intake=treated)\n"
-
 static struct aerator *to_aerator(struct device *dev)
 {
 	return dev_to_virtio(dev)->priv;
@@ -34,7 +31,7 @@ static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
 static DEVICE_ATTR_RO(stage);
 
 /* Another may take its place at any time, but none goes before the device. */
-static const struct intake *sysfs_intake(struct device *dev)
+static struct intake *sysfs_intake(struct device *dev)
 {
 	return READ_ONCE(to_aerator(dev)->intake);
 }
@@ -64,17 +61,13 @@ SYSFS_COUNTER(interrupts);
 SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
 
-/* Free memory, treated or raw, in bytes. */
+/* Free memory, treated or raw. */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
 {
-	const struct intake *in = sysfs_intake(dev);
-	u64 bytes[2];
-	int err;
+	u64 pages[2];
 
-	if (!in->ops->counts)
-		return sysfs_emit(buf, SYSFS_UNKNOWN);
-	err = in->ops->counts(in, &bytes[false], &bytes[true]);
-	return err ?: sysfs_emit(buf, "%llu\n", bytes[treated]);
+	sysfs_intake(dev)->ops->counts(&pages[false], &pages[true]);
+	return sysfs_emit(buf, "%llu\n", pages[treated] << PAGE_SHIFT);
 }
 
 static ssize_t treated_bytes_show(struct device *dev,

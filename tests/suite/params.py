@@ -45,6 +45,7 @@ def _parameters(kernel: str) -> list[Parameter]:
         Parameter("order", 1 if kernel == "6.1" else 0, 10),
         Parameter("window_ms", 0, 60000),
         Parameter("reserve_mb", 0, 1 << 24),
+        Parameter("share_pct", 0, 100),
         Parameter("rate_mb", 0, 1 << 20),
         Parameter("settle_timeout_ms", 100, 15000),
     ]
@@ -132,10 +133,8 @@ def parameters(kernel: str) -> Iterator[str]:
 
 
 def _check_intake(guest: Guest, folder: str, wanted: str) -> None:
-    """What is freed goes to the host, and is counted by who can."""
+    """What is freed goes to the host."""
     expect_equal(guest.read(f"{folder}/intake"), wanted, "intake")
-    expect_equal("treated_bytes" in counters(guest, folder), wanted == "treated",
-                 f"amounts are known with {wanted}")
     before = counters(guest, folder)
     guest.run("echo | memtool hold 128")
     guest.run(write_to(f"{folder}/flush", "1"), timeout=90)

@@ -65,7 +65,8 @@ _IDLE_SETTLE_SECONDS = 15
 _EVENTS = ("workqueue/workqueue_queue_work", "workqueue/workqueue_execute_start",
            "timer/timer_start", "timer/timer_expire_entry", "aerator")
 _WORKS = r"(?:treated_work|gate_look_back)\b"
-_QUEUED = re.compile(rf" \[(\d+)\] .* workqueue_queue_work: .*function={_WORKS}")
+# In an interrupt: what a task queues is no timer's doing.
+_QUEUED = re.compile(rf" \[(\d+)\] ..[hHsS]\S* .* workqueue_queue_work: .*function={_WORKS}")
 _EXPIRED = re.compile(r" \[(\d+)\] .* timer_expire_entry: timer=(\S+)")
 _STARTED = re.compile(r" timer_start: timer=(\S+)")
 _OURS = re.compile(rf"function={_WORKS}| aerator_\w+: ")

@@ -1,305 +1,234 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: the rate, its debts, and large amounts. */
+/* The policy: the rate, a bucket that a second's worth of it goes into. */
 #include "policy_fixture.h"
 
-TEST(policy_rate_is_paid_in_time)
+/* The rate is paid out in parts of a second. */
+#define STEPS		8
+#define BLOCK		MIB(2)
+
+/* A guest with more than it can ever treat, all of it surplus. */
+static void setup_rate(u64 rate)
 {
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, MIB(200));
-	check_eq(wait(T0 + WINDOW), 4000);
-	check_eq(wait(T0 + WINDOW + 3999), 1);
-	check_eq(wait(T0 + WINDOW + 4000), 0);
+	setup(WINDOW, TIB(64), 0);
+	limits.rate = rate;
 }
 
-/* Whatever else happens meanwhile: memory is taken, asked for, not found. */
+/* How long until there is an allowance, from looks each ms. */
+static unsigned int allowed_after(u64 now)
+{
+	unsigned int ms = 0;
+
+	while (!allowance(now + ms) && ms < 10000000)
+		ms++;
+	return ms;
+}
+
+TEST(policy_rate_0_is_no_limit)
+{
+	setup(WINDOW, TIB(64), 0);
+	check_eq(allowance(T0), TIB(64));
+	pass(T0, TIB(32));
+	check_eq(allowance(T0), TIB(32));
+	check_eq(wait(T0), 0);
+}
+
+/* Who has treated nothing for long may treat a second's worth at once, no more. */
+TEST(policy_rate_saves_up_a_second)
+{
+	setup_rate(MIB(50));
+	check_eq(allowance(T0), MIB(50));
+	check_eq(allowance(T0 + LONG_AGO), MIB(50));
+	policy_treat(&policy, T0, MIB(50), &limits);
+	check_eq(allowance(T0), 0);
+	check_eq(allowance(T0 + 500), MIB(25));
+	check_eq(allowance(T0 + 1000), MIB(50));
+	check_eq(allowance(T0 + 1001), MIB(50));
+	check_eq(allowance(T0 + LONG_AGO), MIB(50));
+}
+
+/* Not by the page: what is paid out is worth a pass. */
+TEST(policy_rate_is_paid_in_steps)
+{
+	setup_rate(MIB(80));
+	policy_treat(&policy, T0, MIB(80), &limits);
+	check_eq(allowed_after(T0), 1000 / STEPS);
+	check_eq(allowance(T0 + 1000 / STEPS), MIB(80) / STEPS);
+	check_eq(wait(T0), LOOK_MAX);
+	/* Less than a step is, if there is not more to treat. */
+	look(T0, MIB(80) + MIB(2), MIB(80));
+	policy.quiet_since = T0 - LONG_AGO;
+	limits.cap = MIB(82);
+	check_eq(deficit(T0), MIB(2));
+	check_eq(allowed_after(T0), 25);
+	check_eq(allowance(T0 + 25), MIB(2));
+}
+
+/* One large batch may exceed it, and is paid for before the next. */
+TEST(policy_rate_debt_is_paid)
+{
+	setup_rate(MIB(80));
+	policy_treat(&policy, T0, MIB(400), &limits);
+	check_eq(allowed_after(T0), 4000 + 1000 / STEPS);
+	/* Two are as well. */
+	policy_treat(&policy, T0 + 1000, MIB(80), &limits);
+	check_eq(allowed_after(T0 + 1000), 4000 + 1000 / STEPS);
+	check(wait(T0 + 1000) == LOOK_MAX);
+}
+
+/* A quarter of an hour is enough: later no debt is left, however large it was. */
+TEST(policy_rate_debt_is_forgiven)
+{
+	const unsigned int longest = 1024000;
+
+	setup_rate(MIB(1));
+	policy_treat(&policy, T0, MIB(4096), &limits);
+	check_eq(allowance(T0 + longest - 1), 0);
+	check_eq(allowance(T0 + longest), MIB(1));
+	check_eq(allowance(T0 + LONG_AGO), MIB(1));
+	setup_rate(1);
+	policy_treat(&policy, T0, TIB(32), &limits);
+	check_eq(allowance(T0 + longest - 1), 0);
+	check_eq(allowance(T0 + longest), 1);
+}
+
+/* Whatever else happens meanwhile. */
 TEST(policy_rate_is_paid_in_time_only)
 {
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	passed(now, MIB(200));
-	sample(now + 100, MIB(500));
-	check_eq(wait(now + 100), 3900);
-	request(now + 200, MIB(500));
-	check_eq(wait(now + 200), 3800);
-	passed(now + 300, 0);
-	check_eq(wait(now + 300), 3700);
-}
-
-/* To look often does not cost what is paid between two looks. */
-TEST(policy_rate_is_paid_in_small_parts)
-{
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = MIB(1);
-	request(T0, MIB(900));
-	passed(now, MIB(1));
-	for (unsigned int ms = 0; ms < 500; ms++)
-		sample(now + ms, MIB(900));
-	check_eq(wait(now + 500), 500);
-	check_eq(wait(now + 1000), 0);
-}
-
-/* Some passes are not held (a flush): then they are paid for one by one. */
-TEST(policy_rate_adds_up)
-{
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	passed(T0 + 1000, MIB(200));
-	passed(T0 + 2000, MIB(100));
-	check_eq(wait(T0 + 2000), 5000);
-	passed(T0 + 2000, 0);
-	check_eq(wait(T0 + 2000), 5000);
-}
-
-/* Who was idle for an hour has not saved an hour's worth. */
-TEST(policy_rate_gives_no_credit)
-{
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	passed(T0 + 1000, MIB(200));
-	passed(T0 + 3600000, MIB(50));
-	check_eq(wait(T0 + 3600000), 1000);
-}
-
-TEST(policy_rate_does_not_shorten_the_window)
-{
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	passed(T0 + 10, MIB(1));
-	request(T0 + 10, MIB(900));
-	check_eq(wait(T0 + 10), WINDOW);
-}
-
-TEST(policy_no_rate_is_no_limit)
-{
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, TIB(64));
-	check_eq(wait(T0 + WINDOW), 0);
+	setup_rate(MIB(80));
+	policy_treat(&policy, T0, MIB(400), &limits);
+	wake(T0 + 100, TIB(64), MIB(400));
+	policy_passed(&policy, T0 + 200, MIB(400), &limits);
+	for (unsigned int ms = 200; ms < 4000 + 1000 / STEPS; ms++) {
+		look(T0 + ms, TIB(64), MIB(400));
+		check_note("after %u ms", ms);
+		check_eq(allowance(T0 + ms), 0);
+		check(wait(T0 + ms) > 0);
+	}
+	check_eq(allowance(T0 + 4000 + 1000 / STEPS), MIB(80) / STEPS);
 }
 
 /*
- * Another rate. It counts at once, for what is owed already as well.
+ * Over a long time it is what the user asked for, whatever a pass takes: to the
+ * page, whole blocks, or batches; and whenever it comes, if not too late.
  */
-TEST(policy_rate_0_ends_the_debt)
-{
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = MIB(1);
-	request(T0, MIB(20000));
-	passed(now, MIB(16384));
-	check_eq(wait(now), 16384000);
-	limits.rate = 0;
-	check_eq(wait(now), 0);
-	/* The window is kept, as ever. */
-	request(now + 5000, MIB(20000));
-	check_eq(wait(now + 5000), WINDOW);
-	check_eq(wait(now + 5000 + WINDOW), 0);
-}
-
-TEST(policy_rate_sets_how_long_a_debt_lasts)
-{
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = MIB(1);
-	request(T0, MIB(20000));
-	passed(now, MIB(16384));
-	limits.rate = MIB(10);
-	check_eq(wait(now), 1638400);
-	check_eq(wait(now + 1638399), 1);
-	check_eq(wait(now + 1638400), 0);
-	limits.rate = MIB(100);
-	check_eq(wait(now), 163840);
-	limits.rate = MIB(1) / 2;
-	check_eq(wait(now), 2 * 16384000);
-	/* Later as well: what is left is left for a tenth of the time. */
-	limits.rate = MIB(1);
-	check_eq(wait(now + 1000000), 15384000);
-	limits.rate = MIB(10);
-	check(wait(now + 1000000) <= 1538400);
-}
-
-/* What was treated without a limit is no debt of many passes. */
-TEST(policy_rate_comes_without_a_past)
-{
-	setup(WINDOW);
-	request(T0, MIB(20000));
-	for (unsigned int i = 0; i < 10; i++)
-		passed(T0 + WINDOW, MIB(200));
-	limits.rate = MIB(50);
-	check(wait(T0 + WINDOW) <= 4000);
-	check_eq(wait(T0 + WINDOW + 4000), 0);
-}
-
-/* Over ten minutes: never more than the rate allows and one pass. */
-TEST(policy_rate_holds_over_time)
+static u64 treat_for(unsigned int ms, u64 unit, u64 *random)
 {
 	u64 treated = 0;
+	u64 now = T0;
 
-	setup(WINDOW);
-	limits.rate = MIB(50);
-	request(T0, MIB(900));
-	for (u64 ms = 0; ms <= 600000; ms += 10) {
-		sample(T0 + ms, MIB(900));
-		if (wait(T0 + ms))
-			continue;
-		passed(T0 + ms, MIB(64));
-		treated += MIB(64);
-		check(treated <= limits.rate * ms / 1000 + MIB(64));
+	while (now < T0 + ms) {
+		u64 pages = (allowance(now) + unit - 1) / unit * unit;
+
+		if (pages)
+			pass(now, pages);
+		/* The host's memory has no end. */
+		policy.treated = 0;
+		treated += pages;
+		now += wait(now) + check_random(random, 5);
 	}
-	check(treated >= MIB(50) * 590);
+	return treated;
 }
 
-/*
- * Large amounts.
- */
-TEST(policy_64_tib_does_not_overflow)
+TEST(policy_rate_is_kept_over_time)
 {
-	setup(WINDOW);
-	limits.rate = TIB(64);
-	limits.reserve = TIB(1);
-	request(T0, TIB(64));
-	sample(T0 + 1, TIB(64) - SLACK - 1);
-	check_eq(wait(T0 + 1), WINDOW);
-	request(T0, TIB(63));
-	sample(T0 + 1, TIB(64));
-	check_eq(surplus(TIB(64)), TIB(62));
-	check_eq(wait(T0 + WINDOW), 0);
-	passed(T0 + WINDOW, TIB(64));
-	check_eq(surplus(TIB(64)), TIB(63));
-	check_eq(wait(T0 + WINDOW), 1000);
-	check_eq(wait(T0 + WINDOW + 999), 1);
-	check_eq(wait(T0 + WINDOW + 1000), 0);
-	sample(T0 + WINDOW, TIB(64) - SLACK - 1);
-	check_eq(policy.strikes, 1);
-}
-
-/* At the highest rate that a user can set, 1 TiB a second. */
-TEST(policy_64_tib_is_paid_in_64_s)
-{
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = TIB(1);
-	request(T0, TIB(64));
-	passed(now, TIB(64));
-	check_eq(wait(now), 64000);
-	check_eq(wait(now + 1), 63999);
-	check_eq(wait(now + 63999), 1);
-	check_eq(wait(now + 64000), 0);
-	passed(now + 32000, TIB(64));
-	check_eq(policy.owed, TIB(96));
-	check_eq(policy.owed_at, now + 32000);
-	check_eq(wait(now + 32000), 96000);
-}
-
-/* A debt of most of a day, and one of more: a page every ms. */
-TEST(policy_debt_is_exact_for_a_day)
-{
-	const u64 day = 24 * 3600 * 1000;
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = 1000;
-	request(T0, TIB(64));
-	passed(now, day - 1);
-	check_eq(wait(now), day - 1);
-	check_eq(wait(now + day - 2), 1);
-	check_eq(wait(now + day - 1), 0);
-
-	setup(WINDOW);
-	limits.rate = 1000;
-	request(T0, TIB(64));
-	passed(now, day + 5000);
-	check_eq(wait(now), day + 5000);
-	check_eq(wait(now + day / 2), day / 2 + 5000);
-	check_eq(wait(now + day - 1), 5001);
-}
-
-/*
- * Idle for days: at powers of two that a product without bounds would lose, so
- * that the debt came back.
- */
-TEST(policy_debt_is_gone_after_days)
-{
-	u64 now = T0 + WINDOW;
-
-	for (unsigned int bit = 17; bit < 40; bit++) {
-		check_note("after 2^%u ms", bit);
-		setup(WINDOW);
-		limits.rate = TIB(64);
-		request(T0, TIB(64));
-		passed(now, TIB(64));
-		check_eq(wait(now + (1ULL << bit)), 0);
-		passed(now + (1ULL << bit), TIB(32));
-		check_eq(policy.owed, TIB(32));
-		check_eq(wait(now + (1ULL << bit)), 500);
-	}
-}
-
-/* A wait that has no room in its type is the longest one that is not never. */
-TEST(policy_longest_wait_is_not_never)
-{
-	static const struct {
-		u64 ms;
-		unsigned int wait;
-	} rows[] = {
-		{ POLICY_NEVER - 2, POLICY_NEVER - 2 },
-		{ POLICY_NEVER - 1, POLICY_NEVER - 1 },
-		{ POLICY_NEVER, POLICY_NEVER - 1 },
-		{ POLICY_NEVER + 1ULL, POLICY_NEVER - 1 },
-		{ POLICY_NEVER + 2ULL, POLICY_NEVER - 1 },
-		{ TIB(64), POLICY_NEVER - 1 },
-		{ TIB(64) * 1000, POLICY_NEVER - 1 },
+	static const u64 rates[] = {
+		16, 100, 256, 300, 1000, MIB(7), MIB(50), MIB(1000), MIB(65536), TIB(1),
 	};
+	static const u64 units[] = { 1, 16, BLOCK, 2 * BLOCK, MIB(128), MIB(4096) };
+	u64 random = CHECK_RANDOM_SEED;
 
-	for (unsigned int i = 0; i < ARRAY_LEN(rows); i++) {
-		check_note("%llu ms", rows[i].ms);
-		setup(WINDOW);
-		limits.rate = 1000;
-		request(T0, TIB(64));
-		passed(T0 + WINDOW, rows[i].ms);
-		check_eq(wait(T0 + WINDOW), rows[i].wait);
+	for (unsigned int i = 0; i < ARRAY_LEN(rates); i++)
+		for (unsigned int k = 0; k < ARRAY_LEN(units); k++) {
+			/* A hundred units, and a hundred seconds. */
+			u64 seconds = 200 + 200 * units[k] / rates[i];
+			u64 want = rates[i] * seconds;
+			u64 found;
+
+			if (seconds > 20000)
+				continue;
+			setup_rate(rates[i]);
+			found = treat_for(seconds * 1000, units[k], &random);
+			check_note("rate %llu, unit %llu: %llu, not %llu", rates[i],
+				   units[k], found, want);
+			check(found <= want + rates[i] + units[k]);
+			check(found >= want - want / 100);
+		}
+}
+
+/* In no second more than what it and the one before it are worth. */
+TEST(policy_rate_is_kept_in_each_second)
+{
+	u64 random = CHECK_RANDOM_SEED;
+	u64 treated[60000 / 10] = {};
+	u64 second = 0;
+
+	setup_rate(MIB(100));
+	for (unsigned int i = 0; i < ARRAY_LEN(treated); i++) {
+		u64 now = T0 + 10 * i;
+
+		if (check_random(&random, 40) == 0) {
+			treated[i] = allowance(now) / (1 + check_random(&random, 3));
+			policy_treat(&policy, now, treated[i], &limits);
+		}
+		second += treated[i];
+		second -= i >= 100 ? treated[i - 100] : 0;
+		check_note("at %u ms", 10 * i);
+		check(second <= 2 * MIB(100));
 	}
-	setup(WINDOW);
-	limits.rate = 1;
-	request(T0, TIB(64));
-	passed(T0 + WINDOW, TIB(64));
-	check_eq(wait(T0 + WINDOW), POLICY_NEVER - 1);
 }
 
-/* A debt older than a day is forgiven, whatever is left of it. */
-TEST(policy_debt_ends_after_a_day)
+/*
+ * Another rate counts at once.
+ */
+TEST(policy_rate_0_ends_a_debt)
 {
-	const u64 day = 24 * 3600 * 1000;
-	u64 now = T0 + WINDOW;
-
-	setup(WINDOW);
-	limits.rate = 1000;
-	request(T0, TIB(64));
-	passed(now, day + 5000);
-	check_eq(wait(now + day - 1), 5001);
-	check_eq(wait(now + day), 0);
-	check_eq(wait(now + 30 * day), 0);
+	setup_rate(MIB(1));
+	policy_treat(&policy, T0, MIB(16384), &limits);
+	check_eq(allowance(T0 + 1000), 0);
+	limits.rate = 0;
+	check_eq(allowance(T0 + 1000), TIB(64) - MIB(16384));
 }
 
-/* What was treated without a limit is no debt. */
-TEST(policy_no_rate_makes_no_debt)
+TEST(policy_rate_may_rise)
 {
-	setup(WINDOW);
-	request(T0, MIB(20000));
-	passed(T0 + WINDOW, MIB(16384));
-	limits.rate = MIB(1);
-	check_eq(wait(T0 + WINDOW), 0);
+	setup_rate(MIB(8));
+	policy_treat(&policy, T0, MIB(88), &limits);
+	limits.rate = MIB(80);
+	check_eq(allowed_after(T0), 1000 + 1000 / STEPS);
+	check_eq(allowance(T0 + 60000), MIB(80));
+}
+
+/* What was saved up is a second's worth of what it is now. */
+TEST(policy_rate_may_fall)
+{
+	setup_rate(MIB(800));
+	check_eq(allowance(T0), MIB(800));
+	limits.rate = MIB(8);
+	check_eq(allowance(T0), MIB(8));
+	policy_treat(&policy, T0, MIB(8), &limits);
+	check_eq(allowance(T0), 0);
+	check_eq(allowed_after(T0), 1000 / STEPS);
+}
+
+/* What was treated without a limit was not owed for, and saved nothing. */
+TEST(policy_rate_comes_without_a_past)
+{
+	setup_rate(0);
+	for (unsigned int i = 0; i < 100; i++)
+		policy_treat(&policy, T0 + i, MIB(4096), &limits);
+	limits.rate = MIB(50);
+	check_eq(allowance(T0 + 100), MIB(50));
+}
+
+/* At 1 TiB a second nothing is cut off. */
+TEST(policy_rate_of_a_tib)
+{
+	setup_rate(TIB(1));
+	check_eq(allowance(T0), TIB(1));
+	policy_treat(&policy, T0, TIB(64), &limits);
+	look(T0, TIB(128), TIB(64));
+	policy.quiet_since = T0 - LONG_AGO;
+	policy.nr_lows = 0;
+	check_eq(allowed_after(T0), 63000 + 1000 / STEPS);
+	check_eq(allowance(T0 + 63500), TIB(1) / 2);
 }

@@ -1,294 +1,353 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: its guesses, the wrong ones and those that lasted. */
+/* The policy: releases, those that were wrong, and what comes on top of one. */
 #include "policy_fixture.h"
 
+#define CHURN	MIB(500)
+
 /*
- * One release, as early as the policy allows, of which the guest takes its
- * memory back after @kept. Returns when it did.
+ * A guest that rests frees CHURN, which is released as soon as that may be, is seen to
+ * be free for @kept, and then not. Returns when.
  */
 static u64 release(u64 now, u64 kept)
 {
-	request(now, MIB(500));
-	sample(now, MIB(1000));
-	now += wait(now);
-	passed(now, MIB(500));
+	wake(now, MIB(1000) + CHURN, MIB(1000));
+	now += hold();
+	look(now, MIB(1000) + CHURN, MIB(1000));
+	check_eq(deficit(now), CHURN);
+	pass(now, CHURN);
 	now += kept;
-	sample(now, MIB(500));
-	return now;
+	look(now, MIB(1000) + CHURN, MIB(1000) + CHURN);
+	look(now + 1, MIB(1000), MIB(1000));
+	return now + 1;
 }
 
-TEST(policy_wrong_guesses_double_the_hold)
+static void setup_release(void)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+}
+
+TEST(policy_wrong_releases_double_the_hold)
 {
 	static const unsigned int holds[] = { 1, 2, 4, 8, 8, 8 };
 	u64 now = T0;
 
-	setup(SHORT_WINDOW);
+	setup_release();
 	for (unsigned int i = 0; i < ARRAY_LEN(holds); i++) {
-		check_note("wrong guess %u", i + 1);
-		now = release(now, 10);
-		check_eq(hold(), holds[i] * SHORT_WINDOW);
+		now = release(now + LONG_AGO, 10);
+		check_note("wrong release %u", i + 1);
+		check_eq(hold(), holds[i] * WINDOW);
 	}
 	check_eq(policy.strikes, 4);
 }
 
 /* The first one may have been bad luck. */
-TEST(policy_first_wrong_guess_changes_nothing)
+TEST(policy_first_wrong_release_is_free)
 {
 	u64 now;
 
-	setup(SHORT_WINDOW);
+	setup_release();
 	now = release(T0, 10);
 	check_eq(policy.strikes, 1);
-	check_eq(hold(), SHORT_WINDOW);
-	request(now, MIB(500));
-	check_eq(wait(now), SHORT_WINDOW);
+	check_eq(hold(), WINDOW);
+	check_eq(policy.released, 0);
+	wake(now + 10, MIB(1000) + CHURN, MIB(1000));
+	check_eq(deficit(now + 10 + WINDOW - 1), 0);
+	check_eq(deficit(now + 10 + WINDOW), CHURN);
 }
 
-TEST(policy_wrong_guesses_lengthen_the_wait)
+TEST(policy_wrong_releases_lengthen_the_wait)
 {
 	u64 now = T0;
 
-	setup(SHORT_WINDOW);
+	setup_release();
 	for (unsigned int i = 0; i < 4; i++)
-		now = release(now, 10);
-	request(now, MIB(500));
-	check_eq(wait(now), 8 * SHORT_WINDOW);
-	check_eq(wait(now + 8 * SHORT_WINDOW - 1), 1);
-	check_eq(wait(now + 8 * SHORT_WINDOW), 0);
-	/* A fall within that time restarts all of it, up to the pace. */
-	sample(now + 100, MIB(400));
-	check_eq(wait(now + 100), 8 * SHORT_WINDOW);
+		now = release(now + LONG_AGO, 10);
+	wake(now + 10, MIB(1000) + CHURN, MIB(1000));
+	check_eq(deficit(now + 10 + 8 * WINDOW - 1), 0);
+	check_eq(deficit(now + 10 + 8 * WINDOW), CHURN);
+	check_eq(watch(now), 8 * WINDOW);
 }
 
-TEST(policy_lasting_release_is_forgiveness)
+TEST(policy_release_that_lasts_is_forgiveness)
 {
 	u64 now = T0;
 
-	setup(SHORT_WINDOW);
+	setup_release();
 	for (unsigned int i = 0; i < 4; i++)
-		now = release(now, 10);
-	now = release(now, 60000);
+		now = release(now + LONG_AGO, 10);
+	now = release(now + LONG_AGO, LONG_AGO);
 	check_eq(policy.strikes, 0);
-	check_eq(hold(), SHORT_WINDOW);
+	check_eq(hold(), WINDOW);
 	/* All of it: the count begins at one again. */
-	release(now, 10);
+	release(now + LONG_AGO, 10);
 	check_eq(policy.strikes, 1);
 }
 
-/* Four holds: one ms less is regretted, and the hold is the one there was. */
+/* As long as it had waited: a ms less is regretted, and the hold is what it was. */
 TEST(policy_regret_is_exact)
 {
 	u64 now = T0;
 
-	setup(SHORT_WINDOW);
-	release(now, 4 * SHORT_WINDOW - 1);
+	setup_release();
+	now = release(now, WINDOW - 1);
 	check_eq(policy.strikes, 1);
-
-	setup(SHORT_WINDOW);
-	release(now, 4 * SHORT_WINDOW);
-	check_eq(policy.strikes, 0);
-
-	setup(SHORT_WINDOW);
-	now = release(now, 10);
-	now = release(now, 4 * SHORT_WINDOW - 1);
+	now = release(now + LONG_AGO, WINDOW - 1);
 	check_eq(policy.strikes, 2);
-	now = release(now, 4 * 2 * SHORT_WINDOW - 1);
+	now = release(now + LONG_AGO, 2 * WINDOW - 1);
 	check_eq(policy.strikes, 3);
-	release(now, 4 * 4 * SHORT_WINDOW);
+	now = release(now + LONG_AGO, 4 * WINDOW - 1);
+	check_eq(policy.strikes, 4);
+	now = release(now + LONG_AGO, 8 * WINDOW);
 	check_eq(policy.strikes, 0);
+	release(now + LONG_AGO, WINDOW);
+	check_eq(policy.strikes, 0);
+}
+
+/* Nobody looks as long as nothing is freed, but the watch. */
+TEST(policy_regret_is_seen_by_the_watch)
+{
+	static const struct {
+		unsigned int taken_after, strikes;
+	} rows[] = { { 1, 1 }, { WINDOW / 2, 1 }, { WINDOW - 1, 1 }, { WINDOW + 1, 0 } };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(rows); i++) {
+		u64 taken = T0 + rows[i].taken_after;
+		u64 now = T0;
+
+		setup(WINDOW, MIB(1000) + CHURN, MIB(1000));
+		pass(T0, CHURN);
+		check_eq(wait(T0), POLICY_NEVER);
+		while (watch(now) != POLICY_NEVER) {
+			u64 left = (now += watch(now)) < taken ? CHURN : 0;
+
+			look(now, MIB(1000) + left, MIB(1000) + left);
+		}
+		wake(now + MINUTE, MIB(1000) + CHURN, MIB(1000));
+		check_note("taken after %u ms", rows[i].taken_after);
+		check_eq(policy.strikes, rows[i].strikes);
+	}
+}
+
+/* If it was not even that, it may have been at once. */
+TEST(policy_regret_is_taken_for_granted)
+{
+	setup(WINDOW, MIB(1000) + CHURN, MIB(1000));
+	pass(T0, CHURN);
+	look(T0 + LONG_AGO, MIB(1000), MIB(1000));
+	check_eq(policy.strikes, 1);
+	check_eq(policy.released, 0);
+}
+
+TEST(policy_regret_of_little_is_none)
+{
+	setup_release();
+	wake(T0, MIB(1000) + CHURN, MIB(1000));
+	look(T0 + WINDOW, MIB(1000) + CHURN, MIB(1000));
+	pass(T0 + WINDOW, CHURN);
+	look(T0 + WINDOW + 10, MIB(1000) + CHURN - SLACK, MIB(1000) + CHURN - SLACK);
+	check_eq(policy.strikes, 0);
+	look(T0 + WINDOW + 20, MIB(1000) + CHURN - SLACK - 1,
+	     MIB(1000) + CHURN - SLACK - 1);
+	check_eq(policy.strikes, 1);
+}
+
+/* What is taken of the raw memory is no regret. */
+TEST(policy_regret_is_for_what_was_treated)
+{
+	setup(WINDOW, MIB(1000), 0);
+	pass(T0, MIB(500));
+	look(T0 + 10, MIB(500), MIB(500));
+	check_eq(policy.strikes, 0);
+	look(T0 + 20, MIB(400), MIB(400));
+	check_eq(policy.strikes, 1);
 }
 
 /* One release is one guess, however often the guest comes for more. */
-TEST(policy_guess_is_judged_once)
+TEST(policy_release_is_judged_once)
 {
 	u64 now;
 
-	setup(SHORT_WINDOW);
+	setup_release();
 	now = release(T0, 10);
-	sample(now + 10, MIB(400));
-	sample(now + 20, MIB(300));
+	look(now + 10, MIB(900), MIB(900));
+	look(now + 20, MIB(500), MIB(500));
 	check_eq(policy.strikes, 1);
-	/* Nor does time alone, without a release, forgive. */
-	sample(now + 60000, MIB(200));
-	check_eq(policy.strikes, 1);
-}
-
-/* The time of the last of several passes is what counts. */
-TEST(policy_release_lasts_from_its_last_pass)
-{
-	setup(SHORT_WINDOW);
-	request(T0, MIB(1000));
-	passed(T0 + SHORT_WINDOW, MIB(500));
-	passed(T0 + SHORT_WINDOW + 700, MIB(500));
-	sample(T0 + SHORT_WINDOW + 700 + 790, MIB(500));
+	look(now + LONG_AGO, MIB(400), MIB(400));
 	check_eq(policy.strikes, 1);
 }
 
-/* A request that comes in between is not a release. */
-TEST(policy_request_does_not_prolong_a_release)
+/* Several passes in a row are one release, which lasts from the last of them. */
+TEST(policy_release_of_several_passes)
 {
-	setup(SHORT_WINDOW);
-	request(T0, MIB(1000));
-	passed(T0 + SHORT_WINDOW, MIB(500));
-	request(T0 + SHORT_WINDOW + 700, MIB(1000));
-	sample(T0 + SHORT_WINDOW + 800, MIB(500));
-	check_eq(policy.strikes, 0);
-}
-
-TEST(policy_fall_within_the_slack_is_no_regret)
-{
-	setup(SHORT_WINDOW);
-	request(T0, MIB(1000));
-	passed(T0 + SHORT_WINDOW, MIB(500));
-	sample(T0 + SHORT_WINDOW + 10, MIB(1000) - SLACK);
-	check_eq(policy.strikes, 0);
-	sample(T0 + SHORT_WINDOW + 20, MIB(1000) - SLACK - 1);
+	setup(WINDOW, MIB(1000), 0);
+	pass(T0, MIB(300));
+	pass(T0 + WINDOW / PART, MIB(300));
+	check_eq(policy.release, MIB(600));
+	check_eq(policy.mark, MIB(600));
+	check_eq(policy.released, T0 + WINDOW / PART);
+	pass(T0 + 2 * (WINDOW / PART) + 1, MIB(100));
+	check_eq(policy.release, MIB(100));
+	look(T0 + 3 * (WINDOW / PART), MIB(600), MIB(600));
 	check_eq(policy.strikes, 1);
 }
 
-/* The fall may first be seen by the request that follows it. */
-TEST(policy_request_judges_too)
+/* A pass that treats what is too little to notice is none. */
+TEST(policy_release_of_little_is_none)
 {
-	setup(SHORT_WINDOW);
-	request(T0, MIB(1000));
-	passed(T0 + SHORT_WINDOW, MIB(500));
-	request(T0 + SHORT_WINDOW + 10, MIB(500));
-	check_eq(policy.strikes, 1);
+	setup(WINDOW, MIB(1000), MIB(500));
+	pass(T0, SLACK - 1);
+	check_eq(policy.released, 0);
+	pass(T0 + 1, SLACK);
+	check_eq(policy.released, T0 + 1);
+	check_eq(policy.release, SLACK);
 }
 
-/*
- * The hold is longer than the pace after three wrong guesses at this window:
- * all passes run at the pace then, and those that last are forgiveness as well.
- */
-TEST(policy_lasting_release_at_the_pace_is_forgiveness)
+/* Nor is one that treated more than was free for long enough: it only follows. */
+TEST(policy_release_is_what_was_free_for_long)
 {
-	u64 now = T0;
-
-	setup(WINDOW);
-	for (unsigned int i = 0; i < 3; i++)
-		now = release(now, 10);
-	check_eq(policy.strikes, 3);
-	check(hold() > PACE);
-	now = release(now, 600000);
-	check(!policy.guessed);
-	check_eq(policy.strikes, 0);
-	request(now, MIB(500));
-	check_eq(wait(now), WINDOW);
+	for (unsigned int more = 0; more < 2; more++) {
+		setup(WINDOW, MIB(1000), MIB(1000));
+		wake(T0, MIB(1500), MIB(1000));
+		pass(T0 + 10, SLACK + more);
+		check_eq(policy.released, more ? 0 : T0 + 10);
+	}
 }
 
-/* One that did not last is neither forgiveness nor a strike. */
-TEST(policy_regret_is_exact_at_the_pace)
-{
-	u64 now = T0;
-
-	setup(WINDOW);
-	for (unsigned int i = 0; i < 3; i++)
-		now = release(now, 10);
-	now = release(now, 10);
-	check_eq(policy.strikes, 3);
-	now = release(now, 4 * 4 * WINDOW - 1);
-	check_eq(policy.strikes, 3);
-	now = release(now, 4 * 4 * WINDOW);
-	check_eq(policy.strikes, 0);
-	/* And guesses count again. */
-	release(now, 10);
-	check_eq(policy.strikes, 1);
-}
-
-/* Of several passes the last one says whether it was a guess. */
-TEST(policy_last_pass_is_the_guess)
-{
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, MIB(100));
-	request(T0 + WINDOW + 100, MIB(900));
-	passed(T0 + WINDOW + 200, MIB(100));
-	sample(T0 + WINDOW + 210, MIB(500));
-	check_eq(policy.strikes, 0);
-
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW - 1, MIB(100));
-	passed(T0 + WINDOW, MIB(100));
-	sample(T0 + WINDOW + 10, MIB(500));
-	check_eq(policy.strikes, 1);
-}
-
-/* At the pace nothing was guessed, so that nothing can have been wrong. */
-TEST(policy_pass_at_the_pace_is_no_guess)
-{
-	setup(WINDOW);
-	request(T0, MIB(900));
-	sample(T0 + PACE - WINDOW + 1, MIB(500));
-	check_eq(wait(T0 + PACE), 0);
-	passed(T0 + PACE, MIB(500));
-	sample(T0 + PACE + 10, MIB(100));
-	check_eq(policy.strikes, 0);
-
-	/* The same with the window just over. */
-	setup(WINDOW);
-	request(T0, MIB(900));
-	sample(T0 + PACE - WINDOW, MIB(500));
-	passed(T0 + PACE, MIB(500));
-	sample(T0 + PACE + 10, MIB(100));
-	check_eq(policy.strikes, 1);
-}
-
-/* Neither is it one when the window was over, but not the hold. */
-TEST(policy_pass_within_the_hold_is_no_guess)
-{
-	u64 now = T0;
-
-	setup(SHORT_WINDOW);
-	for (unsigned int i = 0; i < 3; i++)
-		now = release(now, 10);
-	check_eq(hold(), 4 * SHORT_WINDOW);
-	request(now, MIB(900));
-	sample(now + PACE - 4 * SHORT_WINDOW + 1, MIB(500));
-	check_eq(wait(now + PACE), 0);
-	passed(now + PACE, MIB(500));
-	sample(now + PACE + 10, MIB(100));
-	check_eq(policy.strikes, 3);
-}
-
-TEST(policy_empty_pass_is_no_guess)
-{
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, 0);
-	sample(T0 + WINDOW + 10, MIB(100));
-	check_eq(policy.strikes, 0);
-}
-
-/* Nor does it take the place of one. */
-TEST(policy_empty_pass_is_not_the_last_one)
-{
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, MIB(100));
-	request(T0 + WINDOW + 100, MIB(900));
-	passed(T0 + WINDOW + 200, 0);
-	sample(T0 + WINDOW + 210, MIB(500));
-	check_eq(policy.strikes, 1);
-
-	setup(WINDOW);
-	request(T0, MIB(900));
-	passed(T0 + WINDOW, MIB(100));
-	passed(T0 + 5 * WINDOW - 1, 0);
-	sample(T0 + 5 * WINDOW, MIB(500));
-	check_eq(policy.strikes, 0);
-}
-
-/* As it is when a user sets it to 0, with wrong guesses in mind. */
+/* As it is when a user flushes, with wrong releases in mind. */
 TEST(policy_window_0_forgives)
 {
 	u64 now = T0;
 
-	setup(SHORT_WINDOW);
-	for (unsigned int i = 0; i < 4; i++)
-		now = release(now, 10);
+	setup_release();
+	for (unsigned int i = 0; i < 3; i++)
+		now = release(now + LONG_AGO, 10);
+	check_eq(policy.strikes, 3);
 	limits.window_ms = 0;
 	check_eq(hold(), 0);
-	release(now, 0);
-	check_eq(policy.strikes, 0);
+	wake(now + 10, MIB(1000) + CHURN, MIB(1000));
+	pass(now + 10, CHURN);
+	look(now + 10, MIB(1000) + CHURN, MIB(1000) + CHURN);
+	limits.window_ms = WINDOW;
+	check_eq(hold(), WINDOW);
+}
+
+/*
+ * What follows a release: an eighth of it, after an eighth of the hold.
+ */
+static u64 setup_released(u64 pages)
+{
+	setup(WINDOW, MIB(1000) + pages, MIB(1000));
+	pass(T0, pages);
+	return MIB(1000) + pages;
+}
+
+TEST(policy_follower_waits_a_part_of_the_hold)
+{
+	u64 free = setup_released(MIB(800));
+
+	look(T0 + 20, free, free);
+	wake(T0 + 20, free + MIB(60), free);
+	check_eq(deficit(T0 + 20 + WINDOW / PART - 1), 0);
+	check_eq(deficit(T0 + 20 + WINDOW / PART), MIB(60));
+	check_eq(wait(T0 + 20), LOOK_MAX);
+}
+
+/* Even a page is one: it is what is left in the lists of a processor. */
+TEST(policy_follower_may_be_small)
+{
+	u64 free = setup_released(MIB(800));
+
+	wake(T0 + 20, free + 1, free);
+	check(wait(T0 + 20) <= LOOK_MAX);
+	check_eq(deficit(T0 + 20 + WINDOW / PART), 1);
+}
+
+TEST(policy_follower_is_a_part_of_the_release)
+{
+	u64 free = setup_released(MIB(800));
+
+	wake(T0 + 20, free + MIB(300), free);
+	check_eq(deficit(T0 + 20 + WINDOW / PART), MIB(100));
+	check_eq(deficit(T0 + 20 + WINDOW - 1), MIB(100));
+	check_eq(deficit(T0 + 20 + WINDOW), MIB(300));
+}
+
+/* It adds up: what follows what follows has what is left of that part. */
+TEST(policy_followers_are_a_part_of_the_release)
+{
+	u64 free = setup_released(MIB(800));
+	u64 now = T0 + 20;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		wake(now, free + MIB(20), free);
+		now += WINDOW / PART;
+		look(now, free + MIB(20), free);
+		check_note("follower %u", i);
+		check_eq(deficit(now), MIB(20));
+		pass(now, deficit(now));
+		free += MIB(20);
+		now += 200;
+	}
+	wake(now, free + MIB(300), free);
+	check_eq(deficit(now + WINDOW / PART), MIB(20));
+}
+
+TEST(policy_follower_comes_within_four_holds)
+{
+	u64 free = setup_released(MIB(800));
+	u64 late = T0 + SPAN * WINDOW;
+
+	look(late - 200, free, free);
+	wake(late - 200, free + MIB(60), free);
+	check_eq(deficit(late - 200 + WINDOW / PART), MIB(60));
+	free = setup_released(MIB(800));
+	look(late, free, free);
+	wake(late, free + MIB(60), free);
+	check_eq(deficit(late + WINDOW / PART), 0);
+	check_eq(deficit(late + WINDOW - 1), 0);
+	check_eq(deficit(late + WINDOW), MIB(60));
+}
+
+/* Not of a release that was taken back, nor if memory fell since. */
+TEST(policy_follower_needs_a_release_that_lasts)
+{
+	u64 free = setup_released(MIB(800));
+
+	look(T0 + 10, free - MIB(100), free - MIB(100));
+	wake(T0 + 20, free, free - MIB(100));
+	check_eq(deficit(T0 + 20 + WINDOW / PART), 0);
+	check_eq(deficit(T0 + 20 + WINDOW), MIB(100));
+}
+
+/* Nor of a guest that takes and frees memory all the time. */
+TEST(policy_follower_needs_a_quiet_guest)
+{
+	const u64 fell = T0 - WINDOW + 1;
+
+	setup(WINDOW, MIB(1000), MIB(100));
+	policy.quiet_since = fell;
+	pass(T0, MIB(900));
+	wake(T0 + 20, MIB(1060), MIB(1000));
+	check_eq(deficit(T0 + 20 + WINDOW / PART), 0);
+	check_eq(deficit(T0 + 20 + WINDOW), MIB(60));
+
+	setup(WINDOW, MIB(1000), MIB(100));
+	policy.quiet_since = fell - 1;
+	pass(T0, MIB(900));
+	wake(T0 + 20, MIB(1060), MIB(1000));
+	check_eq(deficit(T0 + 20 + WINDOW / PART), MIB(60));
+}
+
+TEST(policy_follower_needs_a_guest_without_regrets)
+{
+	u64 free;
+
+	for (unsigned int strikes = 0; strikes <= 4; strikes++) {
+		free = setup_released(MIB(800));
+		policy.strikes = strikes;
+		wake(T0 + 20, free + MIB(60), free);
+		check_note("%u strikes", strikes);
+		check_eq(deficit(T0 + 20 + hold() / PART), strikes > 1 ? 0 : MIB(60));
+		check_eq(deficit(T0 + 20 + hold()), MIB(60));
+	}
 }

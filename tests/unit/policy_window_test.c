@@ -1,403 +1,300 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: its window, its pace, the reserve and the surplus. */
-#include <linux/limits.h>
+/* The policy: how long memory has to stay free, and what a fall changes. */
 #include "policy_fixture.h"
 
-TEST(policy_init_has_no_history)
+static const unsigned int windows[] = { 8, 10, 40, 100, 999, 1000, WINDOW, 60000 };
+
+/* Nothing is surplus on top of what is treated for @ms, and @pages then are. */
+static void expect_due(u64 from, unsigned int ms, u64 pages)
 {
-	setup(WINDOW);
+	for (unsigned int i = 0; i < ms; i++) {
+		check_note("window %u, after %u of %u ms", limits.window_ms, i, ms);
+		check_eq(deficit(from + i), 0);
+	}
+	check_eq(deficit(from + ms), pages);
+	check_note(" ");
+}
+
+TEST(policy_new_has_seen_nothing)
+{
+	setup_new(WINDOW);
 	check_eq(policy.slack, SLACK);
-	check_eq(policy.free, 0);
-	check_eq(policy.peak, 0);
-	check_eq(policy.low, U64_MAX);
-	check_eq(policy.quiet_since, 0);
-	check_eq(policy.asked, 0);
-	check_eq(policy.released, 0);
-	check(!policy.guessed);
-	check_eq(policy.owed, 0);
-	check_eq(policy.owed_at, 0);
+	check_eq(policy.available, 0);
+	check_eq(policy.treated, 0);
 	check_eq(policy.strikes, 0);
+	check_eq(policy.released, 0);
+	check_eq(policy.refused, 0);
 	check_eq(hold(), WINDOW);
+	check_eq(surplus(T0), 0);
+	check_eq(wait(T0), POLICY_NEVER);
+}
+
+/* What is free at the first look may have been for a ms only. */
+TEST(policy_new_waits_a_hold)
+{
+	setup_new(WINDOW);
+	look(T0, MIB(1000), 0);
+	expect_due(T0, WINDOW, MIB(1000));
+	check_eq(surplus(T0 + WINDOW), MIB(1000));
 }
 
 /*
- * The window.
+ * The hold: nothing before it is over, all of it then.
  */
-TEST(policy_window_counts_down)
+TEST(policy_hold_is_exact)
+{
+	for (unsigned int i = 0; i < ARRAY_LEN(windows); i++) {
+		setup(windows[i], MIB(1000), MIB(1000));
+		check_eq(deficit(T0), 0);
+		wake(T0 + 5, MIB(1500), MIB(1000));
+		check_eq(surplus(T0 + 5), MIB(1000));
+		expect_due(T0 + 5, windows[i], MIB(500));
+		check_eq(surplus(T0 + 5 + windows[i]), MIB(1500));
+	}
+}
+
+/* To look often, or never, changes nothing. */
+TEST(policy_hold_is_exact_with_looks)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1500), MIB(1000));
+	for (unsigned int ms = 1; ms < WINDOW; ms++) {
+		look(T0 + ms, MIB(1500), MIB(1000));
+		check_note("after %u ms", ms);
+		check_eq(deficit(T0 + ms), 0);
+	}
+	look(T0 + WINDOW, MIB(1500), MIB(1000));
+	check_eq(deficit(T0 + WINDOW), MIB(500));
+}
+
+/* Each free has a hold of its own. When it was is not known but from a look. */
+TEST(policy_frees_are_due_one_by_one)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1100), MIB(1000));
+	for (unsigned int i = 1; i < 6; i++)
+		look(T0 + 200 * i, MIB(1100) + i * MIB(100), MIB(1000));
+	for (unsigned int i = 0; i < 6; i++) {
+		check_note("free %u", i);
+		check_eq(deficit(T0 + 200 * i + WINDOW - 1), i * MIB(100));
+		check_eq(deficit(T0 + 200 * i + WINDOW), (i + 1) * MIB(100));
+	}
+}
+
+/* Part of the memory is never touched, the rest comes and goes beside it. */
+TEST(policy_least_is_treated_and_the_churn_is_not)
 {
 	unsigned int ms;
 
-	setup(WINDOW);
-	request(T0, MIB(100));
-	for (ms = 0; ms <= WINDOW; ms++) {
-		sample(T0 + ms, MIB(100));
-		check_eq(wait(T0 + ms), WINDOW - ms);
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1300), MIB(1000));
+	for (ms = 0; ms < 20 * WINDOW; ms += 100) {
+		look(T0 + ms, ms % 200 ? MIB(1800) : MIB(1300), MIB(1000));
+		check_note("after %u ms", ms);
+		check_eq(deficit(T0 + ms), ms < SPAN * WINDOW ? 0 : MIB(300));
 	}
-	check_eq(wait(T0 + WINDOW + 1), 0);
-	check_eq(wait(T0 + 100 * WINDOW), 0);
+	/* And nothing again once it is treated, until the churn ends. */
+	for (; ms < 40 * WINDOW; ms += 100) {
+		look(T0 + ms, ms % 200 ? MIB(1800) : MIB(1300), MIB(1300));
+		check_eq(deficit(T0 + ms), 0);
+	}
+	look(T0 + ms, MIB(1800), MIB(1300));
+	expect_due(T0 + ms, WINDOW - 100, MIB(500));
 }
 
-/* Time runs whether or not anybody looks at free memory meanwhile. */
-TEST(policy_window_needs_no_samples)
+TEST(policy_window_0_does_not_wait)
 {
-	setup(WINDOW);
-	request(T0, MIB(100));
-	check_eq(wait(T0 + WINDOW - 1), 1);
-	check_eq(wait(T0 + WINDOW), 0);
-}
-
-TEST(policy_dip_restarts_the_window)
-{
-	setup(WINDOW);
-	request(T0, MIB(100));
-	sample(T0 + 500, MIB(50));
-	check_eq(wait(T0 + 500), WINDOW);
-	check_eq(wait(T0 + 500 + WINDOW - 1), 1);
-	check_eq(wait(T0 + 500 + WINDOW), 0);
-}
-
-TEST(policy_rise_does_not_restart_the_window)
-{
-	setup(WINDOW);
-	request(T0, MIB(100));
-	sample(T0 + 500, MIB(3000));
-	sample(T0 + 999, MIB(3100));
-	check_eq(wait(T0 + WINDOW - 1), 1);
-	check_eq(wait(T0 + WINDOW), 0);
-}
-
-TEST(policy_slack_is_ignored)
-{
-	setup(WINDOW);
-	request(T0, MIB(100));
-	sample(T0 + 500, MIB(100) - SLACK);
-	check_eq(wait(T0 + WINDOW), 0);
-	sample(T0 + 600, MIB(100) - SLACK - 1);
-	check_eq(wait(T0 + 600), WINDOW);
-}
-
-/* A fall counts from the top, be it slow, and be it later than the request. */
-TEST(policy_slow_fall_adds_up)
-{
-	setup(WINDOW);
-	request(T0, MIB(100));
-	sample(T0 + 100, MIB(200));
-	sample(T0 + 200, MIB(190));
-	check_eq(wait(T0 + 200), WINDOW - 200);
-	sample(T0 + 300, MIB(184));
-	check_eq(wait(T0 + 300), WINDOW - 300);
-	sample(T0 + 400, MIB(183));
-	check_eq(wait(T0 + 400), WINDOW);
-}
-
-/* After a fall what is left is the new top. */
-TEST(policy_fall_sets_a_new_top)
-{
-	setup(WINDOW);
-	request(T0, MIB(100));
-	sample(T0 + 100, MIB(50));
-	sample(T0 + 200, MIB(50) - SLACK);
-	check_eq(wait(T0 + 200), WINDOW - 100);
-	sample(T0 + 300, MIB(50) - SLACK - 1);
-	check_eq(wait(T0 + 300), WINDOW);
-}
-
-/* A request begins anew: its own amount is the top, its time the first one. */
-TEST(policy_request_begins_anew)
-{
-	setup(WINDOW);
-	request(T0, MIB(1000));
-	passed(T0 + 1000, MIB(500));
-	request(T0 + 90000, MIB(200));
-	check_eq(wait(T0 + 90000), WINDOW);
-	sample(T0 + 90100, MIB(200) - SLACK);
-	check_eq(wait(T0 + 90100), WINDOW - 100);
-	/* And with more than before, and then less but within the slack. */
-	request(T0 + 95000, MIB(300));
-	check_eq(wait(T0 + 95000), WINDOW);
-	request(T0 + 97000, MIB(300) - SLACK);
-	sample(T0 + 97100, MIB(300) - 2 * SLACK);
-	check_eq(wait(T0 + 97100), WINDOW - 100);
-}
-
-TEST(policy_window_0_never_waits)
-{
-	setup(0);
-	request(T0, MIB(100));
-	check_eq(wait(T0), 0);
-	sample(T0 + 10, MIB(10));
-	check_eq(wait(T0 + 10), 0);
-	passed(T0 + 10, MIB(10));
-	check_eq(wait(T0 + 10), 0);
-	sample(T0 + 11, MIB(500));
-	sample(T0 + 12, 1);
+	setup_new(0);
+	look(T0, MIB(1000), 0);
 	check_eq(hold(), 0);
-	check_eq(wait(T0 + 12), 0);
+	check_eq(deficit(T0), MIB(1000));
+	look(T0 + 1, MIB(10), 0);
+	check_eq(deficit(T0 + 1), MIB(10));
+	wake(T0 + 2, MIB(2000), MIB(10));
+	check_eq(deficit(T0 + 2), MIB(1990));
+	look(T0 + 2, MIB(10) + 1, MIB(10));
+	check_eq(deficit(T0 + 2), 1);
+	check_eq(wait(T0 + 2), 0);
 }
 
-/* A window longer than the pace is kept by a guest that rests. */
-TEST(policy_window_60000_is_kept)
+/* As for a flush: then the user's own window counts again, with no harm done. */
+TEST(policy_window_0_for_a_moment)
 {
-	setup(60000);
-	request(T0, MIB(100));
-	check_eq(wait(T0), 60000);
-	check_eq(wait(T0 + PACE), 60000 - PACE);
-	check_eq(wait(T0 + 59999), 1);
-	check_eq(wait(T0 + 60000), 0);
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1500), MIB(1000));
+	limits.window_ms = 0;
+	wake(T0 + 10, MIB(1500), MIB(1000));
+	check_eq(deficit(T0 + 10), MIB(500));
+	pass(T0 + 10, MIB(500));
+	look(T0 + 10, MIB(1500), MIB(1500));
+	check_eq(deficit(T0 + 10), 0);
+	limits.window_ms = WINDOW;
+	check_eq(wait(T0 + 10), POLICY_NEVER);
+	wake(T0 + 300, MIB(1700), MIB(1500));
+	expect_due(T0 + 300, WINDOW, MIB(200));
 }
 
-/* Another window counts at once, also for a pass that waits already. */
+/* Another window counts at once, for what was freed before as well. */
 TEST(policy_window_may_change)
 {
-	setup(60000);
-	request(T0, MIB(100));
+	setup(60000, MIB(1000), MIB(1000));
+	wake(T0, MIB(1500), MIB(1000));
+	check_eq(deficit(T0 + 59999), 0);
 	limits.window_ms = WINDOW;
-	check_eq(wait(T0 + 400), WINDOW - 400);
+	expect_due(T0, WINDOW, MIB(500));
 	limits.window_ms = 60000;
-	check_eq(wait(T0 + 400), 60000 - 400);
-	limits.window_ms = 0;
-	check_eq(wait(T0 + 400), 0);
+	expect_due(T0, 60000, MIB(500));
 }
 
 /*
- * The pace of a guest that never rests.
+ * Falls.
  */
-TEST(policy_pace_is_two_windows_if_those_are_longer)
+static void fall_to(u64 now, u64 free)
 {
-	static const struct {
-		unsigned int window;
-		unsigned int pace;
-	} rows[] = {
-		{ 1, PACE }, { 200, PACE }, { 999, PACE }, { 1000, PACE },
-		{ 1001, 2002 }, { 5000, 10000 }, { 60000, 120000 },
-	};
+	look(now, free, free < policy.treated ? free : policy.treated);
+}
 
-	for (unsigned int i = 0; i < ARRAY_LEN(rows); i++) {
-		u64 turn = T0 + rows[i].pace;
+TEST(policy_fall_within_the_slack_is_noise)
+{
+	setup(WINDOW, MIB(1000), MIB(900));
+	fall_to(T0 + 100, MIB(1000) - SLACK);
+	check_eq(policy.quiet_since, T0 - LONG_AGO);
+	fall_to(T0 + 200, MIB(1000) - SLACK - 1);
+	check_eq(policy.quiet_since, T0 + 200);
+}
 
-		check_note("window %u", rows[i].window);
-		setup(rows[i].window);
-		request(T0, MIB(900));
-		sample(turn - 1, MIB(100));
-		check_eq(wait(turn - 1), 1);
-		check_eq(wait(turn), 0);
+/* A fall counts from the top, be it slow. */
+TEST(policy_slow_fall_adds_up)
+{
+	setup(WINDOW, MIB(1000), MIB(900));
+	look(T0 + 100, MIB(1050), MIB(900));
+	for (unsigned int i = 1; i <= 16; i++)
+		fall_to(T0 + 100 + i, MIB(1050) - MIB(i));
+	check_eq(policy.quiet_since, T0 - LONG_AGO);
+	fall_to(T0 + 200, MIB(1050) - SLACK - 1);
+	check_eq(policy.quiet_since, T0 + 200);
+}
+
+/* What is left is the new top, and a rise lifts it. */
+TEST(policy_fall_sets_a_new_top)
+{
+	setup(WINDOW, MIB(1000), MIB(900));
+	fall_to(T0 + 100, MIB(500));
+	fall_to(T0 + 200, MIB(500) - SLACK);
+	check_eq(policy.quiet_since, T0 + 100);
+	look(T0 + 300, MIB(600), MIB(400));
+	fall_to(T0 + 400, MIB(600) - SLACK);
+	check_eq(policy.quiet_since, T0 + 100);
+	fall_to(T0 + 500, MIB(600) - SLACK - 1);
+	check_eq(policy.quiet_since, T0 + 500);
+}
+
+/* One hold after it what is left is as good as any. */
+TEST(policy_fall_restarts_the_hold)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1500), MIB(1000));
+	fall_to(T0 + WINDOW - 1, MIB(1200));
+	expect_due(T0 + WINDOW - 1, WINDOW, MIB(200));
+}
+
+TEST(policy_rise_does_not_restart_the_hold)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1500), MIB(1000));
+	look(T0 + WINDOW - 1, MIB(4000), MIB(1000));
+	expect_due(T0, WINDOW, MIB(500));
+	expect_due(T0 + 2 * WINDOW - 1, 0, MIB(3000));
+}
+
+/* While it falls now and then, four holds back are looked at. */
+TEST(policy_fall_looks_four_holds_back)
+{
+	const u64 rose = T0 + 200;
+
+	setup(WINDOW, MIB(1000), MIB(600));
+	fall_to(T0 + 100, MIB(700));
+	for (u64 at = rose; at <= rose + SPAN * WINDOW; at += 100) {
+		look(at, (at - T0) / 100 % 8 ? MIB(1500) : MIB(1400), MIB(600));
+		check_note("at %llu ms", at - T0);
+		check_eq(deficit(at), at < rose + SPAN * WINDOW ? MIB(100) : MIB(800));
 	}
 }
 
-/* Up and down, always too soon for the window, from @from until before @to. */
-static void churn(u64 from, u64 to)
+/* Nor are those forgotten for a free in between, after which nobody had looked. */
+TEST(policy_request_forgets_no_fall)
 {
-	for (u64 now = from; now < to; now += 100)
-		sample(now, now / 100 % 2 ? MIB(100) : MIB(900));
+	setup(WINDOW, MIB(1000), MIB(600));
+	fall_to(T0 + 100, MIB(700));
+	look(T0 + 200, MIB(1500), MIB(700));
+	wake(T0 + 1000, MIB(1500), MIB(900));
+	check_eq(surplus(T0 + 1000), MIB(700));
+	fall_to(T0 + 1100, MIB(1400));
+	check_eq(surplus(T0 + 1100 + WINDOW - 1), MIB(700));
 }
 
-TEST(policy_churn_waits_for_the_pace)
+/*
+ * Little: a hold is not enough for what is less than the slack.
+ */
+TEST(policy_little_is_due_after_four_holds)
 {
-	setup(WINDOW);
-	request(T0, MIB(100));
-	churn(T0, T0 + PACE);
-	check_eq(wait(T0 + PACE - 1), 1);
-	check_eq(wait(T0 + PACE), 0);
-}
+	static const u64 little[] = { 1, 512, SLACK - 1 };
 
-TEST(policy_churn_waits_for_the_pace_from_pass_to_pass)
-{
-	u64 last = T0 + PACE;
-
-	setup(WINDOW);
-	request(T0, MIB(100));
-	churn(T0, last);
-	for (unsigned int i = 0; i < 20; i++) {
-		/* The pass took a while; the pace counts from its end. */
-		last += 30;
-		passed(last, MIB(50));
-		check_note("pass %u", i);
-		churn(last, last + PACE);
-		check_eq(wait(last + PACE - 1), 1);
-		check_eq(wait(last + PACE), 0);
-		last += PACE;
+	for (unsigned int i = 0; i < ARRAY_LEN(little); i++) {
+		setup(WINDOW, MIB(1000), MIB(1000));
+		wake(T0, MIB(1000) + little[i], MIB(1000));
+		expect_due(T0, SPAN * WINDOW, little[i]);
+		check_eq(surplus(T0 + WINDOW), MIB(1000) + little[i]);
 	}
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1000) + SLACK, MIB(1000));
+	expect_due(T0, WINDOW, SLACK);
 }
 
-/* What comes first, the end of the window or the pace. */
-TEST(policy_wait_is_the_shorter_one)
+/* Twice too little is enough. */
+TEST(policy_little_adds_up)
 {
-	setup(WINDOW);
-	request(T0, MIB(900));
-	sample(T0 + 500, MIB(100));
-	check_eq(wait(T0 + 500), WINDOW);
-	sample(T0 + 600, MIB(900));
-	sample(T0 + 1400, MIB(100));
-	check_eq(wait(T0 + 1400), PACE - 1400);
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1010), MIB(1000));
+	look(T0 + 500, MIB(1020), MIB(1000));
+	expect_due(T0, 500 + WINDOW, MIB(20));
 }
 
-/* A guest that came to rest goes on at once, pass after pass. */
-TEST(policy_rest_allows_pass_after_pass)
+/*
+ * Pressure.
+ */
+TEST(policy_pressure_restarts_the_hold)
 {
-	setup(WINDOW);
-	request(T0, MIB(3000));
-	for (unsigned int i = 0; i < 10; i++) {
-		u64 now = T0 + WINDOW + 5 * i;
+	setup(WINDOW, MIB(1000), MIB(500));
+	check_eq(deficit(T0), MIB(500));
+	policy_press(&policy, T0 + 10);
+	check_eq(surplus(T0 + 10), 0);
+	look(T0 + 11, MIB(1000), MIB(500));
+	expect_due(T0 + 10, WINDOW, MIB(500));
+}
 
-		sample(now, MIB(3000));
-		check_eq(wait(now), 0);
-		passed(now, MIB(100));
+/* As long as it lasts, and in the middle of a churn. */
+TEST(policy_pressure_lasts)
+{
+	setup(WINDOW, MIB(1000), MIB(500));
+	for (unsigned int ms = 0; ms < 5 * WINDOW; ms += 125) {
+		look(T0 + ms, MIB(1000), MIB(500));
+		policy_press(&policy, T0 + ms);
+		check_eq(allowance(T0 + ms), 0);
+		check(wait(T0 + ms) && wait(T0 + ms) <= 125);
 	}
+	look(T0 + 5 * WINDOW, MIB(800), MIB(500));
+	check_eq(policy.quiet_since, T0 + 5 * WINDOW);
+	expect_due(T0 + 5 * WINDOW, WINDOW, MIB(300));
 }
 
-/* Even a pass that found nothing starts the pace again. */
-TEST(policy_empty_pass_counts_for_the_pace)
+/* A release before it has no followers after it. */
+TEST(policy_pressure_ends_what_follows)
 {
-	setup(WINDOW);
-	request(T0, MIB(900));
-	sample(T0 + PACE, MIB(100));
-	check_eq(wait(T0 + PACE), 0);
-	passed(T0 + PACE, 0);
-	churn(T0 + PACE, T0 + 2 * PACE);
-	check_eq(wait(T0 + 2 * PACE - 1), 1);
-	check_eq(wait(T0 + 2 * PACE), 0);
-}
-
-/*
- * The reserve.
- */
-TEST(policy_reserve_is_left_alone)
-{
-	setup(WINDOW);
-	limits.reserve = MIB(100);
-	request(T0, MIB(100) - 1);
-	check_eq(wait(T0 + WINDOW), POLICY_NEVER);
-	sample(T0 + WINDOW, MIB(100));
-	check_eq(wait(T0 + WINDOW), POLICY_NEVER);
-	sample(T0 + WINDOW, MIB(100) + 1);
-	check_eq(wait(T0 + WINDOW), 0);
-	check_eq(wait(T0), WINDOW);
-	/* Free memory now decides, not what there was. */
-	sample(T0 + WINDOW + 1, MIB(99));
-	check_eq(wait(T0 + WINDOW + 1), POLICY_NEVER);
-}
-
-TEST(policy_no_free_memory_is_never)
-{
-	setup(WINDOW);
-	request(T0, 0);
-	check_eq(wait(T0 + WINDOW), POLICY_NEVER);
-	sample(T0 + WINDOW, 1);
-	check_eq(wait(T0 + WINDOW), 0);
-}
-
-/* Whatever has to be paid for: a guest in need is not told to come back. */
-TEST(policy_reserve_comes_before_the_rate)
-{
-	setup(WINDOW);
-	limits.reserve = MIB(100);
-	limits.rate = MIB(1);
-	request(T0, MIB(500));
-	passed(T0 + WINDOW, MIB(1000));
-	sample(T0 + WINDOW, MIB(50));
-	check_eq(wait(T0 + WINDOW), POLICY_NEVER);
-}
-
-/*
- * The surplus.
- */
-TEST(policy_surplus_without_a_request)
-{
-	setup(WINDOW);
-	limits.reserve = MIB(100);
-	check_eq(surplus(MIB(300)), MIB(200));
-	check_eq(surplus(MIB(100) + 1), 1);
-	check_eq(surplus(MIB(100)), 0);
-	check_eq(surplus(MIB(10)), 0);
-	limits.reserve = 0;
-	check_eq(surplus(MIB(300)), MIB(300));
-	check_eq(surplus(0), 0);
-}
-
-TEST(policy_surplus_is_the_least_since_the_request)
-{
-	setup(WINDOW);
-	limits.reserve = MIB(100);
-	/* What there was before it does not matter. */
-	request(T0, MIB(150));
-	request(T0 + 1, MIB(500));
-	check_eq(surplus(MIB(900)), MIB(400));
-	sample(T0 + 10, MIB(900));
-	check_eq(surplus(MIB(900)), MIB(400));
-	sample(T0 + 20, MIB(300));
-	sample(T0 + 30, MIB(800));
-	check_eq(surplus(MIB(800)), MIB(200));
-	sample(T0 + 40, MIB(800));
-	check_eq(surplus(MIB(800)), MIB(200));
-	/* Less than at any sample is still what there is. */
-	check_eq(surplus(MIB(250)), MIB(150));
-	check_eq(surplus(MIB(50)), 0);
-	/* A fall within the slack is no dip, but it is less. */
-	sample(T0 + 50, MIB(299));
-	check_eq(surplus(MIB(800)), MIB(199));
-}
-
-/* Then none waits, whether or not the pass found something. */
-TEST(policy_surplus_after_a_pass)
-{
-	setup(WINDOW);
-	request(T0, MIB(500));
-	passed(T0 + WINDOW, MIB(100));
-	check_eq(surplus(MIB(900)), MIB(900));
-	request(T0 + 5000, MIB(500));
-	passed(T0 + 6000, 0);
-	check_eq(surplus(MIB(900)), MIB(900));
-}
-
-/*
- * More is freed on top of a release that lasts: an eighth of the hold is enough,
- * but not after the release was judged, and not if anything was taken.
- */
-static void follow(u64 after, u64 free)
-{
-	setup(WINDOW);
-	request(T0, MIB(1000));
-	sample(T0, MIB(3000));
-	passed(T0 + WINDOW, MIB(2000));
-	request(T0 + WINDOW + after, free);
-}
-
-TEST(policy_follow_on_waits_an_eighth)
-{
-	follow(500, MIB(3000));
-	check_eq(wait(T0 + WINDOW + 500), WINDOW / 8);
-	follow(4 * WINDOW - 1, MIB(3000));
-	check_eq(wait(T0 + 5 * WINDOW - 1), WINDOW / 8);
-	follow(4 * WINDOW, MIB(3000));
-	check_eq(wait(T0 + 5 * WINDOW), WINDOW);
-}
-
-TEST(policy_follow_on_after_a_fall_waits_in_full)
-{
-	follow(500, MIB(2900));
-	check_eq(wait(T0 + WINDOW + 500), WINDOW);
-	follow(500, MIB(3000));
-	sample(T0 + WINDOW + 600, MIB(2900));
-	check_eq(wait(T0 + WINDOW + 600), WINDOW);
-}
-
-TEST(policy_follow_on_needs_a_guess)
-{
-	setup(WINDOW);
-	request(T0, MIB(1000));
-	sample(T0, MIB(3000));
-	passed(T0 + 10, MIB(100));
-	request(T0 + 20, MIB(3000));
-	check_eq(wait(T0 + 20), WINDOW);
-}
-
-TEST(policy_follow_on_ends_with_the_second_strike)
-{
-	follow(500, MIB(3000));
-	policy.strikes = 1;
-	request(T0 + WINDOW + 500, MIB(3000));
-	check_eq(wait(T0 + WINDOW + 500), WINDOW / 8);
-	policy.strikes = 2;
-	request(T0 + WINDOW + 500, MIB(3000));
-	check_eq(wait(T0 + WINDOW + 500), 2 * WINDOW);
+	setup(WINDOW, MIB(1000), 0);
+	pass(T0, MIB(1000));
+	look(T0 + 10, MIB(1100), MIB(1000));
+	policy_press(&policy, T0 + 20);
+	check_eq(policy.nr_lows, 1);
+	expect_due(T0 + 20, WINDOW, MIB(100));
 }

@@ -14,7 +14,10 @@
 
 #define min(_x, _y)		shim_pick(_x, <, _y)
 #define max(_x, _y)		shim_pick(_x, >, _y)
+#define min3(_x, _y, _z)	min(min(_x, _y), _z)
 #define min_t(_type, _x, _y)	min((_type)(_x), (_type)(_y))
 #define max_t(_type, _x, _y)	max((_type)(_x), (_type)(_y))
+#define clamp_t(_type, _x, _low, _high)					\
+	min_t(_type, max_t(_type, _x, _low), _high)
 
 #endif /* SHIM_LINUX_MINMAX_H */

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How much goes to the host, and when: what is asked for is what happens.
+
+That a guest which churns keeps its memory, and gets rid of it once it no longer
+does, is what the benchmark measures (tests/suite/bench.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from aerator_vm import Guest
+
+from .harness import (MIB, PARAMETERS, TREATED, counters, expect, is_treated,
+                      load_aerator, make_guest, on_kernels, park_little)
+
+_KERNELS = ("6.12", TREATED)
+_GUEST_MIB = 2048
+
+# A batch of the kernel's own reporting goes or stays as a whole.
+_BATCH_MIB = 128
+# Blocks below the order, and a zone that is too small to take any from.
+_FRAGMENTS_MIB = 64
+
+
+def _set(guest: Guest, **params: int) -> None:
+    for name, value in params.items():
+        guest.run(f"echo {value} >{PARAMETERS}/{name}")
+
+
+def _flushed(guest: Guest, folder: str) -> dict[str, float]:
+    """What the device's files say after a flush, in MiB."""
+    guest.run(f"echo 1 >{folder}/flush", timeout=90)
+    return _amounts(guest, folder)
+
+
+def _amounts(guest: Guest, folder: str) -> dict[str, float]:
+    found = {name: value / MIB for name, value in counters(guest, folder).items()
+             if name.endswith("_bytes")}
+    for line in guest.run("cat /proc/meminfo").splitlines():
+        name, value = line.split()[:2]
+        found[name.removesuffix(":")] = int(value) / 1024
+    return found
+
+
+def _expect_between(low: float, found: float, high: float, what: str) -> None:
+    expect(low <= found <= high, f"{what}: {found:.0f}, not {low:.0f} to {high:.0f} MiB")
+
+
+def amounts(kernel: str) -> Iterator[str]:
+    """Raw and treated are all that is free, also where the kernel counts neither."""
+    with make_guest(kernel, "amounts", mem=_GUEST_MIB) as guest:
+        park_little(guest)
+        folder = load_aerator(guest, enabled=0)
+        before = _amounts(guest, folder)
+        _set(guest, enabled=1)
+        after = _flushed(guest, folder)
+    for found in before, after:
+        both = found["raw_bytes"] + found["treated_bytes"]
+        _expect_between(found["MemFree"] - 8, both, found["MemFree"] + 8, "both")
+    _expect_between(0, before["treated_bytes"], 0, "treated before anything was")
+    _expect_between(0, after["raw_bytes"], _FRAGMENTS_MIB, "raw after a flush")
+    _expect_between(after["treated_bytes"] - 2, after["surplus_bytes"],
+                    after["MemFree"], "surplus")
+    yield f"raw {after['raw_bytes']:.0f} MiB, treated {after['treated_bytes']:.0f} MiB"
+
+
+def limits(kernel: str) -> Iterator[str]:
+    """The reserve stays raw, and no more than the share is treated."""
+    slack = 4 if is_treated(kernel) else _BATCH_MIB
+    with make_guest(kernel, "limits", mem=_GUEST_MIB) as guest:
+        park_little(guest)
+        folder = load_aerator(guest, reserve_mb=700)
+        held = _flushed(guest, folder)
+        _expect_between(700 - 4, held["raw_bytes"], 700 + _FRAGMENTS_MIB + slack, "reserve")
+        _set(guest, reserve_mb=0, enabled=0)
+        guest.run("echo | memtool hold 1500", timeout=120)
+        _set(guest, share_pct=25, enabled=1)
+        shared = _flushed(guest, folder)
+        share = shared["MemTotal"] / 4
+        _expect_between(share - slack - 4, shared["treated_bytes"], share + 4, "share")
+        _set(guest, share_pct=100)
+        rest = _flushed(guest, folder)
+        _expect_between(0, rest["raw_bytes"], _FRAGMENTS_MIB, "raw without limits")
+    yield (f"raw with a reserve of 700 MiB: {held['raw_bytes']:.0f} MiB; treated with a share"
+           f" of {share:.0f} MiB: {shared['treated_bytes']:.0f} MiB")
+
+
+def _reported(guest: Guest, folder: str) -> tuple[float, float]:
+    """MiB so far, and the guest's time."""
+    reported, uptime = guest.run(f"cat {folder}/reported_bytes /proc/uptime").splitlines()
+    return int(reported) / MIB, float(uptime.split()[0])
+
+
+def rate(kernel: str) -> Iterator[str]:
+    """So much a second on average, whatever the kernel hands over at once."""
+    wanted, seconds = 100, 8
+    with make_guest(kernel, "rate", mem=_GUEST_MIB) as guest:
+        folder = load_aerator(guest, rate_mb=wanted, window_ms=100)
+        # A second's worth, and a batch, may go at the beginning.
+        time.sleep(3)
+        before, began = _reported(guest, folder)
+        time.sleep(seconds)
+        after, ended = _reported(guest, folder)
+    average = (after - before) / (ended - began)
+    _expect_between(wanted - _BATCH_MIB / seconds, average, wanted + _BATCH_MIB / seconds,
+                    "a second")
+    yield f"{average:.1f} MiB a second of {wanted}"
+
+
+_WINDOW_MS = 2000
+_RECLAIM = "for i in $(seq 25); do echo 2 >/proc/sys/vm/drop_caches; sleep 0.2; done"
+
+
+def pressure(kernel: str) -> Iterator[str]:
+    """While memory is reclaimed nothing goes, however long it has been free."""
+    with make_guest(kernel, "pressure", mem=_GUEST_MIB) as guest:
+        folder = load_aerator(guest, window_ms=_WINDOW_MS)
+        _flushed(guest, folder)
+        guest.run("echo | memtool hold 1000", timeout=120)
+        before = _amounts(guest, folder)
+        guest.run(_RECLAIM)
+        pressed = _amounts(guest, folder)
+        time.sleep(1.5 * _WINDOW_MS / 1000)
+        after = _amounts(guest, folder)
+    reported = pressed["reported_bytes"] - before["reported_bytes"]
+    expect(reported < 16, f"{reported:.0f} MiB were reported while memory was short")
+    reported = after["reported_bytes"] - before["reported_bytes"]
+    _expect_between(700, reported, 1100, "reported once it was not")
+    yield f"nothing for 5 s, then {reported:.0f} MiB"
+
+
+_FLUSHES = 10
+_PAUSE_SECONDS = 0.3
+
+
+def flush(kernel: str) -> Iterator[str]:
+    """It returns once what was free at its beginning is treated, however much the
+    guest goes on taking and freeing, and soon."""
+    with make_guest(kernel, "flush", mem=_GUEST_MIB) as guest:
+        folder = load_aerator(guest)
+        churns = [guest.start_job(f"memtool churn {mib} 0 1000") for mib in (300, 40)]
+        before = _amounts(guest, folder)
+        began = time.monotonic()
+        guest.run(f"for i in $(seq {_FLUSHES}); do sleep {_PAUSE_SECONDS};"
+                  f" echo 1 >{folder}/flush || exit; done", timeout=90)
+        took = time.monotonic() - began - _FLUSHES * _PAUSE_SECONDS
+        after = _amounts(guest, folder)
+        for churn in churns:
+            churn.signal("KILL")
+    reported = after["reported_bytes"] - before["reported_bytes"]
+    expect(reported > _GUEST_MIB / 2, f"only {reported:.0f} MiB were reported")
+    expect(took < _FLUSHES, f"{_FLUSHES} flushes took {took:.0f} s")
+    yield f"{_FLUSHES} flushes during a churn: {took:.1f} s, {reported:.0f} MiB"
+
+
+CASES = [*on_kernels(flush, _KERNELS), *on_kernels(amounts, _KERNELS), *on_kernels(limits, _KERNELS),
+         *on_kernels(rate, _KERNELS), *on_kernels(pressure, _KERNELS)]
