@@ -2,22 +2,21 @@
 /*
  * What tests do with memory inside a guest: hold it, churn it, check it.
  */
+#define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB		(1UL << 20)
-#define GIB		(1UL << 30)
-#define PAGE_BYTES	4096UL
-/* As large as an x86 huge page: dropping a slice frees one, not a part. */
-#define SLICE_BYTES	(2 * MIB)
+#include "common.h"
+
 #define SLICE_WORDS	(SLICE_BYTES / sizeof(uint64_t))
 
 static const char usage[] =
@@ -25,12 +24,19 @@ static const char usage[] =
 	"         touch MIB, say \"touched SECONDS\"; a line on stdin frees it\n"
 	"         (\"freed\"), or with ORDER every other block of so many pages;\n"
 	"         another line or the end of input ends the program\n"
-	"       memtool [--small] churn MIB GAP_MS SECONDS [USE_MS]\n"
+	"       memtool [--small] [--each] churn MIB GAP_MS SECONDS [USE_MS]\n"
 	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
-	"         says how long touching took\n"
+	"         says how long touching took, with --each also \"round SECONDS ms T\"\n"
+	"         when the touch that began after SECONDS is over\n"
 	"       memtool [--small] faults MIB ROUNDS\n"
 	"         touch each page of MIB once and free it, ROUNDS times; says how\n"
 	"         long a page took in the median round: instructions with icount\n"
+	"       memtool [--small] loop1 MIB SECONDS TASKS\n"
+	"       memtool [--small] loop2 MIB SECONDS TASKS\n"
+	"         map MIB, touch each page once, unmap it, over and over, in so many\n"
+	"         processes at a time: loop1 anonymous memory, loop2 a file of tmpfs,\n"
+	"         mapped privately (as page_fault1 and 2 of will-it-scale); says\n"
+	"         \"faults N seconds S\" of all, and of each \"task I faults N seconds S\"\n"
 	"       memtool [--small] release MIB SECONDS FILE [ORDER]\n"
 	"         touch MIB and free it, or with ORDER every other block of 2^ORDER\n"
 	"         pages, and write 1 to FILE; says how long the processor was busy\n"
@@ -41,69 +47,7 @@ static const char usage[] =
 	"--small: 4 KiB pages instead of transparent huge pages\n";
 
 static int page_advice = MADV_HUGEPAGE;
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static void sleep_ms(unsigned long ms)
-{
-	struct timespec ts = {
-		.tv_sec = ms / 1000,
-		.tv_nsec = (ms % 1000) * 1000000,
-	};
-
-	nanosleep(&ts, NULL);
-}
-
-static unsigned long number(const char *text)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*text == '\0' || *end != '\0')
-		errx(2, "not a number: %s", text);
-	return value;
-}
-
-/* Aligned to SLICE_BYTES, so that huge pages cover all of it. */
-static void *map_memory(size_t bytes)
-{
-	size_t room = bytes + SLICE_BYTES;
-	uintptr_t raw, start;
-	void *area;
-
-	area = mmap(NULL, room, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (area == MAP_FAILED)
-		err(1, "mmap of %zu MiB", bytes / MIB);
-
-	raw = (uintptr_t)area;
-	start = (raw + SLICE_BYTES - 1) & ~(SLICE_BYTES - 1);
-	if (start > raw)
-		munmap(area, start - raw);
-	if (raw + room > start + bytes)
-		munmap((void *)(start + bytes), raw + room - start - bytes);
-
-	if (madvise((void *)start, bytes, page_advice))
-		err(1, "madvise for the page size");
-	return (void *)start;
-}
-
-/* Not zero: a page of zeroes could be the shared one, or be merged. */
-static double touch(char *area, size_t bytes)
-{
-	double start = now();
-	size_t at;
-
-	for (at = 0; at < bytes; at += PAGE_BYTES)
-		*(volatile uint64_t *)(area + at) = ~at;
-	return now() - start;
-}
+static bool say_each;
 
 static bool wait_for_line(void)
 {
@@ -115,38 +59,38 @@ static bool wait_for_line(void)
 static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
 		 unsigned long use_ms)
 {
-	double end = now() + seconds, total = 0, max = 0;
-	unsigned long rounds = 0;
+	double start = now(), at;
+	struct times rounds = {};
 
 	do {
-		char *area = map_memory(bytes);
-		double took = touch(area, bytes);
+		char *area = map_memory(bytes, page_advice);
 
+		at = now() - start;
+		add_time(&rounds, touch(area, bytes));
 		sleep_ms(use_ms);
 		munmap(area, bytes);
-		rounds++;
-		total += took;
-		if (took > max)
-			max = took;
+		if (say_each)
+			printf("round %.3f ms %.3f\n", at,
+			       rounds.took[rounds.count - 1] * 1000);
 		sleep_ms(gap_ms);
-	} while (now() < end);
+	} while (now() < start + seconds);
 
-	printf("rounds %lu mean_ms %.3f max_ms %.3f\n", rounds,
-	       total * 1000 / rounds, max * 1000);
+	sort_times(&rounds);
+	printf("rounds %zu mean_ms %.3f p99_ms %.3f max_ms %.3f\n", rounds.count,
+	       rounds.total * 1000 / rounds.count, percentile(&rounds, 99) * 1000,
+	       rounds.took[rounds.count - 1] * 1000);
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static size_t fault_step(void)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return page_advice == MADV_HUGEPAGE ? SLICE_BYTES : PAGE_BYTES;
 }
 
 /* From the fault that brings a page to the end of its unmapping, in ns. */
 static double fault_round(size_t bytes, size_t step)
 {
-	char *area = map_memory(bytes);
+	char *area = map_memory(bytes, page_advice);
 	double start = now();
 	size_t at;
 
@@ -158,20 +102,118 @@ static double fault_round(size_t bytes, size_t step)
 
 static int faults(size_t bytes, unsigned long rounds)
 {
-	size_t step = page_advice == MADV_HUGEPAGE ? SLICE_BYTES : PAGE_BYTES;
-	double *took = calloc(rounds, sizeof(*took));
-	unsigned long i;
+	size_t step = fault_step();
+	struct times times = {};
 
 	if (!rounds || bytes < step)
 		errx(2, "faults needs a round and a page");
-	if (!took)
-		err(1, "%lu rounds", rounds);
 	fault_round(bytes, step);	/* the first meets cold lists */
-	for (i = 0; i < rounds; i++)
-		took[i] = fault_round(bytes, step);
-	qsort(took, rounds, sizeof(*took), compare);
-	printf("fault_ns %.2f min %.2f max %.2f\n", took[rounds / 2], took[0],
-	       took[rounds - 1]);
+	while (times.count < rounds)
+		add_time(&times, fault_round(bytes, step));
+	sort_times(&times);
+	printf("fault_ns %.2f min %.2f max %.2f\n", times.took[rounds / 2],
+	       times.took[0], times.took[rounds - 1]);
+	return 0;
+}
+
+struct loop {
+	pthread_barrier_t ready;
+	struct {
+		size_t faults;
+		double seconds;
+	} tasks[];
+};
+
+/* Of a private file mapping, each page is copied when it is written. */
+static size_t loop_round(int file, size_t bytes)
+{
+	size_t step = file < 0 ? fault_step() : PAGE_BYTES, at;
+	char *area;
+
+	if (file < 0)
+		area = map_memory(bytes, page_advice);
+	else
+		area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	if (area == MAP_FAILED)
+		err(1, "mmap of a file");
+	for (at = 0; at < bytes; at += step)
+		*(volatile char *)(area + at) = 1;
+	munmap(area, bytes);
+	return bytes / step;
+}
+
+/* The first round is not counted: it fills the file, and meets cold lists. */
+static void loop_task(struct loop *loop, size_t task, bool of_file, size_t bytes,
+		      unsigned long seconds)
+{
+	/* One of tmpfs, whatever is mounted. */
+	int file = of_file ? memfd_create("loop", 0) : -1;
+	double start;
+
+	if (of_file && (file < 0 || ftruncate(file, bytes)))
+		err(1, "file of %zu MiB", bytes / MIB);
+	loop_round(file, bytes);
+	pthread_barrier_wait(&loop->ready);
+	start = now();
+	do {
+		loop->tasks[task].faults += loop_round(file, bytes);
+		loop->tasks[task].seconds = now() - start;
+	} while (loop->tasks[task].seconds < seconds);
+}
+
+/* Visible to all tasks, which are processes: each has page tables of its own. */
+static struct loop *new_loop(size_t tasks)
+{
+	struct loop *loop = mmap(NULL, sizeof(*loop) + tasks * sizeof(loop->tasks[0]),
+				 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_barrierattr_t shared;
+
+	if (loop == MAP_FAILED)
+		err(1, "%zu tasks", tasks);
+	pthread_barrierattr_init(&shared);
+	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	if (pthread_barrier_init(&loop->ready, &shared, tasks))
+		errx(1, "no barrier for %zu tasks", tasks);
+	return loop;
+}
+
+static void start_tasks(struct loop *loop, size_t tasks, bool of_file, size_t bytes,
+			unsigned long seconds)
+{
+	size_t i;
+
+	for (i = 0; i < tasks; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(1, "fork");
+		if (!pid) {
+			loop_task(loop, i, of_file, bytes, seconds);
+			_exit(0);
+		}
+	}
+}
+
+static int loop(bool of_file, size_t bytes, unsigned long seconds, size_t tasks)
+{
+	struct loop *loop = new_loop(tasks);
+	double longest = 0;
+	size_t all = 0, i;
+	int status;
+
+	start_tasks(loop, tasks, of_file, bytes, seconds);
+	for (i = 0; i < tasks; i++)
+		if (wait(&status) < 0 || status)
+			errx(1, "a task failed");
+	for (i = 0; i < tasks; i++) {
+		all += loop->tasks[i].faults;
+		if (loop->tasks[i].seconds > longest)
+			longest = loop->tasks[i].seconds;
+	}
+	printf("faults %zu seconds %.6f\n", all, longest);
+	for (i = 0; i < tasks; i++)
+		printf("task %zu faults %zu seconds %.6f\n", i + 1,
+		       loop->tasks[i].faults, loop->tasks[i].seconds);
 	return 0;
 }
 
@@ -188,8 +230,8 @@ static size_t free_every_other(char *area, size_t bytes, unsigned int order)
 	if (fd < 0 || !map || pread(fd, map, pages * sizeof(*map), (uintptr_t)area /
 				    PAGE_BYTES * sizeof(*map)) != (ssize_t)(pages * sizeof(*map)))
 		err(1, "pagemap");
-	for (i = 0; i < pages; i++) {
-		if (map[i] >> order & 1)
+	for (i = 0; i <= pages; i++) {
+		if (i < pages && map[i] >> order & 1)
 			continue;
 		if (i > first && madvise(area + first * PAGE_BYTES,
 					 (i - first) * PAGE_BYTES, MADV_DONTNEED))
@@ -204,7 +246,7 @@ static size_t free_every_other(char *area, size_t bytes, unsigned int order)
 
 static int hold(size_t bytes, int order)
 {
-	char *area = map_memory(bytes);
+	char *area = map_memory(bytes, page_advice);
 
 	printf("touched %.3f\n", touch(area, bytes));
 	if (!wait_for_line())
@@ -248,7 +290,7 @@ static double busy_ns(unsigned long seconds, int fd)
 
 static int release(size_t bytes, unsigned long seconds, const char *file, int order)
 {
-	char *area = map_memory(bytes);
+	char *area = map_memory(bytes, page_advice);
 	int fd = open(file, O_WRONLY);
 	double busy;
 
@@ -361,7 +403,7 @@ static int pattern(size_t bytes, unsigned long seconds)
 
 	if (!p.slices)
 		errx(2, "pattern needs at least %lu MiB", SLICE_BYTES / MIB);
-	p.words = map_memory(p.slices * SLICE_BYTES);
+	p.words = map_memory(p.slices * SLICE_BYTES, page_advice);
 	p.keys = calloc(p.slices, sizeof(*p.keys));
 	if (!p.keys)
 		err(1, "keys of %zu slices", p.slices);
@@ -388,10 +430,11 @@ int main(int argc, char **argv)
 	argc--;
 	argv++;
 
-	if (is(argv, "--small")) {
-		page_advice = MADV_NOHUGEPAGE;
-		argc--;
-		argv++;
+	for (; is(argv, "--small") || is(argv, "--each"); argc--, argv++) {
+		if (is(argv, "--small"))
+			page_advice = MADV_NOHUGEPAGE;
+		else
+			say_each = true;
 	}
 	if (is(argv, "hold") && (argc == 2 || argc == 3))
 		return hold(number(argv[1]) * MIB,
@@ -401,6 +444,9 @@ int main(int argc, char **argv)
 			     number(argv[3]), argc == 5 ? number(argv[4]) : 0);
 	if (is(argv, "faults") && argc == 3)
 		return faults(number(argv[1]) * MIB, number(argv[2]));
+	if ((is(argv, "loop1") || is(argv, "loop2")) && argc == 4 && number(argv[3]))
+		return loop(is(argv, "loop2"), number(argv[1]) * MIB, number(argv[2]),
+			    number(argv[3]));
 	if (is(argv, "release") && (argc == 4 || argc == 5))
 		return release(number(argv[1]) * MIB, number(argv[2]), argv[3],
 			       argc == 5 ? (int)number(argv[4]) : -1);
