@@ -11,14 +11,22 @@ KERNEL ?= 6.1
 # What a kernel that is built here needs besides.
 KERNEL_DEPS = $(if $(findstring -,$(KERNEL)),kernel)
 
+# What bench measures (all cases if empty), how often, and how many guests run at a time
+# in cases that stand it.
+CASE ?=
+ROUNDS ?= 3
+JOBS ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check module kernel clean
+.PHONY: help demo test test-all bench bench-quick check module kernel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "  KERNEL=$(KERNEL)         which kernel demo, module and kernel use. Stock: 5.10 6.1 6.12 7.3"
 	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; 6.1 and 7.3 alike;"
 	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan"
+	@echo "  CASE= ROUNDS=$(ROUNDS) JOBS=$(JOBS) what bench measures: release churn window ramp cache faults"
+	@echo "                    scale orders (all if empty), how often, and guests at a time"
 
 demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/deps module guest demo $(KERNEL_DEPS)
@@ -32,6 +40,14 @@ test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
 test-all: ## run them on more kernels that are built here (hours)
 	@scripts/deps module kernel guest check
 	@tests/run --all
+
+bench: ## measure aerator and its rivals, side by side (hours; CASE=churn: one)
+	@scripts/deps module kernel guest bench
+	@scripts/bench $(CASE) --rounds $(ROUNDS) --jobs $(JOBS)
+
+bench-quick: ## a part of that as a test, in minutes
+	@scripts/deps module kernel guest bench
+	@tests/run bench
 
 check: ## run the tests that need no guest: builds, sparse, checkpatch, unit tests
 	@scripts/deps module kernel check

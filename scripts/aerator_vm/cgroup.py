@@ -16,6 +16,7 @@ from pathlib import Path
 
 _PREFIX = "aerator-"
 _numbers = itertools.count()
+_V2_USAGE = "memory.current"
 
 # Run by sh with the cgroup as $1: writing 0 moves the writer.
 ENTER = 'echo 0 >"$1/cgroup.procs" && shift && exec "$@"'
@@ -50,6 +51,10 @@ class Cgroup:
                                stderr=subprocess.DEVNULL, check=False)
         return trial.returncode == 0 and self._usage.exists()
 
+    @property
+    def version(self) -> str:
+        return "v2" if self._usage.name == _V2_USAGE else "v1"
+
     def memory_current(self) -> int:
         """Bytes in use by the group."""
         return int(self._usage.read_text())
@@ -67,6 +72,15 @@ class Cgroup:
                 return
 
 
+def version() -> str | None:
+    """Of the cgroups that we get, or None if we get none."""
+    group = Cgroup.create()
+    if group is None:
+        return None
+    group.remove()
+    return group.version
+
+
 def _parents() -> Iterator[tuple[Path, str]]:
     """Where a child group could be made, best first, and its usage file."""
     mounts = _cgroup_mounts()
@@ -78,7 +92,7 @@ def _parents() -> Iterator[tuple[Path, str]]:
             own = mounts["v2"] / path.lstrip("/")
             for group in (own, *own.parents):
                 if _has_memory_children(group):
-                    yield group, "memory.current"
+                    yield group, _V2_USAGE
         elif "memory" in controllers.split(",") and "v1" in mounts:
             yield mounts["v1"] / path.lstrip("/"), "memory.usage_in_bytes"
 

@@ -35,9 +35,14 @@ def _script(*command: str) -> Path:
     return Path(result.stdout.strip())
 
 
+def kernel_tree(kernel: str) -> Path:
+    """Where a kernel is, by its name or by that."""
+    return Path(kernel) if "/" in kernel else _script("kernel", kernel)
+
+
 def kernel_files(kernel: str) -> tuple[Path, Path]:
     """The image and initramfs of a kernel by its name, or of such a tree."""
-    tree = Path(kernel) if "/" in kernel else _script("kernel", kernel)
+    tree = kernel_tree(kernel)
     return tree / "boot" / "vmlinuz", _script("initramfs", str(tree))
 
 

@@ -19,7 +19,7 @@ from .common import Deadline
 from .host import HostProcess
 from .qmp import Qmp
 
-_QEMU = "qemu-system-x86_64"
+QEMU = "qemu-system-x86_64"
 _START_SECONDS = 20
 # Between asking QEMU to end and killing it, by timeout(1).
 _KILL_AFTER_SECONDS = 5
@@ -53,7 +53,7 @@ class Machine:
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
         return [
-            _QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+            QEMU, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot",
             *self._processor(),
             "-machine", "q35", "-m", f"{self.mem}M", *self._memory(),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .common import BUILD, Deadline
+from .driver import MODULE, bind
 from .guest import Guest
 from .host import HostProcess, Sample, Sampler
 
@@ -46,6 +47,10 @@ class Phase(enum.Enum):
 def host_memory(sample: Sample) -> int:
     """Bytes, of the cgroup; of the process where there is no cgroup to have."""
     return sample.rss if sample.memory_current is None else sample.memory_current
+
+
+def _held_at(samples: Sequence[Sample], at: float) -> int:
+    return host_memory([sample for sample in samples if sample.time <= at][-1])
 
 
 class Recording:
@@ -87,10 +92,11 @@ class Recording:
         since = self._began_at if self._freed_at is None else self._freed_at
         return time.monotonic() - since
 
-    def mark_free(self) -> float:
-        """Call it just before the guest is told to free. Gives the time."""
-        self._held_bytes = self.memory
-        self._freed_at = time.monotonic()
+    def mark_free(self, at: float | None = None) -> float:
+        """Call it just before the guest is told to free, or say when it freed by
+        itself. Gives the time."""
+        self._freed_at = time.monotonic() if at is None else at
+        self._held_bytes = _held_at(self.samples, self._freed_at)
         return self._freed_at
 
     def at_rest(self, freed_bytes: int) -> bool:
@@ -126,8 +132,7 @@ class Release:
     @property
     def held_bytes(self) -> int:
         """Host memory just before the free."""
-        return host_memory([sample for sample in self.samples
-                            if sample.time <= self.freed_at][-1])
+        return _held_at(self.samples, self.freed_at)
 
     @property
     def stayed_bytes(self) -> int:
@@ -161,24 +166,16 @@ def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 409
         raise ValueError(f"no driver {driver!r}: one of {', '.join(DRIVERS)}")
     files = {}
     if driver == "aerator":
-        files["/aerator.ko"] = module or BUILD / kernel / "aerator.ko"
+        files[MODULE] = module or BUILD / kernel / "aerator.ko"
     with Guest(kernel, mem=mem, balloon={"free-page-reporting": True},
                files=files) as guest:
-        _bind(guest, driver, params)
-        return _record(guest, driver, mib, ceiling, watch)
+        bind(guest, driver, params)
+        return record_release(guest, driver, mib=mib, ceiling=ceiling, watch=watch)
 
 
-def _bind(guest: Guest, driver: str, params: Mapping[str, object] | None) -> None:
-    """Like in a distribution's guest, where virtio_balloon is there first."""
-    guest.run("modprobe virtio_balloon")
-    if driver == "aerator":
-        guest.insmod("/aerator.ko", params)
-    # Fails if it has no device: the curve would be that of another driver.
-    guest.run(f"ls -d /sys/bus/virtio/drivers/{driver}/virtio*")
-
-
-def _record(guest: Guest, driver: str, mib: int, ceiling: float,
-            watch: Watch) -> Release:
+def record_release(guest: Guest, driver: str, *, mib: int, ceiling: float = 40,
+                   watch: Watch = contextlib.nullcontext) -> Release:
+    """The same in a guest that is there, and that the driver is bound in."""
     guest_kernel = guest.run("uname -r").strip()
     recording = Recording(guest.host)
     with recording, watch(recording):
@@ -187,12 +184,13 @@ def _record(guest: Guest, driver: str, mib: int, ceiling: float,
         time.sleep(_HOLD_SECONDS)
         freed_at = recording.mark_free()
         job.tell()
-        _wait_for_rest(guest, recording, driver, mib, ceiling)
+        await_return(guest, recording, driver, mib, ceiling)
     return Release(driver, guest_kernel, freed_at, recording.samples)
 
 
-def _wait_for_rest(guest: Guest, recording: Recording, driver: str, mib: int,
-                   ceiling: float) -> None:
+def await_return(guest: Guest, recording: Recording, driver: str, mib: int,
+                 ceiling: float) -> None:
+    """Until what was freed is back, or NotReturned."""
     deadline = Deadline(ceiling)
     while not recording.at_rest(mib * _MIB):
         if deadline.passed or not guest.alive():

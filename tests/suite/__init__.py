@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from .harness import Case
 
-GROUPS = ("static", "patch", "unit", "params", "stages", "release", "churn", "silence",
-          "lifecycle", "suspend", "features", "integrity", "treated", "kernel", "cost")
+GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "release", "churn", "silence",
+          "lifecycle", "suspend", "features", "integrity", "treated", "kernel", "cost", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that takes memory back all the time pays no more than before.
+"""A guest that takes memory back all the time: what of it goes to the host meanwhile.
 
-What it pays is what the host drops: it has to be faulted in and zeroed again.
-That is counted from outside, driver against driver. The faults themselves are
-no measure: whether one is for 4 KiB or for 2 MiB is up to the host's memory.
+What that costs, beside virtio_balloon and beside nobody, is for group bench.
 """
 
 from __future__ import annotations
@@ -14,37 +12,7 @@ from .harness import (DEBUG_KERNELS, MIB, MODULE, TREATED, counters, expect,
                       load_aerator, make_guest, on_kernels)
 
 _CHURN_MIB = 512
-_SECONDS = 40
-_GAPS_MS = (300, 1000)
 _EAGER_SECONDS = 30
-
-# Where passes fall between two frees is luck, for both of them. Without a window
-# it would be three times as much and more.
-_NOISE = 1.5
-
-
-def _dropped(kernel: str, driver: str, gap_ms: int) -> float:
-    """MiB in each round of the churn."""
-    with make_guest(kernel, f"churn-{driver}-{gap_ms}", mem=3072) as guest:
-        guest.run("modprobe virtio_balloon")
-        if driver == "aerator":
-            guest.insmod(MODULE)
-        # What was never touched is reported too, but costs nothing.
-        guest.run(f"memtool churn {_CHURN_MIB} {gap_ms} 10")
-        with guest.host.madvise_traced() as dropped:
-            output = guest.run(f"memtool churn {_CHURN_MIB} {gap_ms} {_SECONDS}",
-                               timeout=_SECONDS + 60)
-    return dropped.bytes / MIB / int(output.split()[1])
-
-
-def churn(kernel: str) -> Iterator[str]:
-    ours = theirs = 0.0
-    for gap_ms in _GAPS_MS:
-        ours += (mine := _dropped(kernel, "aerator", gap_ms))
-        theirs += (other := _dropped(kernel, "virtio_balloon", gap_ms))
-        yield (f"gap {gap_ms} ms: the host drops {mine:.0f} MiB a round,"
-               f" with virtio_balloon {other:.0f} MiB")
-    expect(ours < theirs * _NOISE, f"{ours / theirs:.1f} times virtio_balloon's")
 
 
 def regret(kernel: str) -> Iterator[str]:
@@ -76,6 +44,5 @@ def churn_eager(kernel: str) -> Iterator[str]:
         yield f"{reported / (1 << 30):.1f} GiB reported meanwhile"
 
 
-CASES = [*on_kernels(churn, ("6.12",)), *on_kernels(churn, (TREATED,), long=True),
-         *on_kernels(regret, ("6.12", TREATED)),
+CASES = [*on_kernels(regret, ("6.12", TREATED)),
          *on_kernels(churn_eager, DEBUG_KERNELS)]

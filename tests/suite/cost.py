@@ -1,38 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What it costs, in instructions: guests in which a nanosecond is one of them.
-
-Such a guest has one processor and does the same each time, whatever else the host
-does. Its clock also moves while it is idle, so that what counts is when it was
-busy: /proc/timer_list has the idle time to the nanosecond. (A program that spins
-meanwhile, and sums up what others took of its time, finds the same: 2653 against
-2628 thousand where virtio_balloon reports 1 GiB.)
-"""
+"""What it costs, in instructions (scripts/aerator_bench/instructions.py)."""
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from statistics import median
 
+from aerator_bench.instructions import (FAULTS, MACHINE, QUIET_NOISE, SETTLED_SECONDS, Report,
+                                        fault_instructions, release, settle)
 from aerator_vm import Guest
+from aerator_vm.balloon import park_little
 
-from .harness import (MIB, MODULE, PARAMETERS, TREATED, Case, TestFailed, balloon_device,
-                      counters, expect, expect_equal, load_aerator, module_file,
-                      on_kernels, park_little)
+from .harness import (MIB, MODULE, PARAMETERS, TREATED, Case, balloon_device, counters,
+                      expect, expect_equal, load_aerator, module_file, on_kernels)
 
 _PLAIN = "6.12-plain"
 
-# Guest time costs nothing while the guest is idle.
-_SETTLED_SECONDS = 60
-
 
 def _guest(kernel: str, name: str, mem: int, files: Mapping[str, object]) -> Guest:
-    """Nothing is where chance puts it."""
-    return Guest(kernel, name=f"cost-{name}-{kernel}", mem=mem, icount=True, files=files,
-                 append="norandmaps", balloon={"free-page-reporting": True},
-                 qemu_args=("-trace", "enable=virtio_queue_notify"), time_limit=600)
+    return Guest(kernel, name=f"cost-{name}-{kernel}", mem=mem, files=files,
+                 balloon={"free-page-reporting": True}, **MACHINE)
 
 
 # Faults
@@ -41,22 +28,14 @@ def _guest(kernel: str, name: str, mem: int, files: Mapping[str, object]) -> Gue
 _FAULT_GOAL = 0.001
 _FAULT_NOISE = 0.0003
 
-# In fresh processes, and only the first after boot: later the figures go up and
-# down in steps, on all kernels, with the state of the free lists.
-_FAULTS = {"4 KiB": "memtool --small faults 64 3", "2 MiB": "memtool faults 128 3"}
-_PROCESSES = 6
-
 
 def _fault_instructions(kernel: str, size: str, loaded: bool) -> float:
     files = {MODULE: module_file(kernel)} if loaded else {}
     with _guest(kernel, "faults", 1024, files) as guest:
         if loaded:
-            folder = load_aerator(guest, intake="treated")
-            # All is treated, and was left alone for longer than any window.
-            guest.run(f"echo 1 >{folder}/flush && sleep {_SETTLED_SECONDS}", timeout=90)
-        output = guest.run(f"for i in $(seq {_PROCESSES}); do {_FAULTS[size]}; done",
-                           timeout=200)
-    return median(float(text) for text in re.findall(r"^fault_ns (\S+)", output, re.MULTILINE))
+            load_aerator(guest, intake="treated")
+            settle(guest)
+        return fault_instructions(guest, size)
 
 
 def _compare_faults(size: str, what: tuple[str, str], before: float,
@@ -87,72 +66,28 @@ _FREED_MIB = 1024
 _SCATTERED_ORDER = 4
 
 
-@dataclass(frozen=True)
-class _Report:
-    """What a guest spent to report what was freed: instructions, and with whom it
-    had to do for that."""
-
-    mib: int
-    instructions: int
-    kicks: int
-    interrupts: int
-
-    def row(self, what: str) -> str:
-        return (f"{what:40} {self.mib:5} MiB {self.instructions / 1000:8.0f} k"
-                f" {self.kicks:5} kicks {self.interrupts:5} interrupts")
-
-
-# By how much two quiet minutes differ, in instructions.
-_QUIET_NOISE = 100_000
-
-
-def _count(guest: Guest) -> tuple[int, int]:
-    """Kicks and interrupts. The agent's line has no queue with the number of ours
-    that is used once the guest has booted; interrupts are shared by all queues."""
-    name = balloon_device(guest).rpartition("/")[2]
-    line = guest.run(f"grep -w {name} /proc/interrupts", check=False).split()
-    kicks = (guest.log_dir / "qemu.log").read_text().count(" n 3 ")
-    return kicks, int(line[1]) if line else 0
-
-
-def _release(guest: Guest, order: int | None, starter: str = "/dev/null") -> _Report:
-    """Free 1 GiB: in one piece, or every other block of an order. virtio_balloon
-    begins two seconds later, and takes half a minute for all of it; it would be no
-    comparison if we had begun when only a part of it was free."""
-    words = (f"release {_FREED_MIB} {_SETTLED_SECONDS} {starter}" if order is None else
-             f"--small release {2 * _FREED_MIB} {_SETTLED_SECONDS} {starter} {order}")
-    kicks, interrupts = _count(guest)
-    output = guest.run(f"memtool {words}", timeout=240)
-    after = _count(guest)
-    match = re.fullmatch(r"freed (\d+) busy_ns (\d+) then (\d+)\n", output)
-    if not match:
-        raise TestFailed(f"no figures: {output}")
-    return _Report(int(match[1]) // MIB, int(match[2]) - int(match[3]),
-                   after[0] - kicks, after[1] - interrupts)
-
-
 def _mem(order: int | None) -> int:
     return _FREED_MIB * (2 if order is None else 3)
 
 
-def _theirs(kernel: str, order: int | None) -> _Report:
+def _theirs(kernel: str, order: int | None) -> Report:
     with _guest(kernel, f"virtio_balloon-{order}", _mem(order), {}) as guest:
         if order is not None:
             guest.run(f"echo {order} >/sys/module/page_reporting/parameters/page_reporting_order")
         park_little(guest)
-        guest.run(f"modprobe virtio_balloon && sleep {_SETTLED_SECONDS}", timeout=90)
-        return _release(guest, order)
+        guest.run(f"modprobe virtio_balloon && sleep {SETTLED_SECONDS}", timeout=90)
+        return release(guest, _FREED_MIB, order)
 
 
-def _ours(guest: Guest, order: int | None, **params: int) -> _Report:
+def _ours(guest: Guest, order: int | None, **params: int) -> Report:
     """With settings that may differ from the last ones."""
     for name, value in params.items():
         guest.run(f"echo {value} >{PARAMETERS}/{name}")
     folder = f"{balloon_device(guest)}/aerator"
-    guest.run(f"sleep {_SETTLED_SECONDS}; echo 1 >{folder}/flush &&"
+    guest.run(f"sleep {SETTLED_SECONDS}; echo 1 >{folder}/flush &&"
               f" echo 0 >{PARAMETERS}/enabled", timeout=90)
     before = counters(guest, folder)
-    report = _release(guest, order, f"{PARAMETERS}/enabled")
+    report = release(guest, _FREED_MIB, order, f"{PARAMETERS}/enabled")
     after = counters(guest, folder)
     expect_equal(after["kicks"] - before["kicks"], report.kicks, "kicks")
     expect_equal(after["errors"], 0, "errors")
@@ -170,7 +105,7 @@ def _load(guest: Guest, order: int | None) -> None:
     load_aerator(guest, intake="treated", **({} if order is None else {"order": order}))
 
 
-def _compare(kernel: str, order: int | None) -> Iterator[_Report]:
+def _compare(kernel: str, order: int | None) -> Iterator[Report]:
     """Ours first, with the settings that are the default."""
     with _our_guest(order) as guest:
         _load(guest, order)
@@ -183,7 +118,7 @@ def reports_whole(kernel: str) -> Iterator[str]:
     ours, theirs = _compare(kernel, None)
     yield ours.row("aerator")
     yield theirs.row(f"virtio_balloon, {kernel}")
-    expect(ours.instructions * 2 <= theirs.instructions + _QUIET_NOISE,
+    expect(ours.instructions * 2 <= theirs.instructions + QUIET_NOISE,
            "more than half the instructions")
 
 
@@ -210,7 +145,7 @@ def settings(order: int | None) -> Iterator[str]:
 def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]:
     name = function.__name__.replace("_", "-")
     return [Case(f"{name} {size.replace(' ', '')}", functools.partial(function, size), kernel)
-            for size in _FAULTS]
+            for size in FAULTS]
 
 
 # What needs the unpatched kernel is for --all: it would be one more to build.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aerator_vm import CommandFailed, Guest, GuestFailed
+from aerator_vm.balloon import balloon_device
 from aerator_vm.common import TOP
 
 # Kernels that guests are booted with, and those that the module is built for.
@@ -156,18 +157,6 @@ def load_aerator(guest: Guest, **params: object) -> str:
     guest.insmod(MODULE, params)
     expect_equal(balloon_driver(guest), "aerator", "driver after insmod")
     return f"{balloon_device(guest)}/aerator"
-
-
-def park_little(guest: Guest) -> None:
-    """A processor may keep tens of MiB of free pages to itself, which are neither
-    raw nor treated: now it is a MiB."""
-    guest.run("echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction")
-
-
-def balloon_device(guest: Guest) -> str:
-    """The balloon's folder in sysfs: the virtio device with number 5."""
-    return guest.run("dirname $(grep -l 0x0005 /sys/bus/virtio/devices/*/device)"
-                     ).strip()
 
 
 def balloon_driver(guest: Guest) -> str | None:

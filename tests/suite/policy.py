@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 
 from aerator_vm import Guest
+from aerator_vm.balloon import park_little
 
 from .harness import (MIB, PARAMETERS, TREATED, counters, expect, is_treated,
-                      load_aerator, make_guest, on_kernels, park_little)
+                      load_aerator, make_guest, on_kernels)
 
 _KERNELS = ("6.12", TREATED)
 _GUEST_MIB = 2048

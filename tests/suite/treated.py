@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 
 from aerator_vm import CommandFailed, Guest, Job
+from aerator_vm.balloon import park_little
 
-from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
-                      expect, expect_equal, is_debug, load_aerator, make_guest,
-                      on_kernels, park_little)
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS,
+                      counters, expect, expect_equal, is_debug, load_aerator,
+                      make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
 

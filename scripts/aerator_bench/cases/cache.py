@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that builds something, cleans up, and is idle until the next build.
+
+A build is short processes that fill the page cache. All of it is free again at once
+when caches are dropped and what was built is deleted, in small pages that were
+taken in any order: what of it comes back, and how soon?
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from aerator_vm import Guest
+from aerator_vm.common import TOP
+from aerator_vm.host import Sample, Sampler
+from aerator_vm.release import host_memory
+
+from ..contestant import ALL, Contestant
+from ..figure import Case, Figure
+from ..goals import Goal
+from ..held import GIB, MIB, figures, warm_up
+from ..results import Results
+from .ramp import no_more_than_rival
+
+_MEM = 3072
+_PROCESSES = 120
+_LEAD_PROCESSES = 10
+_QUIET_SECONDS = 20
+_SHARE = 0.9
+# Less than this is no return: the curve of a guest that reports nothing moves too.
+_RETURN_BYTES = 64 * MIB
+_DISK_MODULE = "/zerodisk.ko"
+_DISK = "/dev/zerodisk"
+_OBJECTS = "/tmp/objects"
+
+
+def _disk_module(kernel: str) -> Path:
+    """Not all kernels have a driver for a disk, and a real one has a cache on the
+    host that would be counted."""
+    result = subprocess.run([TOP / "scripts/module", "--of", "tests/disk", kernel],
+                            check=True, stdout=subprocess.PIPE, text=True)
+    return Path(result.stdout.strip())
+
+
+def _prepare(guest: Guest) -> None:
+    guest.insmod(_DISK_MODULE)
+    # The cache of a disk goes when the last one closes it.
+    guest.start_job(f"exec sleep 1000 <{_DISK}")
+    guest.run(f"mkdir {_OBJECTS}")
+    # An emulator translates what it has not met, and takes memory for that.
+    _build(guest, 0, _LEAD_PROCESSES)
+    _clean(guest)
+    warm_up(guest, _MEM)
+
+
+def _build(guest: Guest, number: int, processes: int) -> float:
+    """Seconds that it took."""
+    output = guest.run(f"build {_DISK} {_OBJECTS} {number * _PROCESSES} {processes}",
+                       timeout=120)
+    return float(output.split()[-1])
+
+
+def _clean(guest: Guest) -> float:
+    """When it began."""
+    start = time.monotonic()
+    guest.run(f"rm {_OBJECTS}/* && echo 3 >/proc/sys/vm/drop_caches")
+    return start
+
+
+def _seconds_back(samples: Sequence[Sample], cleaned_at: float) -> float:
+    """Until most of what came back in the quiet after was back."""
+    quiet = [sample for sample in samples
+             if cleaned_at <= sample.time <= cleaned_at + _QUIET_SECONDS]
+    held, stayed = host_memory(quiet[0]), host_memory(quiet[-1])
+    if held - stayed < _RETURN_BYTES:
+        return math.nan
+    goal = held - _SHARE * (held - stayed)
+    return next(sample.time - cleaned_at for sample in quiet if host_memory(sample) <= goal)
+
+
+def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
+    builds = 1 if quick else 2
+    variant = f"{builds} x {_PROCESSES} processes"
+    seconds, cleaned = 0.0, []
+    with contestant.guest("cache", mem=_MEM, time_limit=600,
+                          files={_DISK_MODULE: _disk_module(contestant.kernel)}) as guest:
+        _prepare(guest)
+        with Sampler(guest.host) as sampler:
+            for number in range(builds):
+                seconds += _build(guest, number, _PROCESSES)
+                cleaned.append(_clean(guest))
+                time.sleep(_QUIET_SECONDS)
+    yield from figures(sampler.samples, variant)
+    yield Figure(variant, "held_after_gib", host_memory(sampler.samples[-1]) / GIB, "GiB")
+    back = [_seconds_back(sampler.samples, at) for at in cleaned]
+    yield Figure(variant, "back_s", sum(back) / len(back), "s")
+    yield Figure(variant, "run_s", seconds, "s")
+
+
+def _goals(results: Results) -> Iterator[Goal]:
+    yield from no_more_than_rival(results, ("gib_seconds", "held_after_gib", "back_s", "run_s"))
+
+
+CASE = Case("cache", "builds that fill the page cache, each followed by a clean-up and a rest",
+            ALL, _run, goals=_goals, times=("run_s",))

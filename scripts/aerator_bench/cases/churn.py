@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that frees memory and wants it back, again and again, and then no more.
+
+What went to the host in a gap has to be faulted in and zeroed by the host when the
+gap is over, and the guest waits for that. What did not go is held by the host for
+nothing. After the last round everything should go, and soon.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from aerator_vm import Guest
+from aerator_vm.events import TRACE, discards
+from aerator_vm.host import Sample
+from aerator_vm.release import NotReturned, Recording, Release, await_return
+
+from .. import churngoals, plots
+from ..contestant import ALL, Contestant
+from ..figure import Case, Figure
+from ..goals import Goal
+from ..held import GIB, MIB, faults, gib_seconds, mean_gib, refaulted, warm_up
+from ..results import Results
+
+MEM = 3072
+TIMES = ("mean_ms", "p99_ms", "max_ms")
+BESIDE = ("host_faults", "host_faults_round", "max_ms", "rounds")
+GAPS = (0, 0.1, 0.3, 1, 3)
+CHURN_MIB = 512
+_LEAD_SECONDS = 3
+_SECONDS = 15
+_SECONDS_LONG_GAP = 25
+# What is back after 20 s has to be seen to have come to rest.
+_CEILING_SECONDS = 25
+# The longest that an ended command is on its way to us.
+_ANSWER_SECONDS = 0.05
+_LINE = re.compile(r"rounds (\d+) mean_ms (\S+) p99_ms (\S+) max_ms (\S+)")
+
+
+def variant(gap: float) -> str:
+    return f"gap {gap:g} s"
+
+
+class Churned(NamedTuple):
+    """What was seen from outside while a guest churned, and of it what it said."""
+
+    samples: Sequence[Sample]
+    rounds: int
+    mean_ms: float
+    p99_ms: float
+    max_ms: float
+    dropped: int  # bytes
+
+
+def lead(guest: Guest) -> None:
+    """An emulator translates what it has not met, and takes memory for that."""
+    _churn(guest, 0, _LEAD_SECONDS)
+
+
+def _churn(guest: Guest, gap: float, seconds: int) -> str:
+    return guest.run(f"memtool churn {CHURN_MIB} {gap * 1000:.0f} {seconds}",
+                     timeout=seconds * 2 + 60)
+
+
+def _counted(guest: Guest, recording: Recording, gap: float, seconds: int) -> Churned:
+    before, began = len(discards(guest)), guest.host.sample()
+    output = _churn(guest, gap, seconds)
+    ended = guest.host.sample()
+    dropped = sum(discard.bytes for discard in discards(guest)[before:])
+    rounds, *times = _LINE.match(output).groups()
+    samples = [sample for sample in recording.samples
+               if began.time < sample.time < ended.time]
+    return Churned([began, *samples, ended], int(rounds), *map(float, times), dropped)
+
+
+class End(NamedTuple):
+    """What came after the last free."""
+
+    back_90_s: float  # seconds until that share of what came back in the end was back
+    back_99_s: float
+    for_nothing: float  # GiB*s that the host held from the end of the churn on
+
+
+def _end(guest: Guest, recording: Recording, gap: float, ended_at: float) -> End:
+    """If less than half comes back, there are no times, and it is as if all of it had
+    been held for as long as we looked."""
+    freed_at = recording.mark_free(ended_at - gap - _ANSWER_SECONDS)
+    try:
+        await_return(guest, recording, "", CHURN_MIB, _CEILING_SECONDS)
+    except NotReturned:
+        return End(math.nan, math.nan, CHURN_MIB * MIB / GIB * _CEILING_SECONDS)
+    release = Release("", "", freed_at, recording.samples)
+    after = [sample for sample in recording.samples if sample.time >= ended_at]
+    rest = release.stayed_bytes / GIB * (after[-1].time - after[0].time)
+    return End(release.seconds_to(0.9), release.seconds_to(0.99), gib_seconds(after) - rest)
+
+
+def _figures(seen: Churned, end: End, seconds: int) -> Iterator[tuple[str, float, str]]:
+    """Name, value and unit; those first that say most."""
+    yield "mean_gib", mean_gib(seen.samples), "GiB"
+    # A guest that has to wait churns for longer than it was told to.
+    yield "gib_seconds", mean_gib(seen.samples) * seconds + end.for_nothing, "GiB*s"
+    yield "refaulted_mib_round", refaulted(seen.samples) / MIB / seen.rounds, "MiB"
+    yield "dropped_mib_round", seen.dropped / MIB / seen.rounds, "MiB"
+    yield "mean_ms", seen.mean_ms, "ms"
+    yield "p99_ms", seen.p99_ms, "ms"
+    yield "max_ms", seen.max_ms, "ms"
+    yield "last_back_90_s", end.back_90_s, "s"
+    yield "last_back_s", end.back_99_s, "s"
+    yield "host_faults_round", faults(seen.samples) / seen.rounds, "1"
+    yield "host_faults", faults(seen.samples), "1"
+    yield "rounds", seen.rounds, "1"
+
+
+def gap_figures(guest: Guest, contestant: Contestant, gap: float, variant: str,
+                seconds: int = _SECONDS) -> Iterator[Figure]:
+    """One gap, in a guest that has come to rest, and until it has again."""
+    _churn(guest, gap, _LEAD_SECONDS)
+    with Recording(guest.host) as recording:
+        seen = _counted(guest, recording, gap, seconds)
+        end = (_end(guest, recording, gap, seen.samples[-1].time) if contestant.driver
+               else End(math.nan, math.nan, 0))
+    for metric, value, unit in _figures(seen, end, seconds):
+        yield Figure(variant, metric, value, unit)
+
+
+def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
+    with contestant.guest("churn", mem=MEM, qemu_args=TRACE, time_limit=900) as guest:
+        lead(guest)
+        warm_up(guest, MEM)
+        for gap in GAPS:
+            seconds = _SECONDS_LONG_GAP if gap > 1 else _SECONDS
+            yield from gap_figures(guest, contestant, gap, variant(gap),
+                                   seconds // 3 if quick else seconds)
+
+
+def _goals(results: Results) -> Iterator[Goal]:
+    noise, short = churngoals.Noise(), [variant(gap) for gap in GAPS if gap <= 1]
+    yield from churngoals.patched(results, short, noise)
+    yield from churngoals.stock(results, short, noise)
+    yield from churngoals.held(results, [variant(gap) for gap in GAPS], noise)
+
+
+CASE = Case("churn", f"{CHURN_MIB} MiB touched and freed, over and over, with a gap between",
+            ALL, _run, _goals, plots.churn, TIMES, BESIDE, jobs=2)

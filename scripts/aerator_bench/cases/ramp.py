@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A service whose memory follows its load, over days that last a minute.
+
+It grows for half a day and shrinks for the other half, and each request takes some
+memory for a moment all the while. A host that gets back what the slope sets free,
+and not what the next request needs again, holds little and makes nobody wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from aerator_vm.host import Sampler
+
+from ..contestant import ALL, STOCK, TREATED, Contestant
+from ..figure import Case, Figure
+from ..goals import Goal
+from ..held import figures, warm_up
+from ..report import ratio_to
+from ..results import Results
+
+_MEM = 3072
+_WORKLOAD = "ramp 400 1800 64"  # from and to MiB, and that of requests
+_LEAD = f"{_WORKLOAD} 5 1"
+# What the guest's time goes to.
+_TIMES = {"touch_s": "s", "p99_ms": "ms", "max_ms": "ms", "free_s": "s"}
+_NOISE = 0.03
+
+
+def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
+    seconds, days = (40, 1) if quick else (60, 2)
+    variant = f"{days} x {seconds} s"
+    with contestant.guest("ramp", mem=_MEM, time_limit=600) as guest:
+        # An emulator translates what it has not met, and takes memory for that.
+        guest.run(_LEAD)
+        warm_up(guest, _MEM)
+        with Sampler(guest.host) as sampler:
+            output = guest.run(f"{_WORKLOAD} {seconds} {days}", timeout=3 * seconds * days)
+    yield from figures(sampler.samples, variant)
+    for metric, unit in _TIMES.items():
+        value = re.search(rf"\b{metric} (\S+)", output)[1]
+        yield Figure(variant, metric, float(value), unit)
+
+
+def no_more_than_rival(results: Results, metrics: Iterable[str]) -> Iterator[Goal]:
+    """On a stock and on a patched kernel."""
+    for variant in results.variants:
+        for kernel in (STOCK, TREATED):
+            for metric in metrics:
+                found = ratio_to(results, f"aerator-{kernel}", "virtio_balloon", variant,
+                                 metric)
+                yield Goal(f"{kernel}, {variant}: {metric}, times virtio_balloon's", found,
+                           1, noise=_NOISE)
+
+
+def _goals(results: Results) -> Iterator[Goal]:
+    yield from no_more_than_rival(results, ("gib_seconds", "touch_s"))
+
+
+CASE = Case("ramp", "memory that grows and shrinks with the load of a day", ALL, _run,
+            goals=_goals, times=tuple(_TIMES))

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests of 2 to 64 GiB, most of it never touched: what grows with them.
+
+first    all is raw when the driver comes: it may cost as much more as there is more
+         to report
+again    512 MiB are freed beside all that was treated: how much that is should not
+         matter
+flush    nothing is to be done: nor should it here
+hold     how long zone->lock is held at once, with interrupts off, meanwhile
+seconds  from the driver's load until all is treated, not counted but by the clock
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from aerator_vm import Guest
+from aerator_vm.balloon import balloon_device
+from aerator_vm.common import TOP, Deadline
+from aerator_vm.driver import MODULE
+from aerator_vm.events import TRACE, Discard, discards
+from aerator_vm.release import NotReturned
+
+from ..contestant import PARAMETERS, STOCK, TREATED, Contestant
+from ..figure import Case, Figure
+from ..goals import Goal, ratio
+from ..instructions import MACHINE, SETTLED_SECONDS, release, settle, spent
+from ..results import Results
+
+_CONTESTANTS = [f"{driver}-{kernel}" for kernel in (STOCK, TREATED)
+                for driver in ("virtio_balloon", "aerator")]
+_SIZES = (2, 8, 32, 64)
+_QUICK_SIZES = (2, 8, 64)
+_GIB = 1 << 30
+_BOOT_SECONDS = 150
+
+_QUIET = f"sleep {SETTLED_SECONDS}"
+
+# What is freed beside what was treated, and how often: the median counts.
+_AGAIN_MIB = 512
+_AGAIN = 3
+_FLUSHES = 10
+
+_HOLDS = "/holds.ko"
+_HOLDS_FOLDER = "tests/holds"
+_HOLDS_PARAMETERS = "/sys/module/holds/parameters"
+
+# virtio_balloon pauses for 2 s between its passes.
+_OVER_SECONDS = 5
+_CEILING_SECONDS = 90
+
+# By what a GiB reported may cost more in a larger guest; and what is done beside that.
+_LINEAR_GOAL = 1.25
+_FLAT_GOAL = 2
+
+
+def _variant(gib: int) -> str:
+    return f"{gib} GiB"
+
+
+def _load(contestant: Contestant) -> str:
+    """The driver, with nothing reported yet: virtio_balloon waits for two seconds."""
+    if contestant.driver != "aerator":
+        return "modprobe virtio_balloon"
+    params = {**contestant.params, "enabled": 0}
+    return shlex.join(["insmod", MODULE, *(f"{key}={value}" for key, value in params.items())])
+
+
+def _begin(contestant: Contestant) -> str:
+    return f"echo 1 >{PARAMETERS}/enabled" if contestant.driver == "aerator" else "true"
+
+
+# Instructions
+
+
+def _treat(contestant: Contestant, guest: Guest, gib: int) -> Iterator[Figure]:
+    """All raw, and nothing else to do but what a guest always has."""
+    guest.run(_QUIET, timeout=90)
+    before = len(discards(guest))
+    _, begun, quiet = spent(guest, _load(contestant), f"{_begin(contestant)}; {_QUIET}",
+                            _QUIET)
+    reported = sum(discard.bytes for discard in discards(guest)[before:]) / _GIB
+    yield Figure(_variant(gib), "reported", reported, "GiB")
+    yield Figure(_variant(gib), "first", (begun - quiet) / 1000, "k instructions")
+    yield Figure(_variant(gib), "first_per_gib", (begun - quiet) / 1000 / reported,
+                 "k instructions")
+
+
+def _flush(guest: Guest) -> float:
+    """Instructions of one that finds nothing to do, that of the write included."""
+    file = f"{balloon_device(guest)}/aerator/flush"
+    loop = f"for i in $(seq {_FLUSHES}); do echo 1 >%s; done"
+    flushes, writes = spent(guest, loop % file, loop % "/dev/null")
+    return (flushes - writes) / _FLUSHES
+
+
+def _treat_again(contestant: Contestant, guest: Guest, gib: int) -> Iterator[Figure]:
+    """All is treated, but for what is freed now."""
+    settle(guest)
+    if contestant.driver == "aerator":
+        yield Figure(_variant(gib), "flush", _flush(guest) / 1000, "k instructions")
+    again = median(release(guest, _AGAIN_MIB).instructions for _ in range(_AGAIN))
+    yield Figure(_variant(gib), "again", again / 1000, "k instructions")
+
+
+def _count(contestant: Contestant, gib: int) -> Iterator[Figure]:
+    with contestant.guest("scale", bound=False, mem=gib * 1024, boot_limit=_BOOT_SECONDS,
+                          **MACHINE) as guest:
+        yield from _treat(contestant, guest, gib)
+        contestant.note_settings(guest)
+        yield from _treat_again(contestant, guest, gib)
+
+
+# Holds of zone->lock
+
+
+def _holds_file(kernel: str) -> Path:
+    result = subprocess.run([TOP / "scripts/module", "--of", _HOLDS_FOLDER, kernel],
+                            check=True, stdout=subprocess.PIPE, text=True)
+    return Path(result.stdout.strip())
+
+
+def _longest(guest: Guest) -> int:
+    """Since the last call."""
+    file = f"{_HOLDS_PARAMETERS}/longest"
+    return int(guest.run(f"cat {file} && echo 0 >{file}"))
+
+
+def _hold(contestant: Contestant, gib: int) -> Iterator[Figure]:
+    """In a guest of its own: the probes cost something. Those that the kernel makes
+    cheaper after a while would spoil what is taken off for that."""
+    with contestant.guest("scale-holds", bound=False, mem=gib * 1024,
+                          boot_limit=_BOOT_SECONDS,
+                          files={_HOLDS: _holds_file(contestant.kernel)}, **MACHINE) as guest:
+        guest.run("echo 0 >/proc/sys/debug/kprobes-optimization")
+        guest.insmod(_HOLDS)
+        guest.run(f"{_load(contestant)} && {_begin(contestant)}; {_QUIET}", timeout=200)
+        yield Figure(_variant(gib), "first_hold", _longest(guest), "instructions")
+        settle(guest)
+        _longest(guest)
+        release(guest, _AGAIN_MIB)
+        yield Figure(_variant(gib), "again_hold", _longest(guest), "instructions")
+
+
+# Time
+
+
+def _wait_for_end(guest: Guest) -> list[Discard]:
+    deadline = Deadline(_CEILING_SECONDS)
+    while not deadline.passed:
+        found = discards(guest)
+        if found and time.time() - found[-1].time > _OVER_SECONDS:
+            return found
+        time.sleep(0.5)
+    raise NotReturned(f"not all is treated after {_CEILING_SECONDS} s")
+
+
+def _time(contestant: Contestant, gib: int) -> Figure:
+    """From before the driver is loaded until the last of its reports."""
+    with contestant.guest("scale-time", bound=False, mem=gib * 1024, qemu_args=TRACE,
+                          boot_limit=_BOOT_SECONDS) as guest:
+        start = time.time()
+        guest.run(f"{_load(contestant)} && {_begin(contestant)}")
+        return Figure(_variant(gib), "seconds", _wait_for_end(guest)[-1].time - start, "s")
+
+
+def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
+    for gib in _QUICK_SIZES if quick else _SIZES:
+        yield from _count(contestant, gib)
+        yield from _hold(contestant, gib)
+        yield _time(contestant, gib)
+
+
+# Goals
+
+
+def _goals(results: Results) -> Iterator[Goal]:
+    for kernel in (STOCK, TREATED):
+        def grown(metric: str, least: int, name: str = f"aerator-{kernel}") -> float | None:
+            return ratio(results.median(name, _variant(64), metric),
+                         results.median(name, _variant(least), metric))
+
+        yield Goal(f"{kernel}: instructions for a GiB reported at 64 GiB, to 8 GiB",
+                   grown("first_per_gib", 8), _LINEAR_GOAL)
+        yield Goal(f"{kernel}: a flush with nothing to do at 64 GiB, to 2 GiB",
+                   grown("flush", 2), _FLAT_GOAL)
+        yield Goal(f"{kernel}: to report {_AGAIN_MIB} MiB beside what is treated at 64 GiB,"
+                   " to 2 GiB", grown("again", 2), _FLAT_GOAL)
+
+
+CASE = Case("scale", "guests of 2 to 64 GiB: what grows with them", _CONTESTANTS, _run, _goals)

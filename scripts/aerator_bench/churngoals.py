@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a guest that churns, and then stops, may cost itself and its host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .contestant import STOCK, TREATED
+from .goals import Goal, less, ratio, total
+from .results import Results
+
+_REFAULTED = "refaulted_mib_round"
+_REFAULT_SHARE = 0.05
+# MiB a round. Two guests that report nothing differ by as much, and where
+# virtio_balloon has no more there is nothing to compare with.
+_NO_REFAULT_MIB = 2.5
+_TIME_RATIO = 1.02
+_BACK_SECONDS = 1.5
+_TIMES_SOONER = 5
+
+
+@dataclass(frozen=True)
+class Noise:
+    """By how much figures of few rounds may be worse than they are, and which of them
+    says when the last free was back."""
+
+    back: str = "last_back_s"
+    refaulted_mib: float = 0
+    refaulted_ratio: float = 0
+    time_ratio: float = 0
+    back_seconds: float = 0
+    back_ratio: float = 0
+    held_ratio: float = 0
+
+
+def patched(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
+    """As good as reporting nothing while it churns, as good as any after."""
+    ours, theirs, none = (f"{driver}-{TREATED}" for driver in
+                          ("aerator", "virtio_balloon", "none"))
+    for variant in variants:
+        def figure(name: str, metric: str) -> float | None:
+            return results.median(name, variant, metric)
+        base = figure(none, _REFAULTED)
+        bound = less(figure(theirs, _REFAULTED), base)
+        yield Goal(f"{TREATED}, {variant}: refaulted a round, beyond a guest that reports"
+                   " nothing", less(figure(ours, _REFAULTED), base),
+                   math.nan if bound is None else max(_NO_REFAULT_MIB, _REFAULT_SHARE * bound),
+                   "MiB", noise.refaulted_mib)
+        yield Goal(f"{TREATED}, {variant}: mean allocation time, times that of a guest that"
+                   " reports nothing", ratio(figure(ours, "mean_ms"), figure(none, "mean_ms")),
+                   _TIME_RATIO, noise=noise.time_ratio)
+        yield Goal(f"{TREATED}, {variant}: last free back", figure(ours, noise.back),
+                   _BACK_SECONDS, "s", noise.back_seconds)
+
+
+def stock(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
+    """No worse than virtio_balloon while it churns, and much sooner after."""
+    def to_theirs(variant: str, metric: str) -> float | None:
+        return ratio(*(results.median(f"{driver}-{STOCK}", variant, metric)
+                       for driver in ("aerator", "virtio_balloon")))
+    for variant in variants:
+        yield Goal(f"{STOCK}, {variant}: refaulted a round, times virtio_balloon's",
+                   to_theirs(variant, _REFAULTED), 1, noise=noise.refaulted_ratio)
+        yield Goal(f"{STOCK}, {variant}: last free back, times virtio_balloon's",
+                   to_theirs(variant, noise.back), 1 / _TIMES_SOONER,
+                   noise=noise.back_ratio)
+
+
+def held(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
+    """No more of the host's memory for no longer, over all gaps and what follows."""
+    for kernel in (STOCK, TREATED):
+        ours, theirs = (total(results.median(f"{driver}-{kernel}", variant, "gib_seconds")
+                              for variant in variants)
+                        for driver in ("aerator", "virtio_balloon"))
+        yield Goal(f"{kernel}: GiB*s held, all gaps, times virtio_balloon's",
+                   ratio(ours, theirs), 1, noise=noise.held_ratio)

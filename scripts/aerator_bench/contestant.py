@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Who takes part, and a guest that is driven by one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from aerator_vm import Guest
+from aerator_vm.common import BUILD
+from aerator_vm.driver import MODULE, bind
+
+PARAMETERS = "/sys/module/aerator/parameters"
+# Beside a guest's logs, what aerator ran with there.
+SETTINGS = "settings"
+_DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A kernel with a driver for the balloon, set up as its user would have it."""
+
+    name: str
+    kernel: str
+    driver: str | None  # aerator, virtio_balloon, or None: nothing is reported
+    params: Mapping[str, object] = field(default_factory=dict)  # of aerator
+    delay_ms: int | None = None  # of 7.3's page reporting, if not its default
+
+    def with_params(self, **params: object) -> Contestant:
+        """The same one with other settings."""
+        return dataclasses.replace(self, params={**self.params, **params})
+
+    @contextlib.contextmanager
+    def guest(self, case: str, *, bound: bool = True, **machine: object) -> Iterator[Guest]:
+        """Booted and, if @bound, with the driver bound; @machine is what Guest takes."""
+        files = dict(machine.pop("files", {}))
+        if self.driver == "aerator":
+            files[MODULE] = BUILD / self.kernel / "aerator.ko"
+        with Guest(self.kernel, name=f"bench-{case}-{self.name}", files=files,
+                   balloon={"free-page-reporting": self.driver is not None},
+                   **machine) as guest:
+            if bound:
+                self._bind(guest)
+            yield guest
+
+    def _bind(self, guest: Guest) -> None:
+        if self.delay_ms is not None:
+            guest.run(f"echo {self.delay_ms} >{_DELAY}")
+        bind(guest, self.driver or "virtio_balloon", self.params)
+        self.note_settings(guest)
+
+    def note_settings(self, guest: Guest) -> None:
+        """What the driver runs with, for meta.py."""
+        if self.driver == "aerator":
+            (guest.log_dir / SETTINGS).write_text(
+                guest.run(f"cd {PARAMETERS} && grep . *"))
+
+
+def _on(kernel: str) -> list[Contestant]:
+    """All that can be had on a kernel, with the driver's defaults."""
+    return [Contestant(f"none-{kernel}", kernel, None),
+            Contestant(f"virtio_balloon-{kernel}", kernel, "virtio_balloon"),
+            Contestant(f"aerator-{kernel}", kernel, "aerator")]
+
+
+STOCK = "6.12"
+TREATED = "6.12-treated"
+NEWEST = "7.3"
+
+CONTESTANTS = {contestant.name: contestant for contestant in (
+    *_on(STOCK), *_on(TREATED), *_on(NEWEST),
+    Contestant(f"delay-250-{NEWEST}", NEWEST, "virtio_balloon", delay_ms=250),
+    Contestant(f"delay-10-{NEWEST}", NEWEST, "virtio_balloon", delay_ms=10),
+)}
+
+# aerator-6.12 takes blocks from the kernel's page reporting, aerator-6.12-treated
+# from the patched allocator. Those of 7.3 are there for its shorter delays.
+ALL = tuple(name for name in CONTESTANTS if name != f"aerator-{NEWEST}")

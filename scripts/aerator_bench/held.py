@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a host holds of a guest: over a time, and before anything is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from aerator_vm import Guest
+from aerator_vm.common import Deadline
+from aerator_vm.host import HostProcess, Sample, Sampler
+from aerator_vm.release import host_memory
+
+from .figure import Figure
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+# virtio_balloon pauses for 2 s between its steps, and longer on a busy host.
+_FLAT_SECONDS = 5
+_FLAT_BYTES = 8 * MIB
+_REST_SECONDS = 60
+# What the kernel, its page structs and the initramfs of a guest leave of its memory.
+_TOUCHABLE = 0.85
+
+
+def gib_seconds(samples: Sequence[Sample]) -> float:
+    """What a host is paid for, or could have given to others: size times time."""
+    return sum((host_memory(one) + host_memory(next_one)) / 2 * (next_one.time - one.time)
+               for one, next_one in pairwise(samples)) / GIB
+
+
+def mean_gib(samples: Sequence[Sample]) -> float:
+    return gib_seconds(samples) / (samples[-1].time - samples[0].time)
+
+
+def faults(samples: Sequence[Sample]) -> int:
+    """Minor faults of QEMU from the first sample to the last."""
+    return samples[-1].minor_faults - samples[0].minor_faults
+
+
+def refaulted(samples: Sequence[Sample]) -> int:
+    """Bytes that the host's memory grew by, wherever it grew between two samples.
+
+    Faults do not tell: one may bring 4 KiB or 2 MiB. What is dropped between the
+    same two samples in which other memory is faulted in is missing.
+    """
+    return sum(max(0, host_memory(next_one) - host_memory(one))
+               for one, next_one in pairwise(samples))
+
+
+def figures(samples: Sequence[Sample], variant: str) -> Iterator[Figure]:
+    """What a host sees of the time of some samples."""
+    yield Figure(variant, "gib_seconds", gib_seconds(samples), "GiB*s")
+    yield Figure(variant, "mean_gib", mean_gib(samples), "GiB")
+    yield Figure(variant, "host_faults", faults(samples), "1")
+    yield Figure(variant, "refaulted_gib", refaulted(samples) / GIB, "GiB")
+
+
+def warm_up(guest: Guest, mem: int) -> None:
+    """Have a guest with @mem MiB touch nearly all of it and free it, then rest.
+
+    A guest that has run for a while has used its memory before: the host then
+    faults in what it was given back, and nothing else. And nothing of the
+    warm-up is on its way to the host when the measurement begins.
+    """
+    guest.run(f"echo | memtool hold {int(mem * _TOUCHABLE)}", timeout=180)
+    wait_for_rest(guest.host)
+
+
+def wait_for_rest(host: HostProcess) -> None:
+    """Until the host's memory has not moved for a while, or a minute at most."""
+    deadline = Deadline(_REST_SECONDS)
+    with Sampler(host, 0.1) as sampler:
+        while not _flat(sampler.samples) and not deadline.passed:
+            time.sleep(0.2)
+
+
+def _flat(samples: Sequence[Sample]) -> bool:
+    recent = [host_memory(sample) for sample in samples
+              if sample.time >= samples[-1].time - _FLAT_SECONDS]
+    return (bool(samples) and samples[-1].time - samples[0].time >= _FLAT_SECONDS
+            and max(recent) - min(recent) <= _FLAT_BYTES)

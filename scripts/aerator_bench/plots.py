@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Pictures of what was found: gnuplot draws them, scripts/plot-*.gp say how."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from aerator_vm.common import TOP
+
+from .contestant import CONTESTANTS
+from .results import Results, heading
+
+# A driver has a colour, a kernel the shade of it and the shape of its points.
+_COLOURS = {"none": "#8a8a8a", "virtio_balloon": "#d9772b", "delay-250": "#b8a13a",
+            "delay-10": "#8c4a9e", "aerator": "#1b6ca8"}
+_KERNEL_COLOURS = {"none-6.12": "#bdbdbd", "none-7.3": "#5c5c5c", "aerator-6.12": "#63a8d8",
+                   "virtio_balloon-6.12": "#eeb27f", "virtio_balloon-7.3": "#9c4d10"}
+_POINTS = {"6.12": 6, "6.12-treated": 7, "7.3": 4}
+
+
+def _colour(name: str) -> str:
+    driver = name.removesuffix(f"-{CONTESTANTS[name].kernel}")
+    return _KERNEL_COLOURS.get(name, _COLOURS[driver])
+
+
+def _styles(names: Iterable[str]) -> list[str]:
+    """Three lists in the order of the names: themselves, colours, points."""
+    names = list(names)
+    return [" ".join(names), " ".join(_colour(name) for name in names),
+            " ".join(str(_POINTS[CONTESTANTS[name].kernel]) for name in names)]
+
+
+def draw(script: str, *arguments: str | Path) -> None:
+    subprocess.run(["gnuplot", "-c", TOP / "scripts" / script, *arguments], check=True)
+
+
+def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
+    """Medians: contestant, variant, and a column for each metric."""
+    metrics = list(metrics)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        for name in results.contestants():
+            for variant in results.variants:
+                medians = [results.median(name, variant, metric) for metric in metrics]
+                if medians != [None] * len(metrics):
+                    rows.writerow([name, variant, *("NaN" if value is None else value
+                                                    for value in medians)])
+    return path
+
+
+def release(folder: Path, results: Results) -> None:
+    """Host memory against time, all contestants and rounds."""
+    draw("plot-release.gp", folder / "curves.csv", folder / "release.png",
+         *_styles(results.contestants()), str(max(row.round for row in results.rows)))
+
+
+def churn(folder: Path, results: Results) -> None:
+    """What the host holds against what the guest pays, gap by gap."""
+    points = _write_points(folder / "points.csv", results,
+                           ("mean_gib", "refaulted_mib_round", "mean_ms"))
+    for column, name, label in ((4, "refaults", "MiB to fault in again, a round"),
+                                (5, "times", "ms for 512 MiB, on average")):
+        draw("plot-churn.gp", points, folder / f"{name}.png", *_styles(results.contestants()),
+             " ".join(f"'{variant}'" for variant in results.variants), str(column), label)
+
+
+def window(folder: Path, results: Results) -> None:
+    """What a window costs the guest, and what it costs the host, with the rival as
+    a line."""
+    points = _write_points(folder / "points.csv", results,
+                           ("window_ms", "refaulted_mib_round", "last_back_90_s"))
+    for gap in dict.fromkeys(heading(variant) for variant in results.variants):
+        draw("plot-window.gp", points, folder / f"{gap.replace(' ', '-')}.png",
+             *_styles(results.contestants()), gap)

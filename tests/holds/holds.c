@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How long workers hold zone->lock, in get_cycles(): instructions where the machine
+ * counts those. Interrupts are off for as long. The kernel's own tracers of that are
+ * not in distributions' kernels; these are probes of the two functions that every
+ * holder calls. What the probes cost themselves is measured on a lock of our own,
+ * and taken off.
+ *
+ * For guests with one processor: what is between a lock and its unlock is one hold.
+ */
+#include <linux/kprobes.h>
+#include <linux/minmax.h>
+#include <linux/mmzone.h>
+#include <linux/module.h>
+#include <linux/nodemask.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/timex.h>
+
+/* The least of so many. */
+#define CALIBRATIONS	64
+
+static unsigned long longest, overhead;
+module_param(longest, ulong, 0644);
+MODULE_PARM_DESC(longest, "longest hold, in cycles; write 0 to begin anew");
+module_param(overhead, ulong, 0444);
+MODULE_PARM_DESC(overhead, "what a hold of nothing takes, is not part of longest");
+
+static DEFINE_SPINLOCK(own);
+static bool calibrating = true;
+/* The lock of interest that is held, and since when. */
+static unsigned long held;
+static cycles_t since;
+
+static bool of_zone(unsigned long lock)
+{
+	int node, i;
+
+	for_each_online_node(node)
+		for (i = 0; i < MAX_NR_ZONES; i++)
+			if (lock == (unsigned long)&NODE_DATA(node)->node_zones[i].lock)
+				return true;
+	return false;
+}
+
+/* Locks that are taken meanwhile are of no interest: no hold begins or ends by them. */
+static int lock_entry(struct kprobe *probe, struct pt_regs *regs)
+{
+	unsigned long lock = regs_get_kernel_argument(regs, 0);
+
+	if (calibrating ? lock == (unsigned long)&own
+			: (current->flags & PF_WQ_WORKER) && of_zone(lock)) {
+		held = lock;
+		since = get_cycles();
+	}
+	return 0;
+}
+
+static int unlock_entry(struct kprobe *probe, struct pt_regs *regs)
+{
+	unsigned long took = get_cycles() - since;
+
+	if (held != regs_get_kernel_argument(regs, 0))
+		return 0;
+	held = 0;
+	if (calibrating)
+		overhead = min(overhead, took);
+	else
+		longest = max(longest, took - min(took, overhead));
+	return 0;
+}
+
+static struct kprobe probes[] = {
+	{ .symbol_name = "_raw_spin_lock_irq", .pre_handler = lock_entry },
+	{ .symbol_name = "_raw_spin_lock_irqsave", .pre_handler = lock_entry },
+	{ .symbol_name = "_raw_spin_unlock_irq", .pre_handler = unlock_entry },
+	{ .symbol_name = "_raw_spin_unlock_irqrestore", .pre_handler = unlock_entry },
+};
+
+static struct kprobe *all_probes[] = { &probes[0], &probes[1], &probes[2], &probes[3] };
+
+static int __init holds_init(void)
+{
+	int result = register_kprobes(all_probes, ARRAY_SIZE(all_probes));
+	unsigned int i;
+
+	if (result)
+		return result;
+	overhead = ULONG_MAX;
+	for (i = 0; i < CALIBRATIONS; i++) {
+		spin_lock_irq(&own);
+		spin_unlock_irq(&own);
+	}
+	calibrating = false;
+	return 0;
+}
+
+static void __exit holds_exit(void)
+{
+	unregister_kprobes(all_probes, ARRAY_SIZE(all_probes));
+}
+
+module_init(holds_init);
+module_exit(holds_exit);
+MODULE_DESCRIPTION("How long zone->lock is held");
+MODULE_LICENSE("GPL");
