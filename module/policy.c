@@ -29,8 +29,9 @@
  *      nothing for less than half of what it falls by.
  *
  * What is less than the slack, and does not follow so, is treated once it was free
- * for four holds. So a guest that rests, but for a few MiB up and down, is left
- * alone, and loses nothing in the end.
+ * for four holds in which nothing fell. So a guest that rests, but for a few MiB up
+ * and down, is left alone, and loses nothing in the end. One that churns keeps the
+ * few MiB that a look missed of how far memory fell.
  *
  * Pure: no clock, no mm. The caller brings the time and the amounts.
  */
@@ -317,6 +318,18 @@ static u64 policy_above(const struct policy *p, u64 pages)
 	return pages > p->treated ? pages - p->treated : 0;
 }
 
+/* What is too little to bother, unless it stays. */
+static u64 policy_little(const struct policy *p, u64 now, u64 deficit, u64 hold)
+{
+	u64 span = hold * POLICY_SPAN;
+
+	if (deficit >= p->slack || policy_follows(p, hold))
+		return deficit;
+	if (!policy_quiet(p, now, span))
+		return 0;
+	return min(deficit, policy_above(p, policy_least(p, now, span)));
+}
+
 /* What is not worth a pass. */
 static u64 policy_floor(const struct policy *p, u64 now,
 			const struct policy_limits *limits)
@@ -344,9 +357,7 @@ u64 policy_deficit(const struct policy *p, u64 now,
 	u64 hold = policy_hold(p, limits);
 	u64 deficit = policy_above(p, policy_surplus(p, now, limits));
 
-	if (deficit < p->slack && !policy_follows(p, hold))
-		deficit = min(deficit,
-			      policy_above(p, policy_least(p, now, hold * POLICY_SPAN)));
+	deficit = policy_little(p, now, deficit, hold);
 	return deficit > policy_floor(p, now, limits) ? deficit : 0;
 }
 

@@ -251,6 +251,23 @@ TEST(policy_little_is_due_after_four_holds)
 	expect_due(T0, WINDOW, SLACK);
 }
 
+/* A guest that churns keeps what a look missed of how far its memory fell. */
+TEST(policy_little_is_left_to_a_churn)
+{
+	u64 now, last = 0;
+
+	setup(WINDOW, MIB(1000), MIB(488));
+	for (now = T0; now < T0 + MINUTE; now += 600) {
+		look(now, MIB(490), MIB(488));
+		check_eq(deficit(now), 0);
+		look(now + 300, MIB(1000), MIB(488));
+		check_eq(deficit(now + 300), 0);
+		last = now + 600;
+	}
+	look(last, MIB(490), MIB(488));
+	expect_due(last, SPAN * WINDOW, MIB(2));
+}
+
 /* Twice too little is enough. */
 TEST(policy_little_adds_up)
 {
