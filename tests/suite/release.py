@@ -12,8 +12,8 @@ from .harness import (GUEST_KERNELS, MIB, TREATED_KERNELS, expect, module_file,
 
 _FREED_MIB = 3000
 _WITHIN_SECONDS = 2.0
-_TIMES_SOONER = 8
-_TRIES = 4
+_TIMES_SOONER = 7
+_TRIES = 6
 # What is back in time in each of them.
 _SURE_SHARE = 0.97
 

@@ -8,8 +8,9 @@ and not what the next request needs again, holds little and makes nobody wait.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from aerator_vm.host import Sampler
 
@@ -25,7 +26,8 @@ _WORKLOAD = "ramp 400 1800 64"  # from and to MiB, and that of requests
 _LEAD = f"{_WORKLOAD} 5 1"
 # What the guest's time goes to.
 _TIMES = {"touch_s": "s", "p99_ms": "ms", "max_ms": "ms", "free_s": "s"}
-_NOISE = 0.03
+# Of a ratio of two medians of three, on a machine that does other things too.
+_NOISE = {"gib_seconds": 0.05, "touch_s": 0.15}
 
 
 def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
@@ -43,19 +45,17 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
         yield Figure(variant, metric, float(value), unit)
 
 
-def no_more_than_rival(results: Results, metrics: Iterable[str]) -> Iterator[Goal]:
-    """On a stock and on a patched kernel."""
+def no_more_than_rival(results: Results, noise: Mapping[str, float]) -> Iterator[Goal]:
+    """On a stock and on a patched kernel, of each metric that has a noise."""
     for variant in results.variants:
-        for kernel in (STOCK, TREATED):
-            for metric in metrics:
-                found = ratio_to(results, f"aerator-{kernel}", "virtio_balloon", variant,
-                                 metric)
-                yield Goal(f"{kernel}, {variant}: {metric}, times virtio_balloon's", found,
-                           1, noise=_NOISE)
+        for kernel, metric in itertools.product((STOCK, TREATED), noise):
+            found = ratio_to(results, f"aerator-{kernel}", "virtio_balloon", variant, metric)
+            yield Goal(f"{kernel}, {variant}: {metric}, times virtio_balloon's", found, 1,
+                       noise=noise[metric])
 
 
 def _goals(results: Results) -> Iterator[Goal]:
-    yield from no_more_than_rival(results, ("gib_seconds", "touch_s"))
+    yield from no_more_than_rival(results, _NOISE)
 
 
 CASE = Case("ramp", "memory that grows and shrinks with the load of a day", ALL, _run,
