@@ -74,7 +74,8 @@ def limits(kernel: str) -> Iterator[str]:
         park_little(guest)
         folder = load_aerator(guest, reserve_mb=700)
         held = _flushed(guest, folder)
-        _expect_between(700 - 4, held["raw_bytes"], 700 + _FRAGMENTS_MIB + slack, "reserve")
+        # The guest lives on what is raw: the shell that asks takes some of it.
+        _expect_between(700 - 16, held["raw_bytes"], 700 + _FRAGMENTS_MIB + slack, "reserve")
         _set(guest, reserve_mb=0, enabled=0)
         guest.run("echo | memtool hold 1500", timeout=120)
         _set(guest, share_pct=25, enabled=1)
