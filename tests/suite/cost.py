@@ -64,6 +64,7 @@ def faults_patched(size: str) -> Iterator[str]:
 
 _FREED_MIB = 1024
 _SCATTERED_ORDER = 4
+_LATE_KICKS = 4
 
 
 def _mem(order: int | None) -> int:
@@ -89,7 +90,9 @@ def _ours(guest: Guest, order: int | None, **params: int) -> Report:
     before = counters(guest, folder)
     report = release(guest, _FREED_MIB, order, f"{PARAMETERS}/enabled")
     after = counters(guest, folder)
-    expect_equal(after["kicks"] - before["kicks"], report.kicks, "kicks")
+    # The report ends before the guest is asked: what is freed meanwhile goes as well.
+    late = after["kicks"] - before["kicks"] - report.kicks
+    expect(0 <= late <= _LATE_KICKS, f"{late} kicks that nobody saw")
     expect_equal(after["errors"], 0, "errors")
     back = (after["reported_bytes"] - before["reported_bytes"]) // MIB
     expect(back >= 0.97 * report.mib, f"only {back} of {report.mib} MiB reported")
