@@ -8,19 +8,32 @@
  * for nothing or be late. Where a kprobe cannot be had, the kernel's own two
  * seconds come first, and everything else works as it does with it.
  */
+#include <linux/preempt.h>
 #include "notice.h"
 
 #ifdef CONFIG_KPROBES
 
+static void notice_late(struct irq_work *late)
+{
+	struct notice *notice = container_of(late, struct notice, late);
+
+	notice->noticed(notice);
+}
+
 /*
  * Runs in the context of the free: under zone->lock, with interrupts off. The
- * probed function itself queues a delayed work there, so that much is allowed.
+ * probed function itself queues a delayed work there, so that much is allowed;
+ * but not from the breakpoint that a probe is at first, and for ever where it is
+ * not turned into a jump. That counts as NMI: no lock may be taken.
  */
 static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct notice *notice = container_of(probe, struct notice, probe);
 
-	notice->noticed(notice);
+	if (in_nmi())
+		irq_work_queue(&notice->late);
+	else
+		notice->noticed(notice);
 	return 0;
 }
 
@@ -34,6 +47,7 @@ void notice_start(struct notice *notice)
 {
 	int err;
 
+	init_irq_work(&notice->late, notice_late);
 	/* A probe that was unregistered carries state; it wants a clean one. */
 	notice->probe = (struct kprobe) {
 		.symbol_name = "__page_reporting_notify",
@@ -54,8 +68,10 @@ void notice_start(struct notice *notice)
  */
 void notice_stop(struct notice *notice)
 {
-	if (notice->active)
+	if (notice->active) {
 		unregister_kprobe(&notice->probe);
+		irq_work_sync(&notice->late);
+	}
 	notice->active = false;
 }
 

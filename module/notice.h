@@ -2,17 +2,20 @@
 #ifndef AERATOR_NOTICE_H
 #define AERATOR_NOTICE_H
 
+#include <linux/irq_work.h>
 #include <linux/kprobes.h>
 
 /**
  * struct notice - early notice of large frees
  * @probe: on the function that the allocator calls then
- * @noticed: called there
+ * @late: calls @noticed where the probe itself must not
+ * @noticed: called with interrupts off, after a large free
  * @active: the probe is in place
  */
 struct notice {
 #ifdef CONFIG_KPROBES
 	struct kprobe probe;
+	struct irq_work late;
 #endif
 	void (*noticed)(struct notice *notice);
 	bool active;
