@@ -7,6 +7,7 @@
 #include <linux/virtio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <uapi/linux/virtio_types.h>
 #include "intake.h"
 #include "params.h"
 #include "reactor.h"
@@ -18,19 +19,48 @@
 /* Entries of one chain: more gain nothing, and cost a larger indirect table. */
 #define BALLOON_CHAIN_MAX	128
 
+struct balloon;
 struct balloon_report;
+
+/**
+ * struct freepage_hints - what a migration is told of free memory
+ * @work: follows the host's commands
+ * @running: it may use the queue
+ * @changed: the host may have given a command since @wanted was read
+ * @wanted: the command that it showed then; as all below: @work, or who stopped it
+ * @migrating: there was a command since the host was last done
+ * @command: the id that is being served, or VIRTIO_BALLOON_CMD_ID_STOP
+ * @done: the last one that was
+ * @left: pages that may still be hinted to this migration
+ * @says: what the device reads
+ */
+struct freepage_hints {
+	struct work_struct work;
+	bool running;
+	bool migrating;
+	bool changed;
+	u32 wanted;
+	u32 command;
+	u32 done;
+	u64 left;
+	__virtio32 says;
+};
 
 /**
  * struct aerator - a balloon device that is bound to this driver
  * @vdev: the device
- * @hinting: the queue on which free memory is reported
+ * @inflate: the queue of pages that the host gets
+ * @deflate: and of those that it gives back
  * @statistics: the statistics queue, NULL if the device has none
+ * @freepage: the queue of free page hint, NULL if the device has none
+ * @hinting: the queue on which free memory is reported
  * @up: queues and intake are running; balloon_mutex
  * @gone: the device is being unbound: no more recovery; balloon_mutex
- * @lost: the device was reset under a batch; from then on only balloon_stop()
- *	and balloon_start() make it usable. Set by the work that runs the batch,
- *	which is not running when they do.
- * @retry_ms: delay of the next recovery, ms; as @lost
+ * @lost: the device was reset because it did not behave; from then on only
+ *	balloon_stop() and balloon_start() make it usable. Set under @losing, after
+ *	the reset; cleared when nothing runs
+ * @losing: one task at a time does that
+ * @retry_ms: delay of the next recovery, ms; @losing, or as the reactors
  * @intakes: the sources of blocks that there are; as long as the device is bound
  * @intake: the one that is started, or was last; balloon_mutex to change
  * @reactors: the batches; the first @intake->nr_reactors are in use, and owned by
@@ -38,21 +68,28 @@ struct balloon_report;
  * @runs: their entries; there while @up
  * @sg: one chain on its way to the queue, as @reactors
  * @heard: when the device last showed that it is alive, jiffies; as @reactors
- * @answered: woken by the device's interrupt
+ * @answered: woken by the hinting queue's interrupt
+ * @told: woken by that of the queues of requests
  * @stats: what was done so far
  * @recover: brings a lost device back
  * @config: looks at a change of the device's configuration
+ * @balloon: what is in the balloon
+ * @hints: free page hint
  * @answer: answers a request for statistics
  * @answering: it may use the queue
  * @report: the buffer of that answer; the device's while it is on the queue
  */
 struct aerator {
 	struct virtio_device *vdev;
-	struct virtqueue *hinting;
+	struct virtqueue *inflate;
+	struct virtqueue *deflate;
 	struct virtqueue *statistics;
+	struct virtqueue *freepage;
+	struct virtqueue *hinting;
 	bool up;
 	bool gone;
 	bool lost;
+	struct mutex losing;	/* the reset of a device that does not behave */
 	unsigned int retry_ms;
 	struct intake *intakes[INTAKE_KINDS];
 	struct intake *intake;
@@ -61,9 +98,12 @@ struct aerator {
 	struct scatterlist sg[BALLOON_CHAIN_MAX];
 	unsigned long heard;
 	wait_queue_head_t answered;
+	wait_queue_head_t told;
 	struct aerator_stats stats;
 	struct delayed_work recover;
 	struct work_struct config;
+	struct balloon *balloon;
+	struct freepage_hints hints;
 	struct work_struct answer;
 	bool answering;
 	struct balloon_report *report;
@@ -72,11 +112,56 @@ struct aerator {
 /* balloon_device.c: the virtio driver */
 extern struct virtio_driver balloon_driver;
 const char *balloon_refusal(struct virtio_device *vdev);
-void balloon_recover_soon(struct aerator *a);
+u32 balloon_poison(void);
+void balloon_announce(const struct aerator *a);
+
+/* balloon_run.c: up, down, and up again */
+int run_begin(struct aerator *a);
+void run_end(struct aerator *a);
+void run_freeze(struct aerator *a);
+void run_restore(struct aerator *a);
+void run_recover(struct work_struct *work);
+void balloon_lose(struct aerator *a, const char *why);
 void balloon_wake(void);
 int balloon_restart(void);
 int balloon_flush(struct aerator *a);
 void balloon_shutdown(void);
+
+/**
+ * balloon_is_lost - was the device reset because it did not behave?
+ * @a: the device
+ *
+ * Context: any.
+ *
+ * Return: true if it was, and has forgotten what it was given.
+ */
+static inline bool balloon_is_lost(const struct aerator *a)
+{
+	/* Pairs with balloon_lose(): the reset is over before memory is given back. */
+	return smp_load_acquire(&a->lost);
+}
+
+/* balloon_request.c: queues on which one asks and waits */
+void request_acked(struct virtqueue *vq);
+int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);
+int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr);
+
+/* balloon_inflate.c: inflate and deflate */
+int inflate_create(struct aerator *a);
+void inflate_start(struct aerator *a);
+void inflate_stop(struct aerator *a);
+void inflate_empty(struct aerator *a);
+void inflate_destroy(struct aerator *a);
+void inflate_changed(struct aerator *a);
+unsigned long inflate_size(const struct aerator *a);
+
+/* balloon_freepage.c: free page hint */
+void freepage_init(struct aerator *a);
+void freepage_start(struct aerator *a);
+void freepage_stop(struct aerator *a);
+void freepage_changed(struct aerator *a);
+unsigned long freepage_held(void);
+unsigned long freepage_give_back(unsigned long pages);
 
 /* balloon_hinting.c: the hinting queue */
 void hinting_acked(struct virtqueue *vq);

@@ -148,7 +148,7 @@ static bool hinting_arm(struct aerator *a, const struct reactor *r)
 static bool hinting_over(struct aerator *a, const struct reactor *r)
 {
 	return reactor_answered(r) || virtqueue_is_broken(a->hinting) ||
-	       !hinting_chains(a);
+	       balloon_is_lost(a) || !hinting_chains(a);
 }
 
 /*
@@ -194,15 +194,10 @@ static void hinting_await(struct aerator *a, struct reactor *r)
 	} while (hinting_patience(a));
 }
 
-/* Only a reset makes it usable again, which recovery does from another work. */
-static void hinting_lose(struct aerator *a, const char *why)
+static void hinting_lose(struct aerator *a)
 {
-	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
-			     why);
-	WRITE_ONCE(a->lost, true);
-	statistics_stop(a);
-	virtio_reset_device(a->vdev);
-	balloon_recover_soon(a);
+	balloon_lose(a, virtqueue_is_broken(a->hinting) ? "the hinting queue broke" :
+		     "the hinting queue takes nothing");
 }
 
 /*
@@ -213,13 +208,11 @@ static void hinting_lose(struct aerator *a, const char *why)
 static void hinting_give_up(struct aerator *a, struct reactor *r)
 {
 	reactor_expire(r);
-	if (virtqueue_is_broken(a->hinting)) {
-		hinting_lose(a, "the hinting queue broke");
-	} else if (!hinting_chains(a)) {
-		hinting_lose(a, "the hinting queue takes nothing");
-	} else {
+	if (virtqueue_is_broken(a->hinting) || !hinting_chains(a)) {
+		hinting_lose(a);
+	} else if (!balloon_is_lost(a)) {
 		atomic64_inc(&a->stats.settle_timeouts);
-		hinting_lose(a, "the host did not answer within settle_timeout_ms");
+		balloon_lose(a, "the host did not answer within settle_timeout_ms");
 	}
 	hinting_take(a);
 }
@@ -241,8 +234,7 @@ static int hinting_count(struct aerator *a, const struct reactor *r, int err)
 static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
 {
 	reactor_abort(r, ktime_get_ns());
-	if (!READ_ONCE(a->lost))
-		hinting_lose(a, "the hinting queue takes nothing");
+	hinting_lose(a);
 	return hinting_count(a, r, err);
 }
 
@@ -269,7 +261,7 @@ int hinting_send(void *owner, struct reactor *r)
 		return err;
 	if (!hinting_chains(a))
 		a->heard = jiffies;
-	err = READ_ONCE(a->lost) ? -ENODEV : hinting_put(a, r);
+	err = balloon_is_lost(a) ? -ENODEV : hinting_put(a, r);
 	if (err)
 		return hinting_refuse(a, r, err);
 	reactor_settle(r, ktime_get_ns());
@@ -294,14 +286,14 @@ int hinting_settle(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 
-	if (!READ_ONCE(a->lost)) {
+	if (!balloon_is_lost(a)) {
 		hinting_await(a, r);
 		if (!reactor_answered(r))
 			hinting_give_up(a, r);
 		else
-			a->retry_ms = 0;
+			WRITE_ONCE(a->retry_ms, 0);
 	}
-	/* Answered, or the device was reset and will never be. */
+	/* Answered, or the device was reset, by whom ever, and will never be. */
 	if (!reactor_decant(r, ktime_get_ns()))
 		return hinting_count(a, r, 0);
 	reactor_abort(r, ktime_get_ns());

@@ -14,8 +14,10 @@
 #include <linux/vmstat.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
+#include "compat/statistics.h"
 
-#define STATISTICS_TAGS		8
+/* All that there are. A device skips those that it does not know. */
+#define STATISTICS_TAGS		16
 
 /**
  * struct balloon_report - what the host gets on the statistics queue
@@ -41,9 +43,43 @@ static u64 pages_to_bytes(unsigned long pages)
 	return (u64)pages << PAGE_SHIFT;
 }
 
+#ifdef CONFIG_VM_EVENT_COUNTERS
+/* Allocations that had to reclaim memory themselves, in whichever zone. */
+static unsigned long statistics_stalls(const unsigned long *event)
+{
+	unsigned long stalls = 0;
+	unsigned int zone;
+
+	for (zone = 0; zone < MAX_NR_ZONES; zone++)
+		stalls += event[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+	return stalls;
+}
+
+static void statistics_fill_reclaim(struct aerator *a, unsigned int *nr,
+				    const unsigned long *event)
+{
+	statistics_set(a, nr, VIRTIO_BALLOON_S_ASYNC_SCAN,
+		       pages_to_bytes(compat_reclaim_stat(event, PGSCAN_KSWAPD)));
+	statistics_set(a, nr, VIRTIO_BALLOON_S_DIRECT_SCAN,
+		       pages_to_bytes(compat_reclaim_stat(event, PGSCAN_DIRECT)));
+	statistics_set(a, nr, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
+		       pages_to_bytes(compat_reclaim_stat(event, PGSTEAL_KSWAPD)));
+	statistics_set(a, nr, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
+		       pages_to_bytes(compat_reclaim_stat(event, PGSTEAL_DIRECT)));
+}
+
+static void statistics_fill_huge(struct aerator *a, unsigned int *nr,
+				 const unsigned long *event)
+{
+#ifdef CONFIG_HUGETLB_PAGE
+	statistics_set(a, nr, VIRTIO_BALLOON_S_HTLB_PGALLOC, event[HTLB_BUDDY_PGALLOC]);
+	statistics_set(a, nr, VIRTIO_BALLOON_S_HTLB_PGFAIL,
+		       event[HTLB_BUDDY_PGALLOC_FAIL]);
+#endif
+}
+
 static void statistics_fill_events(struct aerator *a, unsigned int *nr)
 {
-#ifdef CONFIG_VM_EVENT_COUNTERS
 	unsigned long event[NR_VM_EVENT_ITEMS];
 
 	all_vm_events(event);
@@ -51,8 +87,16 @@ static void statistics_fill_events(struct aerator *a, unsigned int *nr)
 	statistics_set(a, nr, VIRTIO_BALLOON_S_SWAP_OUT, pages_to_bytes(event[PSWPOUT]));
 	statistics_set(a, nr, VIRTIO_BALLOON_S_MAJFLT, event[PGMAJFAULT]);
 	statistics_set(a, nr, VIRTIO_BALLOON_S_MINFLT, event[PGFAULT]);
-#endif
+	statistics_set(a, nr, VIRTIO_BALLOON_S_OOM_KILL, event[OOM_KILL]);
+	statistics_set(a, nr, VIRTIO_BALLOON_S_ALLOC_STALL, statistics_stalls(event));
+	statistics_fill_reclaim(a, nr, event);
+	statistics_fill_huge(a, nr, event);
 }
+#else
+static void statistics_fill_events(struct aerator *a, unsigned int *nr)
+{
+}
+#endif
 
 /* Fill the buffer, which is ours now. Return how many bytes of it. */
 static unsigned int statistics_fill(struct aerator *a)
@@ -85,8 +129,12 @@ static void statistics_answer(struct work_struct *work)
 	struct aerator *a = container_of(work, struct aerator, answer);
 	unsigned int unused;
 
-	if (READ_ONCE(a->answering) && virtqueue_get_buf(a->statistics, &unused))
+	if (!READ_ONCE(a->answering) || balloon_is_lost(a))
+		return;
+	if (virtqueue_get_buf(a->statistics, &unused))
 		statistics_put(a);
+	if (virtqueue_is_broken(a->statistics))
+		balloon_lose(a, "the statistics queue broke");
 }
 
 /**

@@ -3,11 +3,13 @@
  * Taking balloon devices from virtio_balloon, and giving them back.
  *
  * virtio_balloon is loaded by the device's alias before anyone gets to load this
- * module, so that as a rule the device has a driver already. Nothing has to be
+ * module, so that as a rule the device has a driver already; and one that is plugged
+ * in later goes to whoever registered first, which is the same. Nothing has to be
  * remembered of it: a balloon device that is without a driver when this module
  * goes, or when a takeover failed, goes to whoever wants it.
  */
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/string.h>
 #include <linux/virtio_ids.h>
 #include "balloon.h"
@@ -19,6 +21,9 @@ static bool takeover_live;
 
 /* The device that is being taken; takeover_mutex to write. */
 static const struct device *takeover_dev;
+
+/* Whoever binds a device now is given it by us. takeover_mutex to write. */
+static bool takeover_giving;
 
 /**
  * takeover_of - is this device being taken from virtio_balloon?
@@ -38,6 +43,11 @@ static bool takeover_is_balloon(struct device *dev)
 	return dev_to_virtio(dev)->id.device == VIRTIO_ID_BALLOON;
 }
 
+static bool takeover_has_rival(const struct device *dev)
+{
+	return dev->driver && !strcmp(dev->driver->name, BALLOON_RIVAL);
+}
+
 /* Has virtio_balloon got it, and would we bind it? */
 static bool takeover_wanted(struct device *dev)
 {
@@ -45,7 +55,7 @@ static bool takeover_wanted(struct device *dev)
 	bool rival;
 
 	device_lock(dev);
-	rival = dev->driver && !strcmp(dev->driver->name, BALLOON_RIVAL);
+	rival = takeover_has_rival(dev);
 	if (rival)
 		refusal = balloon_refusal(dev_to_virtio(dev));
 	device_unlock(dev);
@@ -76,9 +86,11 @@ static bool takeover_clean(struct device *dev)
 /* Whoever wants it first gets it: drivers are asked in the order they came. */
 static int takeover_give_back(struct device *dev, void *unused)
 {
+	WRITE_ONCE(takeover_giving, true);
 	if (takeover_is_balloon(dev) && takeover_clean(dev) &&
 	    device_attach(dev) > 0)
 		pr_info("%s is back with %s\n", dev_name(dev), dev_driver_string(dev));
+	WRITE_ONCE(takeover_giving, false);
 	return 0;
 }
 
@@ -113,6 +125,28 @@ void balloon_takeover(void)
 	mutex_unlock(&takeover_mutex);
 }
 
+static void takeover_again(struct work_struct *work)
+{
+	balloon_takeover();
+}
+
+static DECLARE_WORK(takeover_work, takeover_again);
+
+/* A device was bound. That is no time to unbind it: its lock is held. */
+static int takeover_bound(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct device *dev = data;
+
+	if (event == BUS_NOTIFY_BOUND_DRIVER && !READ_ONCE(takeover_giving) &&
+	    takeover_is_balloon(dev) && takeover_has_rival(dev))
+		queue_work(system_freezable_wq, &takeover_work);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block takeover_nb = {
+	.notifier_call = takeover_bound,
+};
+
 /**
  * takeover_start - register the driver, and take what it is for
  *
@@ -126,11 +160,18 @@ int takeover_start(void)
 
 	if (err)
 		return err;
+	err = bus_register_notifier(balloon_driver.driver.bus, &takeover_nb);
+	if (err)
+		goto unregister;
 	mutex_lock(&takeover_mutex);
 	takeover_live = true;
 	mutex_unlock(&takeover_mutex);
 	balloon_takeover();
 	return 0;
+
+unregister:
+	unregister_virtio_driver(&balloon_driver);
+	return err;
 }
 
 /**
@@ -140,6 +181,8 @@ int takeover_start(void)
  */
 void takeover_stop(void)
 {
+	bus_unregister_notifier(balloon_driver.driver.bus, &takeover_nb);
+	cancel_work_sync(&takeover_work);
 	mutex_lock(&takeover_mutex);
 	takeover_live = false;
 	unregister_virtio_driver(&balloon_driver);

@@ -2,16 +2,20 @@
 /*
  * Is the guest short of memory?
  *
- * Whoever reclaims memory asks all shrinkers what they have, so one that never
- * has anything is told of each reclaim as it happens, in kswapd or in a task that
+ * Whoever reclaims memory asks all shrinkers what they have, so one that
+ * hardly ever has anything is told of each reclaim as it happens, in kswapd or in a task that
  * could not wait. It is what pressure stall information is made of, which itself
  * no module can read (psi_system is not exported, in no kernel up to 7.3). Before
  * something is killed, the OOM notifiers are asked as well. Who has reached the
  * limit of his cgroup does not ask us; who drops caches by hand does.
+ *
+ * Well, there is one thing: blocks that a migration was told of are free memory to
+ * whoever needs it.
  */
 #include <linux/compiler.h>
 #include <linux/notifier.h>
 #include <linux/oom.h>
+#include "balloon.h"
 #include "compat/shrinker.h"
 #include "pressure.h"
 
@@ -27,13 +31,12 @@ static void pressure_note(void)
 static unsigned long pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	pressure_note();
-	return SHRINK_EMPTY;
+	return freepage_held() ?: SHRINK_EMPTY;
 }
 
-/* Never called, as there is nothing; but there has to be one. */
 static unsigned long pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return SHRINK_STOP;
+	return freepage_give_back(sc->nr_to_scan) ?: SHRINK_STOP;
 }
 
 static int pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)

@@ -91,6 +91,14 @@ static ssize_t surplus_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(surplus_bytes);
 
+static ssize_t inflated_bytes_show(struct device *dev,
+				   struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  (u64)inflate_size(to_aerator(dev)) << PAGE_SHIFT);
+}
+static DEVICE_ATTR_RO(inflated_bytes);
+
 static ssize_t flush_store(struct device *dev, struct device_attribute *attr,
 			   const char *buf, size_t count)
 {
@@ -120,6 +128,7 @@ static struct attribute *sysfs_attrs[] = {
 	&dev_attr_treated_bytes.attr,
 	&dev_attr_raw_bytes.attr,
 	&dev_attr_surplus_bytes.attr,
+	&dev_attr_inflated_bytes.attr,
 	&dev_attr_flush.attr,
 	NULL
 };

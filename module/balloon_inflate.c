@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The balloon: pages that the guest gives up, as many as the host wants.
+ *
+ * The host writes a target into the device's configuration, and we inflate or
+ * deflate until we are there, a batch at a time (virtio 1.2, 5.5.6.1). The device
+ * counts in pages of 4 KiB, we in those of the guest.
+ *
+ * Inflating takes large blocks first, and base pages when there are none left. A
+ * host that backs the guest with huge pages gets each of them back in one piece,
+ * and nothing at all for a page here and there. The pages of a block are single
+ * ones from then on, so that compaction can move them and the host can have few.
+ *
+ * All that is told is told before it is done, whether the device insists on that
+ * or not (VIRTIO_BALLOON_F_MUST_TELL_HOST): a page is in the balloon once the
+ * device has it, and free once the device knows. A device that does not answer
+ * is reset, and then has nothing.
+ *
+ * balloon.lock covers both queues, and the number of pages with them. It is taken
+ * inside balloon_mutex. Nobody allocates memory under it, since who is out of memory
+ * takes it to deflate; and moving a page, which may happen inside any allocation,
+ * only tries it.
+ */
+#include <linux/bits.h>
+#include <linux/delay.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <uapi/linux/virtio_balloon.h>
+#include "balloon.h"
+#include "compat/balloon.h"
+
+/* Numbers of one chain. Some devices (Firecracker's) take no more. */
+#define INFLATE_CHAIN		256
+/* Numbers of one batch: 16 MiB, for one wait. */
+#define INFLATE_BATCH		(16 * INFLATE_CHAIN)
+
+/* The device's pages in one of ours. */
+#define INFLATE_UNITS		(PAGE_SIZE >> VIRTIO_BALLOON_PFN_SHIFT)
+
+/* What a host can drop as a whole, on every architecture that matters. */
+#define INFLATE_BLOCK_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
+#define INFLATE_BLOCK_PAGES	BIT(INFLATE_BLOCK_ORDER)
+
+/* Pages that are given back at once when the guest is out of memory. */
+#define INFLATE_OOM_PAGES	(SZ_4M >> PAGE_SHIFT)
+/* As virtio_balloon: before those who would free what is worth more. */
+#define INFLATE_OOM_PRIORITY	80
+
+/* The guest has nothing left to give: look again after that long. */
+#define INFLATE_RETRY_MS	200
+/* A page is being moved: it will be back by then. */
+#define INFLATE_MOVE_MS		1
+
+/**
+ * struct balloon - the pages that the host has
+ * @a: the device
+ * @lock: see above
+ * @pages: those pages
+ * @size: how many they are; @lock to write
+ * @running: the queues may be used; @lock
+ * @closed: it is being emptied for good; @lock
+ * @yielded: the guest ran out of memory: no growing before the host says how large
+ *	it wants the balloon now; @lock, or atomic as a whole
+ * @numbers: what the device reads; @lock
+ * @work: goes towards the target
+ * @oom: called when the guest is out of memory
+ */
+struct balloon {
+	struct aerator *a;
+	struct mutex lock;	/* both queues, the size, and what is told */
+	struct compat_balloon pages;
+	unsigned long size;
+	bool running;
+	bool closed;
+	bool yielded;
+	__virtio32 *numbers;
+	struct delayed_work work;
+	struct notifier_block oom;
+};
+
+/* What one batch may have, so that it fits on the queue. In pages. */
+static unsigned long inflate_batch(struct virtqueue *vq)
+{
+	unsigned long numbers = INFLATE_CHAIN * virtqueue_get_vring_size(vq);
+
+	return min_t(unsigned long, numbers, INFLATE_BATCH) / INFLATE_UNITS;
+}
+
+static bool inflate_can_tell(const struct balloon *b)
+{
+	return b->running && !balloon_is_lost(b->a);
+}
+
+/* Write down a page for the device. Return how many numbers there are then. */
+static unsigned int inflate_number(struct balloon *b, unsigned int nr,
+				   struct page *page)
+{
+	u32 first = page_to_pfn(page) * INFLATE_UNITS;
+	unsigned int i;
+
+	for (i = 0; i < INFLATE_UNITS; i++)
+		b->numbers[nr++] = cpu_to_virtio32(b->a->vdev, first + i);
+	return nr;
+}
+
+/*
+ * Tell the device what is written down, and wait until it knows. The queue is
+ * empty, and a batch no longer than it.
+ */
+static int inflate_tell(struct balloon *b, struct virtqueue *vq, unsigned int nr)
+{
+	unsigned int i, len, chains = 0;
+	int err;
+
+	for (i = 0; i < nr; i += len) {
+		len = min_t(unsigned int, nr - i, INFLATE_CHAIN);
+		err = request_tell(b->a, vq, b->numbers + i, len * sizeof(*b->numbers));
+		if (err)
+			return err;
+		chains++;
+	}
+	return request_wait(b->a, vq, chains);
+}
+
+static int inflate_tell_pages(struct balloon *b, struct virtqueue *vq,
+			      struct list_head *pages)
+{
+	unsigned int nr = 0;
+	struct page *page;
+
+	list_for_each_entry(page, pages, lru)
+		nr = inflate_number(b, nr, page);
+	return inflate_tell(b, vq, nr);
+}
+
+static int inflate_tell_page(struct balloon *b, struct virtqueue *vq, struct page *page)
+{
+	return inflate_tell(b, vq, inflate_number(b, 0, page));
+}
+
+/* What the host sees of it. @lock held, the device running. */
+static void inflate_show(struct balloon *b)
+{
+	u32 actual = b->size * INFLATE_UNITS;
+
+	virtio_cwrite_le(b->a->vdev, struct virtio_balloon_config, actual, &actual);
+}
+
+/* Pages to go: more than 0 to inflate, less to deflate. */
+static long inflate_missing(struct balloon *b)
+{
+	u32 target;
+
+	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &target);
+	/* Up, or the last page of ours would come and go for ever. */
+	return (long)DIV_ROUND_UP(target, INFLATE_UNITS) - (long)READ_ONCE(b->size);
+}
+
+static void inflate_free(struct list_head *pages)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, pages, lru) {
+		list_del(&page->lru);
+		put_page(page);
+	}
+}
+
+/*
+ * A block that is free, in single pages. Nothing is reclaimed or moved for it.
+ * Return how many.
+ */
+static unsigned long inflate_take_block(struct list_head *pages)
+{
+	gfp_t gfp = COMPAT_BALLOON_GFP | __GFP_NORETRY | __GFP_NOMEMALLOC |
+		    __GFP_NOWARN;
+	struct page *block;
+	unsigned long i;
+
+	block = alloc_pages(gfp & ~__GFP_RECLAIM, INFLATE_BLOCK_ORDER);
+	if (!block)
+		return 0;
+	split_page(block, INFLATE_BLOCK_ORDER);
+	for (i = 0; i < INFLATE_BLOCK_PAGES; i++)
+		list_add_tail(&block[i].lru, pages);
+	return INFLATE_BLOCK_PAGES;
+}
+
+static unsigned long inflate_take_page(struct list_head *pages)
+{
+	struct page *page = balloon_page_alloc();
+
+	if (!page)
+		return 0;
+	list_add_tail(&page->lru, pages);
+	return 1;
+}
+
+/* Up to @nr pages from the allocator. Return how many. */
+static unsigned long inflate_take(struct list_head *pages, unsigned long nr)
+{
+	unsigned long taken = 0, got = 1;
+	bool blocks = true;
+
+	while (taken < nr && got) {
+		blocks &= nr - taken >= INFLATE_BLOCK_PAGES;
+		got = blocks ? inflate_take_block(pages) : 0;
+		blocks &= got != 0;
+		if (!got)
+			got = inflate_take_page(pages);
+		taken += got;
+	}
+	return taken;
+}
+
+/* Into the balloon with them. Those that the device does not take are freed. */
+static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long nr)
+{
+	int err = -EAGAIN;
+
+	mutex_lock(&b->lock);
+	if (inflate_can_tell(b) && !b->closed && !READ_ONCE(b->yielded))
+		err = inflate_tell_pages(b, b->a->inflate, pages);
+	if (!err) {
+		compat_balloon_add(&b->pages, pages);
+		WRITE_ONCE(b->size, b->size + nr);
+		inflate_show(b);
+	}
+	mutex_unlock(&b->lock);
+	inflate_free(pages);
+	return err;
+}
+
+/* One batch. Return -ENOMEM if there was not enough for it. */
+static int inflate_grow(struct balloon *b, unsigned long want)
+{
+	unsigned long nr, taken;
+	LIST_HEAD(pages);
+	int err;
+
+	nr = min(want, inflate_batch(b->a->inflate));
+	taken = inflate_take(&pages, nr);
+	if (!taken)
+		return -ENOMEM;
+	err = inflate_put(b, &pages, taken);
+	return !err && taken < nr ? -ENOMEM : err;
+}
+
+/*
+ * One batch back to the guest, of which the device is told if it still knows of
+ * any. Return how many pages, or 0 if all that are left are being moved.
+ */
+static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
+{
+	bool tell = inflate_can_tell(b);
+	LIST_HEAD(pages);
+	unsigned long nr;
+
+	lockdep_assert_held(&b->lock);
+	nr = min_t(unsigned long, want, INFLATE_BATCH / INFLATE_UNITS);
+	if (tell)
+		nr = min(nr, inflate_batch(b->a->deflate));
+	nr = compat_balloon_remove(&b->pages, &pages, nr);
+	WRITE_ONCE(b->size, b->size - nr);
+	/* Answered or reset: either way the pages are nobody's but ours. */
+	if (tell && nr && !inflate_tell_pages(b, b->a->deflate, &pages))
+		inflate_show(b);
+	inflate_free(&pages);
+	return nr;
+}
+
+static int inflate_give(struct balloon *b, unsigned long want)
+{
+	unsigned long nr = 0;
+
+	mutex_lock(&b->lock);
+	if (inflate_can_tell(b))
+		nr = inflate_shrink(b, want);
+	mutex_unlock(&b->lock);
+	return nr ? 0 : -EBUSY;
+}
+
+/* One step. Return what comes next: 0 for the next one, or an error. */
+static int inflate_step(struct balloon *b, long missing)
+{
+	if (missing < 0)
+		return inflate_give(b, -missing);
+	return READ_ONCE(b->yielded) ? -EAGAIN : inflate_grow(b, missing);
+}
+
+static void inflate_again(struct balloon *b, unsigned int ms)
+{
+	queue_delayed_work(system_freezable_wq, &b->work, msecs_to_jiffies(ms));
+}
+
+static void inflate_work(struct work_struct *work)
+{
+	struct balloon *b = container_of(to_delayed_work(work), struct balloon, work);
+	long missing;
+
+	/* Cleared, and this work waited for, before the queues go. */
+	if (!READ_ONCE(b->running) || balloon_is_lost(b->a))
+		return;
+	missing = inflate_missing(b);
+	if (!missing)
+		return;
+	switch (inflate_step(b, missing)) {
+	case 0:
+		inflate_again(b, 0);
+		break;
+	case -EBUSY:
+		inflate_again(b, INFLATE_MOVE_MS);
+		break;
+	case -ENOMEM:
+		dev_info_ratelimited(&b->a->vdev->dev,
+				     "no memory for the balloon: %ld pages to go\n",
+				     missing);
+		inflate_again(b, INFLATE_RETRY_MS);
+		break;
+	}
+}
+
+/*
+ * Out of memory: the guest comes first. The host sees the size, and inflates
+ * again when it thinks fit; until then it would be taken from the same guest
+ * again and again.
+ */
+static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+{
+	struct balloon *b = container_of(nb, struct balloon, oom);
+
+	if (!xchg(&b->yielded, true) && READ_ONCE(b->size))
+		dev_info(&b->a->vdev->dev,
+			 "the guest is out of memory: the balloon gives way\n");
+	mutex_lock(&b->lock);
+	/* Between inflate_stop() and the reset the device cannot be told. */
+	if (b->running || balloon_is_lost(b->a))
+		*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
+	mutex_unlock(&b->lock);
+	return NOTIFY_OK;
+}
+
+static bool inflate_yields(const struct balloon *b)
+{
+	return virtio_has_feature(b->a->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
+}
+
+/*
+ * The page must be the device's before the other one can be free. Once it is
+ * there is no way back: a device that did not answer to the second part was reset.
+ */
+static int inflate_move(struct compat_balloon *pages, struct page *newpage,
+			struct page *page)
+{
+	struct balloon *b = container_of(pages, struct balloon, pages);
+	int err = -EAGAIN;
+
+	if (!mutex_trylock(&b->lock))
+		return -EAGAIN;
+	if (inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate, newpage))
+		err = 0;
+	if (!err && !balloon_is_lost(b->a))
+		inflate_tell_page(b, b->a->deflate, page);
+	mutex_unlock(&b->lock);
+	return err;
+}
+
+/**
+ * inflate_size - how large the balloon is
+ * @a: the device
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+unsigned long inflate_size(const struct aerator *a)
+{
+	return READ_ONCE(a->balloon->size);
+}
+
+/**
+ * inflate_changed - the host may have changed its mind
+ * @a: the device
+ *
+ * Context: any.
+ */
+void inflate_changed(struct aerator *a)
+{
+	WRITE_ONCE(a->balloon->yielded, false);
+	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
+}
+
+/**
+ * inflate_start - go towards the target from now on
+ * @a: the device, ready, with its queues set up
+ *
+ * Context: balloon_mutex held.
+ */
+void inflate_start(struct aerator *a)
+{
+	struct balloon *b = a->balloon;
+
+	mutex_lock(&b->lock);
+	WRITE_ONCE(b->running, true);
+	b->closed = false;
+	/* It is as it was before the reset, and the host may have forgotten. */
+	inflate_show(b);
+	mutex_unlock(&b->lock);
+	WRITE_ONCE(b->yielded, false);
+	inflate_again(b, 0);
+}
+
+/**
+ * inflate_stop - let go of the queues, before the device is reset
+ * @a: the device
+ *
+ * The balloon stays as it is.
+ *
+ * Context: balloon_mutex held; sleeps for as long as a batch takes to settle.
+ */
+void inflate_stop(struct aerator *a)
+{
+	struct balloon *b = a->balloon;
+
+	mutex_lock(&b->lock);
+	WRITE_ONCE(b->running, false);
+	mutex_unlock(&b->lock);
+	cancel_delayed_work_sync(&b->work);
+}
+
+/**
+ * inflate_empty - give the guest all that is in the balloon
+ * @a: the device, running or not
+ *
+ * Context: balloon_mutex held; sleeps until it is done.
+ */
+void inflate_empty(struct aerator *a)
+{
+	struct balloon *b = a->balloon;
+
+	mutex_lock(&b->lock);
+	b->closed = true;
+	mutex_unlock(&b->lock);
+	while (inflate_size(a)) {
+		unsigned long nr;
+
+		mutex_lock(&b->lock);
+		nr = inflate_shrink(b, b->size);
+		mutex_unlock(&b->lock);
+		if (!nr)
+			msleep(INFLATE_MOVE_MS);
+		cond_resched();
+	}
+}
+
+static int inflate_create_pages(struct balloon *b)
+{
+	return compat_balloon_init(&b->pages, inflate_move, !inflate_yields(b));
+}
+
+static int inflate_listen(struct balloon *b)
+{
+	b->oom.notifier_call = inflate_oom;
+	b->oom.priority = INFLATE_OOM_PRIORITY;
+	return inflate_yields(b) ? register_oom_notifier(&b->oom) : 0;
+}
+
+static struct balloon *inflate_alloc(struct aerator *a)
+{
+	struct balloon *b = kzalloc(sizeof(*b), GFP_KERNEL);
+
+	if (!b)
+		return NULL;
+	b->numbers = kmalloc_array(INFLATE_BATCH, sizeof(*b->numbers), GFP_KERNEL);
+	if (!b->numbers) {
+		kfree(b);
+		return NULL;
+	}
+	b->a = a;
+	mutex_init(&b->lock);
+	INIT_DELAYED_WORK(&b->work, inflate_work);
+	return b;
+}
+
+/**
+ * inflate_create - an empty balloon
+ * @a: the device, its features negotiated
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or a negative errno.
+ */
+int inflate_create(struct aerator *a)
+{
+	struct balloon *b = inflate_alloc(a);
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	err = inflate_create_pages(b);
+	if (err)
+		goto free;
+	err = inflate_listen(b);
+	if (err)
+		goto destroy;
+	a->balloon = b;
+	return 0;
+
+destroy:
+	compat_balloon_destroy(&b->pages);
+free:
+	kfree(b->numbers);
+	kfree(b);
+	return err;
+}
+
+/**
+ * inflate_destroy - undo inflate_create()
+ * @a: the device, stopped, its balloon empty; or inflate_create() failed
+ *
+ * Context: may sleep.
+ */
+void inflate_destroy(struct aerator *a)
+{
+	struct balloon *b = a->balloon;
+
+	if (!b)
+		return;
+	if (inflate_yields(b))
+		unregister_oom_notifier(&b->oom);
+	/* A last change of the configuration may have queued it. */
+	cancel_delayed_work_sync(&b->work);
+	compat_balloon_destroy(&b->pages);
+	kfree(b->numbers);
+	kfree(b);
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device's life: up, down, lost, and up again.
+ *
+ * balloon_mutex covers every change between running and not: bind, unbind,
+ * suspend, recovery, settings. It may be held for as long as a batch takes to
+ * settle. It is taken inside the device lock and inside the module's parameter
+ * lock, and never by the works that use the queues, for which run_stop() waits.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <uapi/linux/virtio_balloon.h>
+#include "balloon.h"
+#include "compat/compat.h"
+
+/* The first recovery comes this soon, each further one after twice as long. */
+#define RUN_RETRY_MS_MIN	1000
+#define RUN_RETRY_MS_MAX	64000
+
+/*
+ * The queues, in the order of the specification (virtio 1.2, 5.5.2). It gives
+ * them fixed numbers, but those that the device does not have are left out when
+ * everyone counts, so that reporting is number 2, 3 or 4. Each queue whose
+ * feature was negotiated is set up, and none besides.
+ */
+static const struct run_queue {
+	const char *name;
+	int feature;
+	vq_callback_t *callback;
+	size_t where;
+} run_queues[] = {
+#define RUN_QUEUE(_queue, _feature, _callback) \
+	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue) }
+	RUN_QUEUE(inflate, -1, request_acked),
+	RUN_QUEUE(deflate, -1, request_acked),
+	RUN_QUEUE(statistics, VIRTIO_BALLOON_F_STATS_VQ, statistics_asked),
+	RUN_QUEUE(freepage, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
+	RUN_QUEUE(hinting, VIRTIO_BALLOON_F_REPORTING, hinting_acked),
+};
+
+static DEFINE_MUTEX(balloon_mutex);
+
+/* The bound device: page reporting takes one, so there is one. balloon_mutex */
+static struct aerator *balloon_bound;
+
+static bool run_has_queue(const struct aerator *a, const struct run_queue *queue)
+{
+	return queue->feature < 0 || virtio_has_feature(a->vdev, queue->feature);
+}
+
+static void run_set_queue(struct aerator *a, const struct run_queue *queue,
+			  struct virtqueue *vq)
+{
+	*(struct virtqueue **)((char *)a + queue->where) = vq;
+}
+
+static int run_find_queues(struct aerator *a)
+{
+	struct virtqueue *vqs[ARRAY_SIZE(run_queues)];
+	vq_callback_t *callbacks[ARRAY_SIZE(run_queues)];
+	const char *names[ARRAY_SIZE(run_queues)];
+	unsigned int i, nr = 0;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(run_queues); i++) {
+		if (!run_has_queue(a, &run_queues[i]))
+			continue;
+		names[nr] = run_queues[i].name;
+		callbacks[nr++] = run_queues[i].callback;
+	}
+	err = compat_find_vqs(a->vdev, nr, vqs, callbacks, names);
+	if (err)
+		return err;
+	for (i = 0, nr = 0; i < ARRAY_SIZE(run_queues); i++)
+		run_set_queue(a, &run_queues[i],
+			      run_has_queue(a, &run_queues[i]) ? vqs[nr++] : NULL);
+	return 0;
+}
+
+/*
+ * Nobody uses the queues any more. Reset first: it ends the device's access to
+ * memory, and its interrupts. What it never answered is still on the queues.
+ */
+static void run_reset(struct aerator *a)
+{
+	struct virtqueue *vq;
+
+	mutex_lock(&a->losing);
+	virtio_reset_device(a->vdev);
+	/* From here on nobody else resets it, and what it had is nobody's. */
+	smp_store_release(&a->lost, true);
+	mutex_unlock(&a->losing);
+	/* Its interrupt has ended, and it must not see the queues go. */
+	cancel_work_sync(&a->config);
+	virtio_device_for_each_vq(a->vdev, vq)
+		while (virtqueue_detach_unused_buf(vq))
+			;
+	a->vdev->config->del_vqs(a->vdev);
+}
+
+/*
+ * Room for the batches that the settings of now allow. All reactors are idle:
+ * the intake is stopped. balloon_mutex held.
+ */
+static int run_equip(struct aerator *a)
+{
+	unsigned int size = READ_ONCE(aerator_params.reactor_size);
+	unsigned int nr = READ_ONCE(aerator_params.reactors);
+	unsigned int i;
+	int err;
+
+	a->runs = kvcalloc(nr * size, sizeof(*a->runs), GFP_KERNEL);
+	if (!a->runs)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		err = reactor_equip(&a->reactors[i], a->runs + i * size, size);
+		if (WARN_ON_ONCE(err))
+			goto free;
+	}
+	a->intake->nr_reactors = nr;
+	return 0;
+
+free:
+	kvfree(a->runs);
+	return err;
+}
+
+/* The device is the driver's: tell it the rest. balloon_mutex held. */
+static void run_make_ready(struct aerator *a)
+{
+	struct virtio_device *vdev = a->vdev;
+	u32 poison = balloon_poison();
+
+	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
+				 &poison);
+	/* Before the first interrupt, which may ask for a reset. */
+	WRITE_ONCE(a->lost, false);
+	virtio_device_ready(vdev);
+	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
+				ARRAY_SIZE(a->sg));
+}
+
+/* Let go of all queues but the intake's. */
+static void run_quiesce(struct aerator *a)
+{
+	freepage_stop(a);
+	inflate_stop(a);
+	statistics_stop(a);
+}
+
+/* From features negotiated to free memory being returned. balloon_mutex held. */
+static int run_start(struct aerator *a)
+{
+	int err;
+
+	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
+	err = run_equip(a);
+	if (err)
+		return err;
+	err = run_find_queues(a);
+	if (err)
+		goto free;
+	run_make_ready(a);
+	err = a->intake->ops->start(a->intake);
+	if (err)
+		goto reset;
+	statistics_start(a);
+	inflate_start(a);
+	freepage_start(a);
+	a->up = true;
+	return 0;
+
+reset:
+	run_reset(a);
+free:
+	kvfree(a->runs);
+	return err;
+}
+
+/*
+ * Back from there: every block is in the allocator, and what is in the balloon
+ * stays there. balloon_mutex held.
+ */
+static void run_stop(struct aerator *a)
+{
+	if (!a->up)
+		return;
+	a->up = false;
+	run_quiesce(a);
+	a->intake->ops->stop(a->intake);
+	run_reset(a);
+	kvfree(a->runs);
+}
+
+/*
+ * Reset and negotiate anew, as the bus does it before probe: the driver's
+ * features are still in vdev->features (virtio 1.2, 3.1.1).
+ */
+static int run_negotiate(struct virtio_device *vdev)
+{
+	int err;
+
+	virtio_reset_device(vdev);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
+	err = vdev->config->finalize_features(vdev);
+	if (err || !virtio_has_feature(vdev, VIRTIO_F_VERSION_1))
+		return err;
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_FEATURES_OK);
+	if (!(vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_FEATURES_OK))
+		return -ENODEV;
+	return 0;
+}
+
+/* All over again, from the reset on. balloon_mutex held. */
+static int run_again(struct aerator *a)
+{
+	int err;
+
+	run_stop(a);
+	err = run_negotiate(a->vdev);
+	if (!err)
+		err = run_start(a);
+	if (err)	/* not to be left half way, whoever comes next */
+		virtio_reset_device(a->vdev);
+	return err;
+}
+
+static int run_bring_back(struct aerator *a)
+{
+	int err = run_again(a);
+
+	if (!err)
+		dev_info(&a->vdev->dev, "the device is back after its reset\n");
+	return err;
+}
+
+/* Each call waits twice as long as the one before, until something is answered. */
+static void run_recover_soon(struct aerator *a)
+{
+	unsigned int ms = clamp_t(unsigned int, READ_ONCE(a->retry_ms) * 2,
+				  RUN_RETRY_MS_MIN, RUN_RETRY_MS_MAX);
+
+	WRITE_ONCE(a->retry_ms, ms);
+	queue_delayed_work(system_freezable_wq, &a->recover, msecs_to_jiffies(ms));
+}
+
+/**
+ * run_recover - bring back a device that was reset
+ * @work: that of the device
+ *
+ * Context: may sleep.
+ */
+void run_recover(struct work_struct *work)
+{
+	struct aerator *a = container_of(to_delayed_work(work), struct aerator,
+					 recover);
+
+	mutex_lock(&balloon_mutex);
+	if (!a->gone && (!a->up || balloon_is_lost(a)) && run_bring_back(a))
+		run_recover_soon(a);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_lose - reset a device that does not behave, and bring it back later
+ * @a: the device, running
+ * @why: for the log
+ *
+ * Whoever waits for an answer of the device learns that none will come.
+ *
+ * Context: any task that uses a queue; the others may go on using theirs, to no
+ * avail. Sleeps for as long as a reset takes; when it returns the device has been
+ * reset, whoever was first.
+ */
+void balloon_lose(struct aerator *a, const char *why)
+{
+	mutex_lock(&a->losing);
+	if (balloon_is_lost(a))
+		goto unlock;
+	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
+			     why);
+	virtio_reset_device(a->vdev);
+	/* Pairs with balloon_is_lost(): after that, memory is given back. */
+	smp_store_release(&a->lost, true);
+	wake_up_all(&a->told);
+	wake_up_all(&a->answered);
+	run_recover_soon(a);
+unlock:
+	mutex_unlock(&a->losing);
+}
+
+/* The device is stopped, and @gone: nobody queues any of them anew. */
+static void run_cancel(struct aerator *a)
+{
+	cancel_work_sync(&a->config);
+	cancel_work_sync(&a->hints.work);
+	/* Last: the others may find the device lost. */
+	cancel_delayed_work_sync(&a->recover);
+}
+
+/**
+ * run_begin - start a device that was just bound
+ * @a: the device
+ *
+ * Context: may sleep.
+ *
+ * Return: 0, -EBUSY if there is one already, or another negative errno.
+ */
+int run_begin(struct aerator *a)
+{
+	int err = -EBUSY;
+
+	mutex_lock(&balloon_mutex);
+	if (!balloon_bound)
+		err = run_start(a);
+	a->gone = err != 0;
+	if (!err) {
+		balloon_bound = a;
+		balloon_announce(a);
+	}
+	mutex_unlock(&balloon_mutex);
+	if (err)
+		run_cancel(a);
+	return err;
+}
+
+/* Stop for good. balloon_mutex held. */
+static void run_finish(struct aerator *a)
+{
+	a->gone = true;
+	if (balloon_bound == a)
+		balloon_bound = NULL;
+	run_stop(a);
+}
+
+/**
+ * run_end - stop a device that is about to be unbound
+ * @a: the device
+ *
+ * All that is in its balloon goes back to the guest. The device ends up reset.
+ *
+ * Context: may sleep for as long as a batch takes to settle, and deflating.
+ */
+void run_end(struct aerator *a)
+{
+	mutex_lock(&balloon_mutex);
+	inflate_empty(a);
+	run_finish(a);
+	/* One that was down may have got half way up, or been marked ready. */
+	virtio_reset_device(a->vdev);
+	mutex_unlock(&balloon_mutex);
+	run_cancel(a);
+}
+
+/**
+ * run_freeze - the guest is put to sleep
+ * @a: the device
+ *
+ * Nothing stays in the balloon: the kernel that wakes up may be another one, and
+ * have used that memory.
+ *
+ * Context: may sleep, as run_end().
+ */
+void run_freeze(struct aerator *a)
+{
+	mutex_lock(&balloon_mutex);
+	inflate_empty(a);
+	run_stop(a);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * run_restore - the guest woke up
+ * @a: the device, negotiated with anew by the bus
+ *
+ * Should it fail, then the bus is told that all is well, and recovery starts from
+ * a reset.
+ *
+ * Context: may sleep.
+ */
+void run_restore(struct aerator *a)
+{
+	mutex_lock(&balloon_mutex);
+	if (run_start(a))
+		run_recover_soon(a);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_shutdown - the machine goes down, or boots another kernel
+ *
+ * The device stays reset from here on, whatever recovery had in mind, and what is
+ * in the balloon stays there: the next kernel asks for it anew.
+ *
+ * Context: may sleep for as long as a batch takes to settle.
+ */
+void balloon_shutdown(void)
+{
+	mutex_lock(&balloon_mutex);
+	if (balloon_bound)
+		run_finish(balloon_bound);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_wake - settings changed, look at them now
+ *
+ * Context: may sleep.
+ */
+void balloon_wake(void)
+{
+	mutex_lock(&balloon_mutex);
+	if (balloon_bound && balloon_bound->up)
+		balloon_bound->intake->ops->wake(balloon_bound->intake);
+	mutex_unlock(&balloon_mutex);
+}
+
+/**
+ * balloon_restart - settings changed that are looked at on start only
+ *
+ * Context: may sleep for as long as a batch takes to settle.
+ *
+ * Return: 0, also without a device, or a negative errno; the device is down
+ * then, and recovery tries again with the settings it finds.
+ */
+int balloon_restart(void)
+{
+	struct aerator *a;
+	int err = 0;
+
+	mutex_lock(&balloon_mutex);
+	a = balloon_bound;
+	if (a && a->up) {
+		err = run_again(a);
+		if (err)
+			run_recover_soon(a);
+	}
+	mutex_unlock(&balloon_mutex);
+	return err;
+}
+
+/**
+ * balloon_flush - treat all surplus now
+ * @a: the device, kept bound by the caller
+ *
+ * Context: sleeps until the host has it, a minute at most; interruptible.
+ *
+ * Return: 0, -EAGAIN if it is paused, suspended or being recovered, -EIO if the
+ * host did not take it, -ETIMEDOUT, or -ERESTARTSYS.
+ */
+int balloon_flush(struct aerator *a)
+{
+	unsigned int ticket = 0;
+	struct intake *in;
+	bool up;
+
+	mutex_lock(&balloon_mutex);
+	in = a->intake;
+	up = a->up && !balloon_is_lost(a);
+	if (up) {
+		ticket = gate_flush_begin(&in->gate);
+		in->ops->wake(in);
+	}
+	mutex_unlock(&balloon_mutex);
+	return up ? gate_flush_end(&in->gate, ticket) : -EAGAIN;
+}
