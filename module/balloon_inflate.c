@@ -60,6 +60,7 @@
  * @lock: see above
  * @pages: those pages
  * @size: how many they are; @lock to write
+ * @given: as many, with those that are being taken for it
  * @running: the queues may be used; @lock
  * @closed: it is being emptied for good; @lock
  * @yielded: the guest ran out of memory: no growing before the host says how large
@@ -73,6 +74,7 @@ struct balloon {
 	struct mutex lock;	/* both queues, the size, and what is told */
 	struct compat_balloon pages;
 	unsigned long size;
+	unsigned long given;
 	bool running;
 	bool closed;
 	bool yielded;
@@ -242,10 +244,10 @@ static int inflate_grow(struct balloon *b, unsigned long want)
 	int err;
 
 	nr = min(want, inflate_batch(b->a->inflate));
+	WRITE_ONCE(b->given, READ_ONCE(b->size) + nr);
 	taken = inflate_take(&pages, nr);
-	if (!taken)
-		return -ENOMEM;
-	err = inflate_put(b, &pages, taken);
+	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
+	WRITE_ONCE(b->given, READ_ONCE(b->size));
 	return !err && taken < nr ? -ENOMEM : err;
 }
 
@@ -265,6 +267,7 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 		nr = min(nr, inflate_batch(b->a->deflate));
 	nr = compat_balloon_remove(&b->pages, &pages, nr);
 	WRITE_ONCE(b->size, b->size - nr);
+	WRITE_ONCE(b->given, b->size);
 	/* Answered or reset: either way the pages are nobody's but ours. */
 	if (tell && nr && !inflate_tell_pages(b, b->a->deflate, &pages))
 		inflate_show(b);
@@ -379,6 +382,19 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 unsigned long inflate_size(const struct aerator *a)
 {
 	return READ_ONCE(a->balloon->size);
+}
+
+/**
+ * inflate_given - what the guest gave up, or is about to
+ * @a: the device
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+unsigned long inflate_given(const struct aerator *a)
+{
+	return READ_ONCE(a->balloon->given);
 }
 
 /**

@@ -91,6 +91,7 @@ static struct policy_level gate_level(const struct gate *g)
 	level.blocks = level_blocks(in->ops->order(in)) + out;
 	level.treated = in->ops->treated ? in->ops->treated(in) + out :
 					   min(g->known, level.blocks);
+	level.given = in->given(in->owner);
 	return level;
 }
 

@@ -99,7 +99,8 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  *	stop, nor does the room in each
  * @send: the way to the host
  * @settle: and back
- * @owner: argument of both
+ * @given: what the guest has given up, in a balloon for example: pages
+ * @owner: argument of all three
  * @ring: most entries that one chain holds; longer batches take several
  */
 struct intake {
@@ -109,6 +110,7 @@ struct intake {
 	unsigned int nr_reactors;
 	intake_send_fn send;
 	intake_settle_fn settle;
+	u64 (*given)(void *owner);
 	void *owner;
 	unsigned int ring;
 };

@@ -224,6 +224,30 @@ static void policy_judge(struct policy *p, u64 now, u64 hold)
 		p->released = 0;
 }
 
+static void policy_take_off(u64 *amount, u64 pages)
+{
+	*amount -= min(*amount, pages);
+}
+
+/*
+ * What was given up since the last look was not taken for use: as if it had never
+ * been there. Some of it may not have been free, or not in blocks; then less is
+ * surplus than could be, for a while.
+ */
+static void policy_give(struct policy *p, u64 given)
+{
+	u64 pages = given - min(given, p->given);
+	unsigned int i;
+
+	p->given = given;
+	for (i = 0; i < p->nr_lows; i++)
+		policy_take_off(&policy_low(p, i)->pages, pages);
+	policy_take_off(&p->available, pages);
+	policy_take_off(&p->peak, pages);
+	policy_take_off(&p->most, pages);
+	policy_take_off(&p->mark, pages);
+}
+
 /* Has memory not been seen to fall for that long? */
 static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
 {
@@ -241,8 +265,10 @@ void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		   const struct policy_limits *limits)
 {
 	u64 hold = policy_hold(p, limits);
-	u64 before = p->available;
+	u64 before;
 
+	policy_give(p, level->given);
+	before = p->available;
 	p->available = policy_available(level, limits);
 	p->treated = level->treated;
 	if (p->available + p->slack < p->peak) {

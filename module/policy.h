@@ -35,6 +35,7 @@ struct policy_limits {
  * @free: all of it
  * @blocks: in blocks that are large enough to be treated
  * @treated: of @blocks, what the host knows of
+ * @given: not free, nor in use: given up for the host's sake
  *
  * What is on its way to the host is free, and treated.
  */
@@ -42,6 +43,7 @@ struct policy_level {
 	u64 free;
 	u64 blocks;
 	u64 treated;
+	u64 given;
 };
 
 /**
@@ -64,6 +66,7 @@ struct policy_low {
  * @nr_lows: how many there are
  * @available: what could be treated at the last look, treated or not, pages
  * @treated: what was, pages
+ * @given: what was given up, pages
  * @looked: when that look was, ms
  * @peak: most of @available since @quiet_since, pages
  * @quiet_since: when @available was last seen to fall, ms
@@ -87,6 +90,7 @@ struct policy {
 	unsigned int nr_lows;
 	u64 available;
 	u64 treated;
+	u64 given;
 	u64 looked;
 	u64 peak;
 	u64 quiet_since;
