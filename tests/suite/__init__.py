@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tests, one module a group, run in this order: cheap ones first."""
+"""The tests, one module a group, run in this order: cheap ones first, and last those
+that want the machine for themselves."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from .harness import Case
 
-GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "release", "churn", "silence",
-          "lifecycle", "suspend", "features", "integrity", "treated", "kernel", "cost", "bench")
+GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "silence",
+          "lifecycle", "suspend", "integrity",
+          "treated", "kernel", "cost", "release", "churn", "features",
+          "bench")
+
+# What measures time, needs more than one processor, or builds what all others use.
+ALONE = ("static", "release", "churn", "features", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:
     """The cases of some groups, in the order of GROUPS."""
     wanted = set(groups)
-    modules = [importlib.import_module(f"suite.{group}")
+    modules = [(group, importlib.import_module(f"suite.{group}"))
                for group in GROUPS if group in wanted]
-    return [case for module in modules for case in module.CASES]
+    return [replace(case, alone=group in ALONE) for group, module in modules
+            for case in module.CASES]

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
+import itertools
+import os
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -63,6 +67,7 @@ class Case:
     function: Callable[[], Iterable[str] | None]
     kernel: str | None = None
     long: bool = False
+    alone: bool = False
 
     @property
     def built_kernel(self) -> str | None:
@@ -113,10 +118,15 @@ def run_script(*command: str | Path) -> str:
     return result.stdout
 
 
+# Two makes in one folder would get in each other's way.
+_building = threading.Lock()
+
+
 def module_file(kernel: str, folder: str = "module") -> Path:
     """The module for a kernel, built if need be."""
-    result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
-                            stdout=subprocess.PIPE, text=True)
+    with _building:
+        result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
+                                stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
 
 
@@ -183,13 +193,20 @@ def build_kernels(cases: Iterable[Case]) -> set[str]:
         [TOP / "scripts/kernel", kernel], stdout=subprocess.DEVNULL).returncode}
 
 
-def _run_case(case: Case, lost: set[str]) -> str | None:
-    """Run one; return why it failed."""
-    if case.built_kernel in lost:
-        return f"{case.kernel} could not be built, see what scripts/kernel said"
+@dataclass(frozen=True)
+class _Result:
+    """What came of a case."""
+
+    case: Case
+    notes: list[str]
+    reason: str | None  # why it failed
+    seconds: float
+
+
+def _try_case(case: Case, notes: list[str]) -> str | None:
+    """Run one, and collect what it has to say; return why it failed."""
     try:
-        for note in case.function() or ():
-            print(f"# {note}")
+        notes.extend(case.function() or ())
     except (TestFailed, GuestFailed, CommandFailed) as failure:
         return str(failure)
     except Exception:  # a mistake in the test must not end the others
@@ -197,19 +214,54 @@ def _run_case(case: Case, lost: set[str]) -> str | None:
     return None
 
 
+def _run_case(case: Case, lost: set[str]) -> _Result:
+    start = time.monotonic()
+    print(f"{case.name} ...", file=sys.stderr)
+    notes: list[str] = []
+    reason = (f"{case.kernel} could not be built, see what scripts/kernel said"
+              if case.built_kernel in lost else _try_case(case, notes))
+    return _Result(case, notes, reason, time.monotonic() - start)
+
+
+def _processors() -> int:
+    """How many cases run at a time: the processors of an emulated guest take turns on
+    one of the host's. One of three is left for what is around the guests."""
+    cores = os.cpu_count() or 1
+    return cores if cores < 3 else min(cores - 1, 4)
+
+
+def _run_together(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
+    with concurrent.futures.ThreadPoolExecutor(_processors()) as pool:
+        futures = [pool.submit(_run_case, case, lost) for case in cases]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_all(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
+    """In their order, but that those that need not be alone are not."""
+    for alone, some in itertools.groupby(cases, lambda case: case.alone):
+        if alone:
+            yield from (_run_case(case, lost) for case in some)
+        else:
+            yield from _run_together(list(some), lost)
+
+
 def run_cases(cases: list[Case]) -> int:
-    """Run them all, one after another: guests share the machine's cores."""
+    """Run them all, and say how each went when it is over."""
     failed = 0
     lost = build_kernels(cases)
     print(f"KTAP version 1\n1..{len(cases)}", flush=True)
-    for number, case in enumerate(cases, 1):
-        start = time.monotonic()
-        print(f"{case.name} ...", file=sys.stderr)
-        reason = _run_case(case, lost)
-        if reason is not None:
+    for number, result in enumerate(_run_all(cases, lost), 1):
+        lines = list(result.notes)
+        if result.reason is not None:
             failed += 1
-            print("\n".join(f"# {line}" for line in reason.splitlines()))
-        print(f"{'ok' if reason is None else 'not ok'} {number} {case.name}"
-              f" # {time.monotonic() - start:.0f} s", flush=True)
+            lines += result.reason.splitlines()
+        for line in lines:
+            print(f"# {line}")
+        print(f"{'ok' if result.reason is None else 'not ok'} {number} {result.case.name}"
+              f" # {result.seconds:.0f} s", flush=True)
     print(f"{len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0

@@ -17,7 +17,7 @@ from .harness import (BUILD_KERNELS, TREATED, TREATED_KERNELS, Case, expect, on_
 _HARMLESS = re.compile(r"/\S+/aerator\.ko$|  .* \.\.\. \d+ s$")
 
 
-def _tracked(*patterns: str) -> list[str]:
+def tracked(*patterns: str) -> list[str]:
     """Files of the project; those not committed yet count."""
     output = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
@@ -47,18 +47,18 @@ def sparse(kernel: str) -> None:
 
 
 def checkpatch() -> None:
-    run_script("scripts/checkpatch", *_tracked("module/*.c", "module/*.h"))
+    run_script("scripts/checkpatch", *tracked("module/*.c", "module/*.h"))
 
 
 def checkpatch_guest() -> None:
     """Programs for user space have no kernel types to prefer."""
     run_script("scripts/checkpatch", "--ignore",
                "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
-               *_tracked("tests/*.c", "tests/*.h"))
+               *tracked("tests/*.c", "tests/*.h"))
 
 
 def shellcheck() -> None:
-    scripts = [path for path in _tracked("scripts", "tests", ".ci")
+    scripts = [path for path in tracked("scripts", "tests", ".ci")
                if path.endswith(".sh") or _shebang(path, "bash")
                or _shebang(path, "/bin/sh")]
     run_script("shellcheck", "-x", "-P", "scripts", *scripts)
@@ -66,7 +66,7 @@ def shellcheck() -> None:
 
 def python() -> None:
     """They compile, without a warning."""
-    files = [path for path in _tracked("scripts", "tests")
+    files = [path for path in tracked("scripts", "tests")
              if path.endswith(".py") or _shebang(path, "python3")]
     warnings.simplefilter("error")
     for path in files:
