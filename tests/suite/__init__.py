@@ -12,11 +12,11 @@ from .harness import Case
 
 GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "silence",
           "lifecycle", "suspend", "integrity",
-          "treated", "kernel", "cost", "release", "churn", "features",
+          "treated", "kernel", "cost", "release", "churn", "features", "dropin",
           "bench")
 
 # What measures time, needs more than one processor, or builds what all others use.
-ALONE = ("static", "release", "churn", "features", "bench")
+ALONE = ("static", "release", "churn", "features", "dropin", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

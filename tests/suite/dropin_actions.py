@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a host does to a balloon. Each action begins and ends with an empty one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aerator_vm import QmpError
+
+from .dropin_rows import Row
+from .dropin_subject import PAGE, Subject, mib
+from .harness import MIB, balloon_driver, expect
+from .lifecycle import _settled_free
+
+Action = Callable[[Subject], Iterator[Row]]
+
+HALF = 512 * MIB
+_DRIVERS = "/sys/bus/virtio/drivers"
+_ROOT_PORT = "rootport"
+_UNSET = (1 << 64) - 1
+
+# What a guest of 1 GiB is asked to come to: down, up, by little, by single pages, by
+# what is no page, to nearly nothing, and above what it has.
+_TARGETS = (768 * MIB, HALF, 896 * MIB, 892 * MIB, 700 * MIB + 3 * PAGE,
+            600 * MIB + 1234, 256 * MIB, 4096 * MIB)
+_TOO_LITTLE = 16 * MIB
+
+# For the guest's programs: more than it has left at half, less than it has.
+_TOO_MUCH_MIB = 700
+
+# What QEMU itself uses, with the code that it made of the guest's.
+_QEMU_MIB = 120
+
+# A free part of memory, which the host does not drop unless it is told of it.
+_TOUCHED_MIB = 800
+
+
+def targets(subject: Subject) -> Iterator[Row]:
+    """Memory that the guest used and freed is the host's while it is in the balloon."""
+    for target in _TARGETS:
+        subject.guest.run(f"echo | memtool hold {_fitting(subject)}")
+        wanted = subject.aim(target)
+        took = subject.wait_actual(wanted)
+        held = subject.held()
+        more = "more" if held > wanted / MIB + _QEMU_MIB else "no more"
+        told = "told" if subject.announced(wanted) else "not told"
+        yield Row(f"balloon {mib(target)}", f"actual {mib(wanted)}, host holds {more} and is"
+                  f" {told}, MemTotal less {subject.missing()}", took,
+                  shown=f"held {held:.0f} MiB")
+
+
+def _fitting(subject: Subject) -> int:
+    """MiB that a program can have now without need of what is in the balloon."""
+    return min(_TOUCHED_MIB, max(1, subject.actual() // MIB - 256))
+
+
+def halves(subject: Subject) -> Iterator[Row]:
+    """Down and up."""
+    took = subject.reach(HALF) + subject.reach(subject.bytes)
+    yield Row("balloon 512 MiB and back", f"actual {mib(subject.actual())}", took)
+
+
+def too_little(subject: Subject) -> Iterator[Row]:
+    """Less than the guest can live on: it gives what it can, and lives on."""
+    subject.aim(_TOO_LITTLE)
+    time.sleep(5)
+    left = subject.actual()
+    expect(_TOO_LITTLE < left < HALF, f"actual is {mib(left)}")
+    yield Row(f"balloon {mib(_TOO_LITTLE)}", "as far as it goes", mib=left / MIB)
+    yield Row("and back", "actual is all", subject.reach(subject.bytes))
+    try:
+        subject.aim(0)
+    except QmpError as refused:
+        yield Row("balloon 0", str(refused))
+
+
+def statistics(subject: Subject) -> Iterator[Row]:
+    """What the guest says of itself is what its own files say."""
+    start = time.monotonic()
+    subject.poll_statistics(1)
+    subject.wait("statistics", lambda: subject.statistics()["last-update"] > 0)
+    took = time.monotonic() - start
+    first = subject.statistics()["last-update"]
+    subject.wait("new statistics", lambda: subject.statistics()["last-update"] > first + 1)
+    told = subject.statistics()["stats"]
+    subject.poll_statistics(0)
+    named = sorted(name.removeprefix("stat-") for name, value in told.items()
+                   if value != _UNSET)
+    unset = sorted(name.removeprefix("stat-") for name, value in told.items()
+                   if value == _UNSET)
+    yield Row("statistics each second", f"{', '.join(named)};"
+              f" absent: {', '.join(unset) or 'none'}", took)
+    yield Row("their values", _compare_statistics(subject, told))
+
+
+_SOURCES = {
+    "stat-total-memory": ("MemTotal", "/proc/meminfo", 1024),
+    "stat-free-memory": ("MemFree", "/proc/meminfo", 1024),
+    "stat-available-memory": ("MemAvailable", "/proc/meminfo", 1024),
+    "stat-disk-caches": ("Cached", "/proc/meminfo", 1024),
+    "stat-minor-faults": ("pgfault", "/proc/vmstat", 1),
+    "stat-major-faults": ("pgmajfault", "/proc/vmstat", 1),
+    "stat-swap-in": ("pswpin", "/proc/vmstat", PAGE),
+    "stat-swap-out": ("pswpout", "/proc/vmstat", PAGE),
+}
+
+
+def _compare_statistics(subject: Subject, told: dict[str, int]) -> str:
+    """Those that are off by more than a thirtieth and what little things take."""
+    wrong = []
+    for name, (key, path, unit) in _SOURCES.items():
+        line = subject.guest.run(f"grep -E '^{key}:? ' {path}")
+        found = int(line.split()[1]) * unit
+        slack = found // 30 + (16 * MIB if unit > 1 else 2000)
+        if abs(told[name] - found) > slack:
+            wrong.append(f"{name} {told[name]} is {found}")
+    return ", ".join(wrong) or "as in the guest's /proc"
+
+
+def stopped(subject: Subject) -> Iterator[Row]:
+    """A target that is set while the guest does not run."""
+    subject.guest.qmp.execute("stop")
+    wanted = subject.aim(HALF)
+    time.sleep(1)
+    before = mib(subject.actual())
+    subject.guest.qmp.execute("cont")
+    took = subject.wait_actual(wanted)
+    yield Row("stop, balloon 512 MiB, cont", f"actual {before}, then {mib(wanted)}", took)
+    subject.reach(subject.bytes)
+
+
+def _hold_too_much(subject: Subject) -> tuple[bool, float]:
+    """Whether a program got more memory than was left, and after how long."""
+    start = time.monotonic()
+    answer = subject.guest.execute(f"echo | memtool hold {_TOO_MUCH_MIB}", timeout=120)
+    return answer.status == 0, time.monotonic() - start
+
+
+def memory_short(subject: Subject) -> Iterator[Row]:
+    """Without deflate-on-oom the balloon stays, and a program is killed."""
+    subject.reach(HALF)
+    got, took = _hold_too_much(subject)
+    killed = "Killed process" in subject.guest.dmesg()
+    subject.guest.run("dmesg -c >/dev/null")
+    # The less of free memory the host has, the longer it takes to find that too little.
+    yield Row(f"{_TOO_MUCH_MIB} MiB wanted, deflate-on-oom=off",
+              f"{'got' if got else 'not got'}, {'killed' if killed else 'not killed'},"
+              f" actual {mib(subject.actual())}", shown=f"after {took:.2f} s")
+    subject.reach(subject.bytes)
+
+
+def memory_short_deflating(subject: Subject) -> Iterator[Row]:
+    """With it the balloon gives way. What it is then is up to the guest."""
+    subject.reach(HALF)
+    got, took = _hold_too_much(subject)
+    killed = "Killed process" in subject.guest.dmesg()
+    actual = subject.actual()
+    grown = "more" if actual > HALF else "as before"
+    yield Row(f"{_TOO_MUCH_MIB} MiB wanted, deflate-on-oom=on",
+              f"{'got' if got else 'not got'}, {'killed' if killed else 'not killed'},"
+              f" actual is {grown}", took, actual / MIB)
+    time.sleep(3)
+    later = "at the target" if subject.actual() == HALF else "not at the target"
+    yield Row("3 s after it was freed", f"actual is {later}")
+    yield Row("balloon 1024 MiB", f"actual {mib(subject.bytes)}", subject.reach(subject.bytes))
+
+
+def unbound(subject: Subject) -> Iterator[Row]:
+    """Through sysfs, half inflated: what a crashed or updated driver comes down to."""
+    subject.reach(HALF)
+    device = subject.device()
+    folder = f"{_DRIVERS}/{subject.driver}"
+    start = time.monotonic()
+    subject.guest.run(f"echo {device} >{folder}/unbind")
+    took = time.monotonic() - start
+    yield Row("driver unbound at 512 MiB", f"actual {mib(subject.actual())},"
+              f" MemTotal less {subject.missing()}", took)
+    start = time.monotonic()
+    subject.guest.run(f"echo {device} >{folder}/bind")
+    subject.wait_actual(HALF)
+    took = time.monotonic() - start
+    yield Row("driver bound again", f"actual {mib(HALF)}, MemTotal less"
+              f" {subject.missing()}", took)
+    subject.reach(subject.bytes)
+
+
+def unplugged(subject: Subject) -> Iterator[Row]:
+    """The device goes with half of memory in it; another one comes, which deflates
+    when memory is short."""
+    subject.reach(HALF)
+    qmp = subject.guest.qmp
+    start = time.monotonic()
+    qmp.execute("device_del", id="balloon")
+    # Parts of the device have no name of their own and go first.
+    while qmp.wait_event("DEVICE_DELETED", 30)["data"].get("device") != "balloon":
+        pass
+    took = time.monotonic() - start
+    yield Row("device_del at 512 MiB", f"MemTotal less {subject.missing()}", took)
+    qmp.execute("device_add", driver="virtio-balloon-pci", id="balloon", bus=_ROOT_PORT,
+                **{"free-page-reporting": True, "deflate-on-oom": True})
+    # Whoever was loaded first may have it for a moment.
+    took = subject.wait("its driver has it", lambda: _bound(subject) == subject.driver, 10)
+    yield Row("device_add", f"same driver, actual {mib(subject.actual())}", took)
+    took = subject.reach(HALF)
+    yield Row("balloon 512 MiB", f"actual {mib(HALF)}, MemTotal less {subject.missing()}",
+              took)
+    subject.reach(subject.bytes)
+
+
+def _bound(subject: Subject) -> str | None:
+    """Who has the balloon, if there is one and anyone has it."""
+    paths = "/sys/bus/virtio/devices/*/device"
+    if subject.guest.execute(f"grep -q 0x0005 {paths}").status:
+        return None
+    return balloon_driver(subject.guest)
+
+
+def reported(subject: Subject) -> Iterator[Row]:
+    """What the guest frees, the host has after a while."""
+    job = subject.guest.start_job("memtool hold 300")
+    job.wait_for("touched")
+    held = subject.held()
+    job.tell()
+    took = subject.wait("freed memory is the host's",
+                        lambda: subject.held() < held - 250)
+    # virtio_balloon comes by every other second: how soon it does is luck.
+    yield Row("300 MiB freed", "the host has it", shown=f"after {took:.1f} s")
+    job.tell()
+    job.wait()
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """An action: the guest sleeps with half of its memory in the balloon.
+
+    wake is called while it goes to sleep, and returns when it does no longer, with
+    what the host saw in between. Until then nobody asks the agent anything: a guest
+    that hibernates forgets what it got after its image was made.
+    """
+
+    name: str
+    command: str
+    wake: Callable[[Subject], int]
+
+    def __call__(self, subject: Subject) -> Iterator[Row]:
+        subject.reach(HALF)
+        # The agent has to answer before it sleeps too.
+        job = subject.guest.start_job(f"sleep 1; {self.command}")
+        asleep = self.wake(subject)
+        start = time.monotonic()
+        job.wait(60, check=False)
+        subject.wait_actual(HALF)
+        took = time.monotonic() - start
+        yield Row(self.name, f"meanwhile {mib(asleep)}, then {mib(HALF)}, MemTotal less"
+                  f" {subject.missing()}", took)
+        subject.reach(subject.bytes)
+
+
+def _log(subject: Subject) -> str:
+    """Of the kernel, whether it answers or not."""
+    return subject.guest.serial_log.read_text(errors="replace")
+
+
+def _push_button(subject: Subject) -> int:
+    """The power button is the one device there that wakes a guest from idle."""
+    subject.wait("the guest sleeps", lambda: "suspend entry (s2idle)" in _log(subject))
+    time.sleep(3)
+    asleep = subject.actual()
+    subject.guest.qmp.execute("system_powerdown")
+    return asleep
+
+
+def _wake_up(subject: Subject) -> int:
+    subject.guest.qmp.wait_event("SUSPEND", 60)
+    asleep = subject.actual()
+    subject.guest.qmp.execute("system_wakeup")
+    return asleep
+
+
+def _come_back(subject: Subject) -> int:
+    """By itself, through the image on the disk. Linux 6.1 finds the disk busy then and
+    goes on as the kernel that it is, which drivers have to live through as well."""
+    subject.wait("an image", lambda: "Image saving done" in _log(subject))
+    asleep = subject.actual()
+    subject.wait("the guest is back", lambda: "hibernation exit" in _log(subject))
+    return asleep
+
+
+_SWAP = "/dev/vda"
+
+SUSPEND_TO_IDLE = Sleep("suspend to idle at 512 MiB",
+                        "modprobe button; echo freeze >/sys/power/state", _push_button)
+# Once a guest, and the last: see suspend.py.
+SUSPEND_TO_RAM = Sleep("suspend to RAM at 512 MiB",
+                       "echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state", _wake_up)
+# To a disk and, without a power cycle, back from it: the image is written, read again,
+# and put in place of the running kernel.
+HIBERNATE = Sleep("hibernate at 512 MiB",
+                  f"modprobe virtio_blk && mkswap {_SWAP} && swapon {_SWAP} &&"
+                  f" cat /sys/block/{Path(_SWAP).name}/dev >/sys/power/resume;"
+                  " echo test_resume >/sys/power/disk && echo disk >/sys/power/state", _come_back)
+
+
+def all_is_back(subject: Subject) -> Iterator[Row]:
+    """Nothing stays in the balloon, whatever happened to it."""
+    free = _settled_free(subject.guest) / 1024
+    yield Row("in the end", f"actual {mib(subject.actual())}, MemTotal less"
+              f" {subject.missing()}", mib=subject.bytes / MIB - free)
