@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0
+"""libvirt's commands, as a user gives them: the same answers with either driver.
+
+One script of commands runs once with virtio_balloon in the guest and once with
+aerator. What it sees becomes rows of a table; a row has an answer, which must be
+the same for both, and figures, which depend on the moment and are shown beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aerator_vm.libvirt import DOMAIN, LibvirtGuest, VirshFailed
+
+from .harness import (GUEST_KERNELS, MIB, MODULE, balloon_device, balloon_driver, counters,
+                      expect, expect_equal, load_aerator, module_file, on_kernels)
+
+_MEM = 1024
+_DRIVERS = ("virtio_balloon", "aerator")
+_WAIT_SECONDS = 60
+_KIB = 1024
+
+# What the guest knows by another name. It moves by a little between two looks.
+_GAUGES = {"unused": "MemFree", "available": "MemTotal", "usable": "MemAvailable",
+           "disk_caches": "Cached"}
+_SLACK_KIB = 16 * _KIB
+_LOOKS = 5
+# These only grow, so a figure lies between what the guest says before and after it.
+_COUNTS = {"minor_fault": "pgfault", "major_fault": "pgmajfault", "swap_in": "pswpin",
+           "swap_out": "pswpout"}
+
+# Memory that the guest touches and frees; a part of it is soon back.
+_RELEASED = 300
+# Every other page of so much is freed, which nobody reports: a balloon has to bring
+# back what the free memory beside it cannot give.
+_FRAGMENTED = 700
+_FRAGMENTS_TARGET = 640
+_FRAGMENTS_BACK = 100
+
+
+@dataclass(frozen=True)
+class _Row:
+    what: str
+    answer: str
+    figures: str = ""
+
+
+class _User:
+    """Who sits at the host and types commands."""
+
+    def __init__(self, guest: LibvirtGuest) -> None:
+        self.guest = guest
+        self.virsh = guest.domain.virsh
+
+    def asks(self, *words: str) -> _Row:
+        """A command, and what virsh says to it."""
+        try:
+            answer = self.virsh(words[0], DOMAIN, *words[1:])
+        except VirshFailed as failure:
+            answer = str(failure)
+        return _Row(" ".join(words), answer or "(nothing)")
+
+    def memory(self) -> dict[str, int]:
+        """KiB and counts, as dommemstat shows them."""
+        lines = self.virsh("dommemstat", DOMAIN).splitlines()
+        return {name: int(value) for name, value in map(str.split, lines)}
+
+    def fresh_memory(self) -> dict[str, int]:
+        """Such that the guest was asked after now: last_update counts seconds, and
+        moves on when the guest has answered. The first answer of all, and the first
+        after a restore, may be older."""
+        _wait(lambda: "last_update" in self.memory(), "statistics")
+        old = self.memory()["last_update"]
+        _wait(lambda: self.memory()["last_update"] > old + 1, "new statistics")
+        return self.memory()
+
+    def cost(self) -> dict[str, int]:
+        """MiB that the host has in use for it: RSS, and the measure to trust if there
+        is one (scripts/aerator_vm/cgroup.py)."""
+        cost = {"rss": self.memory()["rss"] // _KIB}
+        current = self.guest.domain.memory_current()
+        return cost if current is None else {**cost, "cgroup": current // MIB}
+
+    def balloon(self) -> dict[str, str]:
+        """The same memory, as domstats shows it."""
+        lines = self.virsh("domstats", "--balloon", DOMAIN).splitlines()[1:]
+        return dict(line.strip().removeprefix("balloon.").split("=") for line in lines)
+
+    def state(self, what: str) -> _Row:
+        return _Row(what, self.virsh("domstate", DOMAIN))
+
+
+def _wait(truth: Callable[[], bool], what: str) -> float:
+    start = time.monotonic()
+    while not truth():
+        expect(time.monotonic() - start < _WAIT_SECONDS, f"waited in vain for {what}")
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
+def _numbers(guest: LibvirtGuest) -> dict[str, int]:
+    lines = guest.run("sed 's/://; s/ kB//' /proc/meminfo; cat /proc/vmstat").splitlines()
+    return {name: int(value) for name, value in map(str.split, lines)}
+
+
+def _implausible(memory: dict[str, int], before: dict[str, int],
+                 after: dict[str, int]) -> str:
+    """What the host hears and the guest itself does not say, or nothing."""
+    for names, slack in ((_GAUGES, _SLACK_KIB), (_COUNTS, 0)):
+        for name in names.keys() & memory.keys():
+            inside = names[name]
+            low, high = sorted((before[inside], after[inside]))
+            if not low - slack <= memory[name] <= high + slack:
+                return f"{name} is {memory[name]}, {inside} {low} to {high}"
+    return ""
+
+
+def _true_memory(user: _User) -> dict[str, int]:
+    """Statistics that are plausible. Not at once, it may be: what is on its way to the
+    host, 128 MiB at a time, is not free meanwhile."""
+    for _ in range(_LOOKS):
+        before = _numbers(user.guest)
+        memory = user.fresh_memory()
+        wrong = _implausible(memory, before, _numbers(user.guest))
+        if not wrong:
+            break
+    expect(not wrong, wrong)
+    return memory
+
+
+def _statistics(user: _User) -> Iterator[_Row]:
+    """Which there are."""
+    memory = _true_memory(user)
+    yield _Row("dommemstat", f"{memory['actual'] // _KIB} MiB, {' '.join(sorted(memory))}",
+               f"unused {memory['unused'] // _KIB}, rss {memory['rss'] // _KIB} MiB")
+    found = user.balloon()
+    yield _Row("domstats --balloon", f"{int(found['current']) // _KIB} MiB of"
+               f" {int(found['maximum']) // _KIB}, {' '.join(sorted(found))}")
+
+
+def _setmem(user: _User, target: int) -> Iterator[_Row]:
+    """The command returns at once; the guest then does what it says. QEMU asks it for
+    one figure, and sends the other to libvirt, once a second at most."""
+    row = user.asks("setmem", f"{target}M", "--live")
+    took = _wait(lambda: user.memory()["actual"] == target * _KIB, f"{target} MiB")
+    _wait(lambda: int(user.balloon()["current"]) == target * _KIB, "an event with that")
+    yield _Row(row.what, f"{row.answer}, then actual {target} MiB", f"{took:.1f} s")
+
+
+def _release(user: _User) -> _Row:
+    """What the guest frees comes back without a command."""
+    job = user.guest.start_job(f"memtool hold {_RELEASED}")
+    job.wait_for("touched")
+    full = user.memory()["rss"]
+    job.tell()
+    took = _wait(lambda: user.memory()["rss"] < full - _RELEASED * _KIB // 2,
+                 "memory that was freed")
+    job.tell()
+    job.wait()
+    return _Row(f"(guest frees {_RELEASED} MiB)", "rss falls by more than half of it",
+                f"{took:.1f} s")
+
+
+def _fragments(user: _User) -> Iterator[_Row]:
+    """Pages that are free one by one: only a balloon gets them back."""
+    job = user.guest.start_job(f"memtool --small hold {_FRAGMENTED} 0")
+    job.wait_for("touched")
+    job.tell()
+    job.wait_for("freed")
+    full = user.cost()
+    yield from _setmem(user, _FRAGMENTS_TARGET)
+    back = {name: full[name] - now for name, now in user.cost().items()}
+    expect(back["rss"] > _FRAGMENTS_BACK, f"rss fell by {back['rss']} MiB only")
+    yield _Row("(host's memory)", f"rss falls by more than {_FRAGMENTS_BACK} MiB",
+               ", ".join(f"{name} {mib} MiB" for name, mib in back.items()))
+    yield from _setmem(user, _MEM)
+    job.tell()
+    job.wait()
+
+
+def _resume(user: _User) -> Iterator[_Row]:
+    """In another QEMU; it starts paused, so that the line to the guest is there first."""
+    user.guest.reconnect()
+    yield user.state("(restored)")
+    yield user.asks("resume")
+
+
+def _goes_on(user: _User) -> Iterator[_Row]:
+    """The driver in the guest has lived on through it."""
+    yield from _statistics(user)
+    yield _release(user)
+    yield from _setmem(user, 896)
+    yield from _setmem(user, 768)
+
+
+def _save_and_restore(user: _User) -> Iterator[_Row]:
+    """With a balloon in it, while its memory is in use."""
+    pattern = user.guest.start_job("memtool pattern 200 6")
+    yield from _setmem(user, 768)
+    path = str(user.guest.domain.work / "saved")
+    user.virsh("save", DOMAIN, path)
+    yield user.state("save")
+    user.virsh("restore", path, "--paused")
+    yield from _resume(user)
+    pattern.wait()
+    yield from _goes_on(user)
+
+
+def _managed_save(user: _User) -> Iterator[_Row]:
+    yield user.asks("managedsave")
+    yield user.state("(saved)")
+    yield user.asks("start", "--paused")
+    yield from _resume(user)
+    yield from _goes_on(user)
+
+
+def _period(user: _User) -> Iterator[_Row]:
+    """No statistics while nobody wants them."""
+    yield user.asks("dommemstat", "--period", "0", "--live")
+    last = user.memory().get("last_update")
+    time.sleep(3)
+    expect_equal(user.memory().get("last_update"), last, "last_update without a period")
+    yield user.asks("dommemstat", "--period", "1", "--live")
+    user.fresh_memory()
+
+
+def _script(user: _User) -> Iterator[_Row]:
+    yield from _statistics(user)
+    yield _release(user)
+    yield from _fragments(user)
+    for target in (512, 832, _MEM):
+        yield from _setmem(user, target)
+    yield user.asks("setmem", f"{_MEM * 2}M", "--live")
+    yield from _period(user)
+    yield from _save_and_restore(user)
+    yield from _managed_save(user)
+    yield from _setmem(user, _MEM)
+    yield from _statistics(user)
+
+
+def _load(guest: LibvirtGuest, driver: str) -> None:
+    if driver == "aerator":
+        load_aerator(guest)
+    else:
+        guest.run(f"modprobe {driver}")
+
+
+def _check_undisturbed(guest: LibvirtGuest, driver: str) -> None:
+    """aerator has not been in need of a reset."""
+    expect_equal(balloon_driver(guest), driver, "driver")
+    found = counters(guest, f"{balloon_device(guest)}/aerator")
+    for name in ("settle_timeouts", "errors"):
+        expect_equal(found.get(name, 0), 0, name)
+
+
+def _rows(kernel: str, driver: str) -> Iterator[_Row]:
+    """All that the script sees with one driver."""
+    with LibvirtGuest(kernel, name=f"libvirt-{driver}-{kernel}", mem=_MEM, smp=1,
+                      files={MODULE: module_file(kernel)}) as guest:
+        _load(guest, driver)
+        user = _User(guest)
+        yield from _script(user)
+        _check_undisturbed(guest, driver)
+        guest.finish()
+        yield user.state("destroy")
+
+
+def libvirt(kernel: str) -> Iterator[str]:
+    """A table: the command, the answer to it, and each driver's figures."""
+    differences = []
+    theirs, ours = (_rows(kernel, driver) for driver in _DRIVERS)
+    # One guest at a time.
+    for one, other in zip(list(theirs), ours, strict=True):
+        figures = f"; {one.figures} | {other.figures}" if one.figures else ""
+        yield f"{one.what}: {one.answer}{figures}"
+        if (one.what, one.answer) != (other.what, other.answer):
+            differences.append(f"{other.what}: {other.answer}")
+    expect(not differences, "\n".join(["aerator's answers differ:", *differences]))
+
+
+CASES = [*on_kernels(libvirt, ("6.12",)),
+         *on_kernels(libvirt, [kernel for kernel in GUEST_KERNELS if kernel != "6.12"],
+                     long=True)]
