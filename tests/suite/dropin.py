@@ -22,9 +22,9 @@ from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action,
                              targets, too_little, unbound, unplugged)
 from .dropin_rows import TABLE_HEAD, Difference, Row, faults, pair_up
 from .dropin_subject import Subject
-from .harness import (BUILD_KERNELS, MIB, MODULE, TREATED, balloon_device, balloon_driver, expect,
-                      expect_equal, make_guest, module_file, on_kernels)
-from .lifecycle import _settled_free
+from .harness import (BUILD_KERNELS, MIB, MODULE, TREATED, balloon_device, balloon_driver,
+                      expect, expect_equal, make_guest, module_file, on_kernels,
+                      settled_free)
 
 _OFTEN = "6.12"
 _RARELY = tuple(kernel for kernel in BUILD_KERNELS if kernel != _OFTEN)
@@ -197,7 +197,7 @@ def _again_and_again(kernel: str, rounds_: int, takeovers: int) -> Iterator[str]
         subject.reach(size // 2)
         _take_over(subject)
         subject.reach(size)
-        free = _settled_free(guest)
+        free = settled_free(guest)
         yield _takeovers(subject, takeovers)
         guest.insmod(MODULE)
         yield _rounds(subject, rounds_)
@@ -226,7 +226,7 @@ def _rounds(subject: Subject, times: int) -> str:
 def _check_all_there(subject: Subject, free: int) -> str:
     expect_equal(subject.actual(), subject.bytes, "actual")
     expect_equal(subject.missing(), "0 MiB", "MemTotal less")
-    lost = free - _settled_free(subject.guest)
+    lost = free - settled_free(subject.guest)
     expect(abs(lost) < _LOST_KB, f"{lost} kB of MemFree are gone")
     return f"free memory differs by {-lost} kB, MemTotal by none"
 

@@ -12,8 +12,7 @@ from aerator_vm import QmpError
 
 from .dropin_rows import Row
 from .dropin_subject import PAGE, Subject, mib
-from .harness import MIB, balloon_driver, expect
-from .lifecycle import _settled_free
+from .harness import MIB, balloon_driver, expect, settled_free
 
 Action = Callable[[Subject], Iterator[Row]]
 
@@ -306,6 +305,6 @@ HIBERNATE = Sleep("hibernate at 512 MiB",
 
 def all_is_back(subject: Subject) -> Iterator[Row]:
     """Nothing stays in the balloon, whatever happened to it."""
-    free = _settled_free(subject.guest) / 1024
+    free = settled_free(subject.guest) / 1024
     yield Row("in the end", f"actual {mib(subject.actual())}, MemTotal less"
               f" {subject.missing()}", mib=subject.bytes / MIB - free)

@@ -10,8 +10,7 @@ from typing import Any
 
 from aerator_vm import Guest, QmpError
 
-from .harness import MIB, balloon_device, expect
-from .lifecycle import _meminfo
+from .harness import MIB, balloon_device, expect, meminfo
 
 PAGE = 4096
 _PATH = "/machine/peripheral/balloon"
@@ -38,7 +37,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         """What MemTotal is while nothing is in the balloon."""
-        self.total_kb = _meminfo(self.guest, "MemTotal")
+        self.total_kb = meminfo(self.guest, "MemTotal")
 
     # The host's side
 
@@ -98,4 +97,4 @@ class Subject:
 
     def missing(self) -> str:
         """How much less than at first the guest says that it has."""
-        return mib((self.total_kb - _meminfo(self.guest, "MemTotal")) * 1024)
+        return mib((self.total_kb - meminfo(self.guest, "MemTotal")) * 1024)

@@ -185,6 +185,19 @@ def counters(guest: Guest, folder: str) -> dict[str, int]:
     return found
 
 
+def meminfo(guest: Guest, key: str) -> int:
+    """A line of /proc/meminfo, kB."""
+    return int(guest.run(f"sed -n 's/^{key}: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"))
+
+
+def settled_free(guest: Guest) -> int:
+    """Free memory in kB, with what stands in the lists of single processors:
+    after a churn that is more than any leak would be."""
+    guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
+    parked = int(guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
+    return meminfo(guest, "MemFree") + parked * 4
+
+
 def build_kernels(cases: Iterable[Case]) -> set[str]:
     """Build what the cases need and the cache lacks; scripts/kernel says on stderr
     how far it is. Returns those that failed."""

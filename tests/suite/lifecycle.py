@@ -10,7 +10,8 @@ from aerator_vm import Guest
 
 from .harness import (GUEST_KERNELS, KASAN, MIB, MODULE, PAGEALLOC, TREATED_KERNELS,
                       balloon_device, balloon_driver, expect, expect_equal, is_debug,
-                      is_treated, load_aerator, make_guest, on_kernels)
+                      is_treated, load_aerator, make_guest, meminfo, on_kernels,
+                      settled_free)
 
 _LOADS = 50
 _TREATED_LOADS = 100
@@ -24,18 +25,6 @@ _DRIVERS = "/sys/bus/virtio/drivers"
 _SLACK_KB = 8192
 # KASAN keeps what is freed from being used again: so much of memory, one part in.
 _QUARANTINE = 32
-
-
-def _meminfo(guest: Guest, key: str) -> int:
-    return int(guest.run(f"sed -n 's/^{key}: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"))
-
-
-def _settled_free(guest: Guest) -> int:
-    """Free memory in kB, with what stands in the lists of single processors:
-    after a churn that is more than any leak would be."""
-    guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
-    parked = int(guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
-    return _meminfo(guest, "MemFree") + parked * 4
 
 
 def _loads(guest: Guest, times: int) -> str:
@@ -92,7 +81,7 @@ def lifecycle(kernel: str) -> Iterator[str]:
         # Once before the count: what a first load allocates for good.
         guest.insmod(MODULE)
         guest.run("rmmod aerator")
-        total, free = _meminfo(guest, "MemTotal"), _settled_free(guest)
+        total, free = meminfo(guest, "MemTotal"), settled_free(guest)
 
         churn = guest.start_job("memtool churn 300 50 1000")
         yield _loads(guest, loads)
@@ -100,8 +89,8 @@ def lifecycle(kernel: str) -> Iterator[str]:
         churn.signal("KILL")
         churn.wait(check=False)
 
-        expect_equal(_meminfo(guest, "MemTotal"), total, "MemTotal")
-        lost = free - _settled_free(guest)
+        expect_equal(meminfo(guest, "MemTotal"), total, "MemTotal")
+        lost = free - settled_free(guest)
         slack = _SLACK_KB + (total // _QUARANTINE if is_debug(kernel) else 0)
         expect(lost < slack, f"{lost} kB of MemFree are gone")
         yield f"free memory differs by {-lost} kB, MemTotal by none"
@@ -113,18 +102,18 @@ def inflated(kernel: str) -> None:
     mem, target = 1024, 512
     with make_guest(kernel, "inflated", mem=mem) as guest:
         guest.run("modprobe virtio_balloon")
-        full = _meminfo(guest, "MemTotal")
+        full = meminfo(guest, "MemTotal")
         _set_balloon(guest, target)
         folder = load_aerator(guest)
         _set_balloon(guest, target)
         expect_equal(int(guest.read(f"{folder}/inflated_bytes")), (mem - target) * MIB,
                      "inflated_bytes")
-        expect_equal(_meminfo(guest, "MemTotal"), full - (mem - target) * 1024, "MemTotal")
+        expect_equal(meminfo(guest, "MemTotal"), full - (mem - target) * 1024, "MemTotal")
         guest.run("rmmod aerator")
         expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
         _set_balloon(guest, target)
         _set_balloon(guest, mem)
-        expect_equal(_meminfo(guest, "MemTotal"), full, "MemTotal in the end")
+        expect_equal(meminfo(guest, "MemTotal"), full, "MemTotal in the end")
 
 
 # The checkers see more than the same kernel without them.

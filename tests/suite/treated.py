@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from aerator_vm import CommandFailed, Guest, Job
 from aerator_vm.balloon import park_little
 
-from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS,
-                      counters, expect, expect_equal, is_debug, load_aerator,
-                      make_guest, on_kernels)
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
+                      expect, expect_equal, is_debug, load_aerator, make_guest,
+                      on_kernels, settled_free)
 
 _TRACING = "/sys/kernel/tracing"
 
@@ -302,13 +302,6 @@ _OOM_LINES = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:",
               r"memtool: page allocation failure: order:0")
 
 
-def _settled_free(guest: Guest) -> int:
-    """kB, with what stands in the lists of single processors."""
-    guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
-    return int(guest.run("awk '/MemFree/ { print $2 }' /proc/meminfo")) + 4 * int(
-        guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
-
-
 def oom(kernel: str) -> Iterator[str]:
     """Memory is filled to the brim while as much as can be is under way: who asks
     for too much is killed, nobody else, and every page is back."""
@@ -316,7 +309,7 @@ def oom(kernel: str) -> Iterator[str]:
     rounds = _OOM_DEBUG_ROUNDS if is_debug(kernel) else _OOM_ROUNDS
     with make_guest(kernel, "oom", mem=mem, time_limit=500, allow=_OOM_LINES) as guest:
         folder = load_aerator(guest, window_ms=0, reactors=8, order=0)
-        free = _settled_free(guest)
+        free = settled_free(guest)
         flusher = guest.start_job(f"while :; do echo 1 >{folder}/flush; done")
         churn = guest.start_job("memtool churn 60 5 1000")
         for number in range(rounds):
@@ -332,7 +325,7 @@ def oom(kernel: str) -> Iterator[str]:
         expect_equal(set(victims), {"memtool"}, "who was killed")
         counted = counters(guest, folder)
         expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
-        lost = free - _settled_free(guest)
+        lost = free - settled_free(guest)
         expect(abs(lost) < 4096, f"{lost} kB of MemFree are gone")
         yield (f"{len(victims)} programs killed in {counted['cycles']} batches, free memory"
                f" differs by {-lost} kB")
