@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
 import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .agent import Agent, AgentGone, AgentSilent, Answer
@@ -51,7 +53,7 @@ class Guest:
 
     kernel      a name such as "6.1", the directory of a kernel tree, or the
                 paths of an image and an initramfs
-    mem, smp    MiB and processors, 2 of them unless icount wants one
+    mem, smp    MiB, whole or not, and processors, 2 of them unless icount wants one
     balloon     options of virtio-balloon-pci; None for a guest without one
     append      more kernel parameters
     files       what the initramfs gets besides, {guest path: host path}
@@ -72,7 +74,7 @@ class Guest:
     qmp: Qmp
     _agent: Agent
 
-    def __init__(self, kernel: str | tuple[Path, Path], *, mem: int = 1024,
+    def __init__(self, kernel: str | tuple[Path, Path], *, mem: float = 1024,
                  smp: int | None = None,
                  balloon: Mapping[str, object] | None = None, append: str = "",
                  files: Mapping[str, Path | str] | None = None,
@@ -96,6 +98,7 @@ class Guest:
         self.log_dir = log_dir or BUILD / "log" / name
         self.serial_log = self.log_dir / "serial.log"
         self._jobs = itertools.count(1)
+        self._receivers = itertools.count(2)
         self._qemu: Qemu | None = None
         self._finished = False
 
@@ -146,14 +149,40 @@ class Guest:
                 append_files(self._initramfs, initramfs, self._files)
             self._qemu.start(initramfs, self.serial_log,
                              self.log_dir / "qemu.log")
-            self._agent = self._qemu.agent
-            self.qmp, self.host = self._qemu.qmp, self._qemu.host
+            self.follow(self._qemu)
             self._agent.wait_ready(self._boot_limit)
 
     def _stop(self) -> None:
         if self._qemu:
             self._qemu.stop()
             self._qemu = None
+
+    # Migration
+
+    @contextlib.contextmanager
+    def receiver(self) -> Iterator[Qemu]:
+        """Another QEMU of the same machine, which this guest may be sent to. Leaving
+        the block ends the one of the two that the guest is not in.
+
+        The agent's line is open before the guest runs there: it takes a line that
+        nobody holds for the end of its work. The guest has booted, so it does not
+        matter that this initramfs lacks what a test adds.
+        """
+        here = self._qemu
+        there = Qemu(dataclasses.replace(self._machine, incoming=True))
+        try:
+            there.start(self._initramfs, self.serial_log,
+                        self.log_dir / f"qemu-{next(self._receivers)}.log")
+            yield there
+        finally:
+            gone = here if self._qemu is there else there
+            if gone:
+                gone.stop()
+
+    def follow(self, qemu: Qemu) -> None:
+        """The guest is there from now on, and so is who drives it."""
+        self._qemu = qemu
+        self._agent, self.qmp, self.host = qemu.agent, qemu.qmp, qemu.host
 
     def finish(self, power_off: bool = True) -> None:
         """Check the kernel's log, power off, check again. Done by the block's end

@@ -41,7 +41,7 @@ class Machine:
     """What the guest is made of."""
 
     kernel: Path
-    mem: int  # MiB
+    mem: float  # MiB
     smp: int
     balloon: Mapping[str, object] | None
     append: str
@@ -50,6 +50,7 @@ class Machine:
     tcg_thread: str  # multi or single
     time_limit: int  # seconds
     nodes: int = 1  # of NUMA, with a part of memory each
+    incoming: bool = False  # does not boot: the guest comes by migration
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
         return [
@@ -59,14 +60,20 @@ class Machine:
             "-machine", "q35", "-m", f"{self.mem}M", *self._memory(),
             "-kernel", str(self.kernel), "-initrd", str(initramfs),
             "-append", f"{_KERNEL_PARAMETERS} {self.append}".rstrip(),
-            "-chardev", f"file,id=serial,path={log}", "-serial", "chardev:serial",
+            *self._serial(log),
             *self._channel("qmp", sockets), "-mon", "chardev=qmp,mode=control",
             *self._channel("agent", sockets), "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=agent,name=aerator.agent",
             *self._balloon(),
             "-pidfile", str(sockets / "pid"),
+            *(("-incoming", _migration_uri(sockets)) if self.incoming else ()),
             *self.qemu_args,
         ]
+
+    def _serial(self, log: Path) -> list[str]:
+        """One log a guest: where it goes on, that of its first machine does."""
+        append = ",append=on" if self.incoming else ""
+        return ["-chardev", f"file,id=serial,path={log}{append}", "-serial", "chardev:serial"]
 
     def _memory(self) -> list[str]:
         """reserve=off: a guest may be larger than its host."""
@@ -111,6 +118,10 @@ def kvm_works() -> bool:
             and os.access("/dev/kvm", os.R_OK | os.W_OK))
 
 
+def _migration_uri(sockets: Path) -> str:
+    return f"unix:{sockets / 'migration'}"
+
+
 def _option(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -145,6 +156,11 @@ class Qemu:
             raise QemuFailed(f"{failure}: {messages.read_text()}") from None
         pid = int((sockets / "pid").read_text())
         self.host = HostProcess(pid, self._cgroup)
+
+    @property
+    def migration_uri(self) -> str:
+        """Where it listens, if its machine is one that a guest comes to."""
+        return _migration_uri(Path(self._sockets.name))
 
     def _guarded(self, command: list[str]) -> list[str]:
         """Wrap the command: it ends at its limit, and when we die without a word.

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +44,8 @@ static const char usage[] =
 	"         in the SECONDS after, and in as many after those\n"
 	"       memtool [--small] pattern MIB SECONDS\n"
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
-	"         check every word over and over; exit 1 if one has changed\n"
+	"         check every word over and over, for so long or until there is a\n"
+	"         line on stdin; exit 1 if one has changed\n"
 	"--small: 4 KiB pages instead of transparent huge pages\n";
 
 static int page_advice = MADV_HUGEPAGE;
@@ -54,6 +56,15 @@ static bool wait_for_line(void)
 	char line[128];
 
 	return fgets(line, sizeof(line), stdin);
+}
+
+/* The end of input, which a program without a host has from the start, is no line. */
+static bool told_to_end(void)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	char line[128];
+
+	return poll(&input, 1, 0) == 1 && read(STDIN_FILENO, line, sizeof(line)) > 0;
 }
 
 static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
@@ -411,7 +422,7 @@ static int pattern(size_t bytes, unsigned long seconds)
 	/* The first pass only fills: no slice has a key yet. */
 	do {
 		pattern_pass(&p, passes++);
-	} while (now() < end || passes < 2);
+	} while (passes < 2 || (now() < end && !told_to_end()));
 
 	printf("verified %.2f GiB in %lu passes, dropped %.2f GiB\n",
 	       (double)p.checked * SLICE_BYTES / GIB, passes - 1,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from .harness import Case
 
 GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "silence",
-          "lifecycle", "suspend", "libvirt", "integrity",
+          "lifecycle", "suspend", "libvirt", "migration", "integrity",
           "treated", "kernel", "cost", "release", "churn", "features", "dropin",
           "bench")
 

@@ -185,6 +185,15 @@ def counters(guest: Guest, folder: str) -> dict[str, int]:
     return found
 
 
+def wait_until(what: str, seconds: float, truth: Callable[[], bool]) -> float:
+    """Return how many seconds it took."""
+    start = time.monotonic()
+    while not truth():
+        expect(time.monotonic() - start < seconds, f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
 def meminfo(guest: Guest, key: str) -> int:
     """A line of /proc/meminfo, kB."""
     return int(guest.run(f"sed -n 's/^{key}: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"))

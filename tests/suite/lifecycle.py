@@ -22,9 +22,9 @@ _DRIVERS = "/sys/bus/virtio/drivers"
 
 # What a rest of the page cache or a slab may differ by, kB; a block that was
 # lost is 2048, and fifty loads would lose more than one.
-_SLACK_KB = 8192
+SLACK_KB = 8192
 # KASAN keeps what is freed from being used again: so much of memory, one part in.
-_QUARANTINE = 32
+QUARANTINE = 32
 
 
 def _loads(guest: Guest, times: int) -> str:
@@ -91,7 +91,7 @@ def lifecycle(kernel: str) -> Iterator[str]:
 
         expect_equal(meminfo(guest, "MemTotal"), total, "MemTotal")
         lost = free - settled_free(guest)
-        slack = _SLACK_KB + (total // _QUARANTINE if is_debug(kernel) else 0)
+        slack = SLACK_KB + (total // QUARANTINE if is_debug(kernel) else 0)
         expect(lost < slack, f"{lost} kB of MemFree are gone")
         yield f"free memory differs by {-lost} kB, MemTotal by none"
         _balloon_works(guest, mem)

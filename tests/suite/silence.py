@@ -9,13 +9,13 @@ the kernel none the wiser, makes a host that is silent until then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from aerator_vm import Guest
 
 from .harness import (GUEST_KERNELS, KASAN, MIB, PARAMETERS, TREATED_KERNELS,
                       balloon_device, counters, expect, expect_equal, is_debug,
-                      load_aerator, make_guest, on_kernels)
+                      load_aerator, make_guest, on_kernels, wait_until)
 
 _TIMEOUT_MS = 500
 _LONG_TIMEOUT_MS = 4000
@@ -30,14 +30,6 @@ def _set_master(guest: Guest, on: bool) -> None:
     guest.run(f"printf '\\{new:03o}' | dd of={config} bs=1 seek=4 count=1 conv=notrunc 2>&1")
 
 
-def _wait(what: str, seconds: float, truth: Callable[[], bool]) -> float:
-    start = time.monotonic()
-    while not truth():
-        expect(time.monotonic() - start < seconds, f"not within {seconds} s: {what}")
-        time.sleep(0.2)
-    return time.monotonic() - start
-
-
 def _free(guest: Guest, mib: int) -> None:
     job = guest.start_job(f"memtool hold {mib}")
     job.wait_for("touched")
@@ -49,11 +41,11 @@ def _recovers(guest: Guest, folder: str) -> Iterator[str]:
     """A reset makes the device look at its queues again."""
     _set_master(guest, False)
     _free(guest, 600)
-    _wait("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
+    wait_until("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
     silent = guest.host.memory_current() or guest.host.rss()
     # What was in flight is free again and whole.
     guest.run("memtool pattern 700 3", timeout=120)
-    took = _wait("memory is back", 100, lambda: (
+    took = wait_until("memory is back", 100, lambda: (
         guest.host.memory_current() or guest.host.rss()) < silent - 500 * MIB)
 
     counted = counters(guest, folder)
@@ -71,7 +63,7 @@ def _unloads(guest: Guest, folder: str) -> Iterator[str]:
     guest.run(f"echo {_LONG_TIMEOUT_MS} >{PARAMETERS}/settle_timeout_ms")
     _set_master(guest, False)
     _free(guest, 300)
-    _wait("a batch at the host", 20, lambda: guest.read(f"{folder}/stage") == "settle")
+    wait_until("a batch at the host", 20, lambda: guest.read(f"{folder}/stage") == "settle")
     start = time.monotonic()
     guest.run("rmmod aerator", timeout=30)
     took = time.monotonic() - start
