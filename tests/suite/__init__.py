@@ -11,7 +11,8 @@ from dataclasses import replace
 from .harness import Case
 
 GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "silence",
-          "lifecycle", "suspend", "libvirt", "migration", "integrity",
+          "device",
+          "lifecycle", "suspend", "libvirt", "migration", "integrity", "together",
           "treated", "kernel", "cost", "release", "churn", "features", "dropin",
           "bench")
 

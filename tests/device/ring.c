@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device's side of the rings: chains come off them, are held, and go back.
+ *
+ * The work runs under the device's lock, which a reset takes too: none of it goes on
+ * after one. It may use the last reserves of memory, as it stands for a host, which
+ * has memory of its own: a guest that waits for it must not be waited for in turn.
+ */
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/virtio_ring.h>
+#include "device.h"
+
+static unsigned int ring_size = 128;
+module_param(ring_size, uint, 0444);
+MODULE_PARM_DESC(ring_size, "descriptors of a queue");
+
+#define RETRY_MS	10
+
+static struct device_chain *chain_alloc(void)
+{
+	static u64 marks;
+	struct device_chain *chain = kzalloc(sizeof(*chain), GFP_NOWAIT);
+
+	if (!chain)
+		return NULL;
+	chain->mark = ++marks;
+	vringh_kiov_init(&chain->out, NULL, 0);
+	vringh_kiov_init(&chain->in, NULL, 0);
+	return chain;
+}
+
+static void chain_free(struct device_chain *chain)
+{
+	vringh_kiov_cleanup(&chain->out);
+	vringh_kiov_cleanup(&chain->in);
+	kfree(chain);
+}
+
+/* Take one chain. False if there is none, or none that can be taken now. */
+static bool ring_take(struct device_queue *q)
+{
+	struct device_chain *chain = chain_alloc();
+	int got = -ENOMEM;
+
+	if (chain)
+		got = vringh_getdesc_iotlb(&q->ring, &chain->out, &chain->in,
+					   &chain->head, GFP_NOWAIT);
+	if (got > 0) {
+		q->taken++;
+		list_add_tail(&chain->list, &q->held);
+		if (q->ops->took)
+			q->ops->took(q, chain);
+		return true;
+	}
+	if (chain && got < 0)
+		vringh_abandon_iotlb(&q->ring, 1);
+	if (got < 0)
+		queue_delayed_work(host.wq, &q->work, msecs_to_jiffies(RETRY_MS));
+	if (chain)
+		chain_free(chain);
+	return false;
+}
+
+/* All that there are, until the driver would have to kick for another one. */
+static void ring_take_all(struct device_queue *q)
+{
+	do {
+		while (ring_take(q))
+			cond_resched();
+	} while (!delayed_work_pending(&q->work) && !vringh_notify_enable_iotlb(&q->ring));
+}
+
+static void ring_notify(struct device_queue *q)
+{
+	if (vringh_need_notify_iotlb(&q->ring) > 0)
+		irq_work_queue(&q->interrupt);
+}
+
+static void ring_serve(struct device_queue *q)
+{
+	ring_take_all(q);
+	if (q->ops->asks && !q->asked)
+		return;
+	q->behaviour->serve(q);
+	ring_notify(q);
+}
+
+static void ring_work(struct work_struct *work)
+{
+	struct device_queue *q = container_of(to_delayed_work(work), struct device_queue,
+					      work);
+	unsigned int flags = memalloc_noreclaim_save();
+
+	mutex_lock(&host.lock);
+	if (q->vq && transport_runs())
+		ring_serve(q);
+	mutex_unlock(&host.lock);
+	memalloc_noreclaim_restore(flags);
+}
+
+static void ring_interrupt(struct irq_work *work)
+{
+	struct device_queue *q = container_of(work, struct device_queue, interrupt);
+
+	vring_interrupt(0, q->vq);
+}
+
+static bool ring_kicked(struct virtqueue *vq)
+{
+	ring_look(vq->priv);
+	return true;
+}
+
+/**
+ * ring_look - look at a queue soon
+ * @q: the queue
+ *
+ * Context: any.
+ */
+void ring_look(struct device_queue *q)
+{
+	mod_delayed_work(host.wq, &q->work, 0);
+}
+
+/**
+ * ring_complete - put an entry on the used ring, whatever it says
+ * @q: the queue
+ * @head: the chain
+ * @len: bytes that the device claims to have written
+ *
+ * Context: under the device's lock.
+ */
+void ring_complete(struct device_queue *q, u16 head, u32 len)
+{
+	vringh_complete_iotlb(&q->ring, head, len);
+}
+
+static void ring_forget(struct device_queue *q, struct device_chain *chain)
+{
+	if (q->ops->give)
+		q->ops->give(q, chain);
+	list_del(&chain->list);
+	chain_free(chain);
+}
+
+/**
+ * ring_answer - give a chain back
+ * @q: the queue
+ * @chain: one that it holds; is gone afterwards
+ * @len: bytes that the device claims to have written
+ *
+ * Context: under the device's lock.
+ */
+void ring_answer(struct device_queue *q, struct device_chain *chain, u32 len)
+{
+	u16 head = chain->head;
+
+	/* What belongs to it is looked at while it is the device's. */
+	ring_forget(q, chain);
+	q->answered++;
+	q->asked = false;
+	ring_complete(q, head, len);
+}
+
+/**
+ * ring_drop - a reset: all chains are the driver's without an answer, and all is well
+ * @q: the queue
+ *
+ * Context: under the device's lock.
+ */
+void ring_drop(struct device_queue *q)
+{
+	struct device_chain *chain, *next;
+
+	list_for_each_entry_safe(chain, next, &q->held, list)
+		ring_forget(q, chain);
+	q->asked = false;
+	q->behaviour = &behaviours[0];
+}
+
+static int ring_attach(struct device_queue *q, struct virtqueue *vq)
+{
+	void *desc = (void *)virtqueue_get_desc_addr(vq);
+	void *avail = (void *)virtqueue_get_avail_addr(vq);
+	void *used = (void *)virtqueue_get_used_addr(vq);
+	int err;
+
+	err = vringh_init_iotlb(&q->ring, vq->vdev->features,
+				virtqueue_get_vring_size(vq), true, desc, avail, used);
+	vringh_set_iotlb(&q->ring, &host.memory, &host.memory_lock);
+	return err;
+}
+
+/**
+ * ring_create - a driver sets a queue up
+ * @q: the queue
+ * @index: its number for the driver
+ * @info: what the driver wants of it
+ *
+ * Return: the driver's side of it, or an error.
+ */
+struct virtqueue *ring_create(struct device_queue *q, unsigned int index,
+			      const struct virtqueue_info *info)
+{
+	struct virtqueue *vq;
+	int err;
+
+	vq = vring_create_virtqueue(index, ring_size, SMP_CACHE_BYTES, host.vdev, true,
+				    false, info->ctx, ring_kicked, info->callback,
+				    info->name);
+	if (!vq)
+		return ERR_PTR(-ENOMEM);
+	vq->num_max = ring_size;
+	vq->priv = q;
+	err = ring_attach(q, vq);
+	if (err) {
+		vring_del_virtqueue(vq);
+		return ERR_PTR(err);
+	}
+	mutex_lock(&host.lock);
+	q->vq = vq;
+	mutex_unlock(&host.lock);
+	return vq;
+}
+
+/**
+ * ring_destroy - a driver takes a queue down
+ * @q: the queue, if it is set up
+ *
+ * It must have reset the device before.
+ */
+void ring_destroy(struct device_queue *q)
+{
+	struct virtqueue *vq = q->vq;
+
+	if (!vq)
+		return;
+	mutex_lock(&host.lock);
+	if (!list_empty(&q->held))
+		device_violation("taken off the queue without a reset", 0);
+	ring_drop(q);
+	irq_work_sync(&q->interrupt);
+	q->vq = NULL;
+	mutex_unlock(&host.lock);
+	vring_del_virtqueue(vq);
+}
+
+/**
+ * ring_init - before there is any driver
+ * @q: the queue
+ * @ops: what it is for
+ */
+void ring_init(struct device_queue *q, const struct device_kind_ops *ops)
+{
+	q->ops = ops;
+	q->behaviour = &behaviours[0];
+	INIT_LIST_HEAD(&q->held);
+	INIT_DELAYED_WORK(&q->work, ring_work);
+	q->interrupt = IRQ_WORK_INIT_HARD(ring_interrupt);
+}

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Hosts with mistakes: a balloon device inside the guest (tests/device) that is late,
+silent, confused or gone, on the kernel that looks for mistakes of the driver's.
+
+Each queue is given work while the device misbehaves on it. A driver must get over
+that: say so in one line, lose no page, use none that is the device's, and work as
+before once the device does. What the device sees of it, it counts as violations.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aerator_vm import Guest
+
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, Case, balloon_driver, expect,
+                      expect_equal, make_guest, meminfo, module_file, settled_free, wait_until)
+from .lifecycle import QUARANTINE, SLACK_KB
+
+_FOLDER = "tests/device"
+_FILE = "/aerator_device.ko"
+_FILES = "/sys/kernel/debug/aerator_device"
+_TIMEOUT_MS = 1000
+_UNLOAD_SECONDS = 5
+
+# The first bit, MUST_TELL_HOST, is offered to one of the two intakes.
+_FEATURES = {"reporting": 0x3000002e, "treated": 0x3000002f}
+
+# What virtio_ring says of such a device.
+_ALLOWED = (r"is not a head!",)
+
+_ENABLED = f"{PARAMETERS}/enabled"
+_HINT_DONE = 1
+
+_LOST = "resetting the device; will try again"
+_BACK = "the device is back after its reset"
+
+
+@dataclass
+class Host:
+    """The device, as its host uses it."""
+
+    guest: Guest
+    _command: int = 1
+
+    def read(self, name: str) -> int:
+        return int(self.guest.read(f"{_FILES}/{name}"))
+
+    def write(self, name: str, value: object) -> None:
+        self.guest.run(f"echo {value} >{_FILES}/{name}", timeout=30)
+
+    def grows(self, name: str, more: int = 1) -> Callable[[], bool]:
+        """Whether a count is by so much larger than it is now."""
+        goal = self.read(name) + more
+        return lambda: self.read(name) >= goal
+
+    def target(self, pages: int) -> Callable[[], bool]:
+        self.write("num_pages", pages)
+        return lambda: self.read("actual") == self.read("num_pages") == pages
+
+    def hint(self) -> Callable[[], bool]:
+        """Ask for hints of memory that has not been reported, which this driver does
+        not hint. They have come when it says that it stops."""
+        self._command += 1
+        self.guest.run(f"[ ! -e {_ENABLED} ] || echo 0 >{_ENABLED}; echo | memtool hold 64")
+        some = self.grows("free_page/bytes", MIB)
+        self.write("free_page_hint_cmd_id", self._command)
+        return lambda: some() and self.read("hinted") == 0
+
+    def well(self) -> None:
+        """Back to what every host does."""
+        self.guest.run(f"cd {_FILES} && for file in */behaviour; do echo now >$file; done;"
+                       f" echo {_HINT_DONE} >free_page_hint_cmd_id;"
+                       f" [ ! -e {_ENABLED} ] || echo 1 >{_ENABLED}", timeout=30)
+
+
+def _report(host: Host) -> Callable[[], bool]:
+    """A part is enough: what is freed need not be in blocks at once."""
+    done = host.grows("reporting/bytes", 16 * MIB)
+    host.guest.run("echo | memtool hold 64", timeout=30)
+    return done
+
+
+def _inflate(host: Host) -> Callable[[], bool]:
+    return host.target(host.read("actual") + 6000)
+
+
+def _deflate(host: Host) -> Callable[[], bool]:
+    return host.target(0)
+
+
+def _ask(host: Host) -> Callable[[], bool]:
+    done = host.grows("stats/taken")
+    host.write("ask", 1)
+    return done
+
+
+_HARMLESS = ("late", "reorder", "length", "config")
+_HARMFUL = ("never", "twice", "id", "break", "reset")
+_UNLOADS = ("never", "break", "reset", "config")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of a queue: what makes the driver use it, and which mistakes it gets over only
+    with a reset."""
+
+    queue: str
+    start: Callable[[Host], Callable[[], bool]]
+    harmful: tuple[str, ...] = _HARMFUL
+
+
+_WORKS = (
+    Work("reporting", _report),
+    Work("inflate", _inflate),
+    Work("deflate", _deflate),
+    Work("free_page", Host.hint),
+    # The host asks, and nobody waits for it: what it never says is not missed, what
+    # it says twice are two questions.
+    Work("stats", _ask, ("id", "reset")),
+)
+
+
+def _misbehave(host: Host, work: Work, behaviour: str) -> None:
+    """From here on, and in the log it shows from where on."""
+    host.guest.run(f"echo {behaviour} >{_FILES}/{work.queue}/behaviour;"
+                   f" echo '{_mark(work, behaviour)}' >/dev/kmsg", timeout=30)
+
+
+def _mark(work: Work, behaviour: str) -> str:
+    return f"test of {work.queue}, {behaviour}:"
+
+
+def _lines(host: Host, work: Work, behaviour: str, line: str) -> int:
+    return host.guest.dmesg().rpartition(_mark(work, behaviour))[2].count(line)
+
+
+def _do(host: Host, work: Work, what: str) -> None:
+    wait_until(f"{work.queue}: {what}", 20, work.start(host))
+
+
+def _prepare(host: Host, work: Work) -> None:
+    """There must be something to take out."""
+    if work.queue == "deflate":
+        wait_until("a balloon", 20, host.target(6000))
+
+
+def _works(host: Host, work: Work) -> None:
+    """After whatever was, a device that is well has a driver that works."""
+    _do(host, work, "works again")
+    host.well()
+    wait_until("no balloon", 20, host.target(0))
+    expect_equal(host.read("violations"), 0, f"violations, {work.queue}")
+
+
+def _harmless(host: Host, work: Work, behaviour: str) -> None:
+    """The driver may wait, and does not complain."""
+    _prepare(host, work)
+    _misbehave(host, work, behaviour)
+    done = work.start(host)
+    if behaviour == "config":
+        host.guest.run("sleep 1")
+    else:
+        wait_until(f"{work.queue} with {behaviour}", 20, done)
+    host.well()
+    _works(host, work)
+    expect_equal(_lines(host, work, behaviour, _LOST), 0, f"resets, {work.queue}, {behaviour}")
+
+
+def _harmful(host: Host, work: Work, behaviour: str) -> None:
+    """The driver gives the device up, says so once, and has it back. Who gets pages
+    that are still the device's writes to them."""
+    _prepare(host, work)
+    _misbehave(host, work, behaviour)
+    work.start(host)
+    if behaviour == "never":
+        host.guest.run("memtool churn 120 0 3", timeout=30)
+    wait_until(f"a reset, {work.queue}, {behaviour}", 10,
+          lambda: _lines(host, work, behaviour, _LOST) > 0)
+    wait_until(f"back again, {work.queue}, {behaviour}", 15,
+          lambda: _lines(host, work, behaviour, _BACK) > 0)
+    _works(host, work)
+    for line in (_LOST, _BACK):
+        expect_equal(_lines(host, work, behaviour, line), 1,
+                     f"lines {line!r}, {work.queue}, {behaviour}")
+
+
+def _disappear(host: Host, work: Work) -> None:
+    """With a batch in flight; another one comes later."""
+    _prepare(host, work)
+    _misbehave(host, work, "disappear")
+    work.start(host)
+    wait_until(f"a device that is gone, {work.queue}", 10, lambda: host.read("present") == 0)
+    host.write("num_pages", 0)
+    host.write("present", 1)
+    expect_equal(balloon_driver(host.guest), "aerator", "driver of the next device")
+    _works(host, work)
+
+
+def _unload(host: Host, work: Work, behaviour: str, params: dict[str, object]) -> float:
+    """rmmod, with a batch at a device that is no help. Say how long it took."""
+    _prepare(host, work)
+    _misbehave(host, work, behaviour)
+    taken = host.grows(f"{work.queue}/taken")
+    work.start(host)
+    if work.queue != "stats":
+        wait_until(f"a batch at the device, {work.queue}, {behaviour}", 10, taken)
+    start = time.monotonic()
+    host.guest.run("rmmod aerator", timeout=30)
+    took = time.monotonic() - start
+    expect(took < _UNLOAD_SECONDS, f"rmmod took {took:.1f} s, {work.queue}, {behaviour}")
+    expect_equal(host.read("violations"), 0, f"violations, {work.queue}, {behaviour}")
+    host.write("num_pages", 0)
+    host.guest.insmod(MODULE, params)
+    return took
+
+
+def _broken_between(host: Host) -> None:
+    """An answer too many, when all have come: seen with the next batch only."""
+    work = _WORKS[1]
+    _misbehave(host, work, "twice")
+    for pages in (100, 200):
+        host.target(pages)
+        host.guest.run("sleep 1")
+    wait_until("a balloon after a reset", 20, host.target(300))
+    expect_equal(_lines(host, work, "twice", _LOST), 1, "resets between batches")
+    _works(host, work)
+
+
+def _each_queue(host: Host, works: tuple[Work, ...], harmless: tuple[str, ...],
+                params: dict[str, object]) -> Iterator[str]:
+    for work in works:
+        start = time.monotonic()
+        for behaviour in harmless:
+            _harmless(host, work, behaviour)
+        for behaviour in work.harmful:
+            _harmful(host, work, behaviour)
+        _disappear(host, work)
+        longest = max(_unload(host, work, behaviour, params) for behaviour in _UNLOADS)
+        yield (f"{work.queue}: {time.monotonic() - start:.0f} s, unloaded within"
+               f" {longest:.1f} s")
+
+
+def _device_guest(kernel: str, name: str) -> Guest:
+    files = {_FILE: module_file(kernel, _FOLDER)}
+    return make_guest(kernel, name, mem=640, balloon=None, files=files, allow=_ALLOWED,
+                      time_limit=590)
+
+
+def _first_load(guest: Guest, params: dict[str, object]) -> None:
+    """What a first load allocates for good, it allocates now."""
+    guest.insmod(MODULE, params)
+    expect_equal(balloon_driver(guest), "aerator", "driver")
+    guest.run("sleep 2; rmmod aerator")
+
+
+def device(kernel: str, intake: str) -> Iterator[str]:
+    """All of it with one intake. With the other, which waits for the kernel's passes,
+    what takes a reset while that has handed over pages."""
+    works, harmless = (_WORKS, _HARMLESS) if intake == "treated" else (_WORKS[:1], ())
+    params = {"intake": intake, "settle_timeout_ms": _TIMEOUT_MS, "window_ms": 0}
+    with _device_guest(kernel, f"device-{intake}") as guest:
+        guest.insmod(_FILE, {"features": _FEATURES[intake]})
+        _first_load(guest, params)
+        total, free = meminfo(guest, "MemTotal"), settled_free(guest)
+        guest.insmod(MODULE, params)
+        yield from _each_queue(Host(guest), works, harmless, params)
+        _broken_between(Host(guest))
+
+        guest.run("rmmod aerator")
+        expect_equal(meminfo(guest, "MemTotal"), total, "MemTotal")
+        lost = free - settled_free(guest)
+        expect(lost < SLACK_KB + total // QUARANTINE, f"{lost} kB of MemFree are gone")
+        expect_equal(Host(guest).read("violations"), 0, "violations")
+        guest.run("rmmod aerator_device")
+        yield f"free memory differs by {-lost} kB, MemTotal by none"
+
+
+def device_reference(kernel: str) -> Iterator[str]:
+    """The device itself, with the driver that everybody has: both do what is right."""
+    with _device_guest(kernel, "device-reference") as guest:
+        guest.insmod(_FILE, {"features": _FEATURES["treated"]})
+        guest.run("modprobe virtio_balloon")
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
+        host = Host(guest)
+        for work in _WORKS:
+            start = time.monotonic()
+            _prepare(host, work)
+            _works(host, work)
+            yield f"{work.queue}: {time.monotonic() - start:.1f} s"
+        guest.run("rmmod virtio_balloon aerator_device")
+
+
+CASES = [
+    Case(f"device-reference {KASAN}", functools.partial(device_reference, KASAN), KASAN),
+    *(Case(f"device-{intake} {KASAN}", functools.partial(device, KASAN, intake), KASAN)
+      for intake in _FEATURES),
+]
