@@ -18,7 +18,7 @@ ROUNDS ?= 3
 JOBS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench bench-quick check module kernel clean
+.PHONY: help demo test test-all bench bench-quick check module kernel dist deb dkms-install dkms-remove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,11 +34,11 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/demo --kernel $(KERNEL)
 
 test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
-	@scripts/deps module kernel guest check
+	@scripts/deps module kernel guest check libvirt deb disk
 	@tests/run
 
 test-all: ## run them on more kernels that are built here (hours)
-	@scripts/deps module kernel guest check
+	@scripts/deps module kernel guest check libvirt deb disk
 	@tests/run --all
 
 bench: ## measure aerator and its rivals, side by side (hours; CASE=churn: one)
@@ -49,9 +49,9 @@ bench-quick: ## a part of that as a test, in minutes
 	@scripts/deps module kernel guest bench
 	@tests/run bench
 
-check: ## run the tests that need no guest: builds, sparse, checkpatch, unit tests
+check: ## run the tests that need no guest: builds, sparse, checkpatch, documents, unit tests
 	@scripts/deps module kernel check
-	@tests/run static patch unit
+	@tests/run static documents patch unit
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)
@@ -60,6 +60,19 @@ module: ## build build/KERNEL/aerator.ko
 kernel: ## fetch or build the kernel: build/KERNEL/vmlinuz and build/KERNEL/modules/
 	@scripts/deps module $(KERNEL_DEPS)
 	@scripts/kernel --link $(KERNEL)
+
+dist: ## pack the last commit: build/aerator-VERSION.tar.xz
+	@scripts/dist
+
+deb: ## build the Debian package: build/deb/aerator-dkms_VERSION_all.deb
+	@scripts/deps deb
+	@scripts/deb
+
+dkms-install: ## have dkms build this checkout's aerator for each kernel of this system
+	@scripts/dkms install
+
+dkms-remove: ## undo that
+	@scripts/dkms remove
 
 clean: ## remove build/ (downloads and build roots stay in the cache)
 	rm -rf build
