@@ -58,10 +58,10 @@ def checkpatch_guest() -> None:
 
 
 def shellcheck() -> None:
-    scripts = [path for path in tracked("scripts", "tests", ".ci")
+    scripts = [path for path in tracked("scripts", "tests", ".ci", "packaging", "debian")
                if path.endswith(".sh") or _shebang(path, "bash")
                or _shebang(path, "/bin/sh")]
-    run_script("shellcheck", "-x", "-P", "scripts", *scripts)
+    run_script("shellcheck", "-x", "-P", "scripts", *scripts, "dkms.conf")
 
 
 def python() -> None:

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Documents say what the code says, each file says what it may be used for, and the
+tarball is complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from aerator_vm.common import TOP
+
+from . import documents_code as code
+from .documents_tarball import tarball
+from .harness import TREATED, Case, expect, expect_equal, module_file, on_kernels, run_script
+from .static import tracked
+
+_MAN = TOP / "Documentation/aerator.4"
+_ABI = TOP / "Documentation/ABI"
+_PARAMETERS = "/sys/module/aerator/parameters/"
+_DEVICE_FILES = "/sys/bus/virtio/devices/virtioX/aerator/"
+_TRACEPOINTS = "/sys/kernel/tracing/events/aerator/"
+_ABI_TAGS = ["What", "Date", "KernelVersion", "Contact", "Description"]
+
+# What has its licence from LICENSE: prose, pictures, data, patches (which have the kernel's),
+# and forms in which there is no comment. Nothing of it is a program.
+_NO_SPDX = re.compile(r"LICENSE|\.gitignore|.*\.(md|png|patch|txt)|kpatch/README"
+                      r"|Documentation/ABI/.*|scripts/kconfig/.*|debian/.*")
+
+
+def _expect_same(found: Mapping[str, object], wanted: Mapping[str, object],
+                 where: str) -> None:
+    """What is there and not in the code is as wrong as the reverse."""
+    wrong = [f"{name}: {found.get(name)} there, {wanted.get(name)} in the code"
+             for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
+    expect(not wrong, f"{where}:\n" + "\n".join(wrong))
+
+
+def _readme_rows(section: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    text = (TOP / "README.md").read_text()
+    body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in body.splitlines() if line.startswith("| `")]
+
+
+def _man_items(section: str) -> dict[str, str]:
+    """Names in bold, and the paragraph that follows each, of one section's source."""
+    body = _MAN.read_text().partition(f"\n.SH {section}\n")[2].partition("\n.SH ")[0]
+    return dict(re.findall(r"^\.TP\n\.B (\w+)\n(.*?)(?=^\.TP|^\.PP|\Z)", body, re.S | re.M))
+
+
+def _man_text() -> str:
+    """As it is read, on one line."""
+    text = run_script("mandoc", "-Tutf8", "-Owidth=1000", _MAN)
+    return " ".join(re.sub(r".\x08", "", text).split())
+
+
+def _abi_entries() -> list[dict[str, str]]:
+    """Tags and what they say, of all documents."""
+    blocks = [block for path in sorted(_ABI.iterdir())
+              for block in re.split(r"\n\n(?=What:)", path.read_text())]
+    return [dict(re.findall(r"^(\w+):\s*(.*?)(?=^\w+:|\Z)", block, re.S | re.M))
+            for block in blocks]
+
+
+def _abi(folder: str) -> dict[str, str]:
+    """What is said of the files of a folder."""
+    found = {entry["What"].strip(): entry["Description"] for entry in _abi_entries()}
+    return {path.removeprefix(folder): text for path, text in found.items()
+            if path.startswith(folder)}
+
+
+def _bounds(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Default, and what is allowed, of manual page and ABI documents."""
+    pattern = re.compile(r"Default: (.+?)\. Allowed: (.+?)\.(?:\s|$)")
+    found = {name: pattern.search(" ".join(text.split())) for name, text in texts.items()}
+    return {name: match.groups() if match else () for name, match in found.items()}
+
+
+def _units(texts: Mapping[str, str]) -> dict[str, str]:
+    found = {name: re.search(r"Unit: (.+?)\.\s", text) for name, text in texts.items()}
+    return {name: match[1] if match else "none said" for name, match in found.items()}
+
+
+def parameters() -> None:
+    wanted = code.parameters()
+    rows = {cells[0].strip("`"): tuple(cells[1:3]) for cells in _readme_rows("Tune")}
+    _expect_same(rows, wanted, "README.md, Tune")
+    man, abi = _man_items("PARAMETERS"), _abi(_PARAMETERS)
+    _expect_same(_bounds(man), wanted, "aerator(4), PARAMETERS")
+    _expect_same(_bounds(abi), wanted, "ABI of the parameters")
+    _expect_same(_units(man), _units(abi), "units in aerator(4), and in the ABI")
+
+
+def options() -> None:
+    """What can be commented in for modprobe."""
+    text = (TOP / "packaging/modprobe.conf").read_text()
+    wanted = {name: default.partition(";")[0]
+              for name, (default, _) in code.parameters().items()}
+    _expect_same(dict(re.findall(r"^#options aerator (\w+)=(\S+)$", text, re.M)), wanted,
+                 "packaging/modprobe.conf")
+
+
+def device_files() -> None:
+    wanted = code.device_files()
+    names = [name for cells in _readme_rows("Watch") for name in re.findall(r"`(\w+)`", cells[0])]
+    man, abi = _man_items("DEVICE FILES"), _abi(_DEVICE_FILES)
+    _expect_same(dict.fromkeys(names, True), dict.fromkeys(wanted, True), "README.md, Watch")
+    _expect_same({name: text.partition(".")[0] for name, text in abi.items()}, wanted,
+                 "ABI of the device's files")
+    _expect_same(_units(man), _units(abi), "units in aerator(4), and in the ABI")
+
+
+def tracepoints() -> None:
+    wanted = code.tracepoints()
+    abi = _abi(_TRACEPOINTS)
+    fields = {name: set(re.findall(r"^\t\t(\w+)\t", text, re.M)) for name, text in abi.items()}
+    same = {name for name, text in abi.items()
+            if "those of aerator_fill." in " ".join(text.split())}
+    _expect_same({name: fields.get("aerator_fill") if name in same else found
+                  for name, found in fields.items()}, wanted, "ABI of the tracepoints")
+    missing = [name for name in wanted if name not in _man_text()]
+    expect(not missing, f"aerator(4) has no {missing}")
+
+
+def abi_form() -> None:
+    """That of the kernel's own: its scripts/get_abi.pl reads them."""
+    for entry in _abi_entries():
+        expect_equal(list(entry), _ABI_TAGS, f"tags of {entry.get('What', entry)}")
+        expect(all(entry.values()), f"{entry['What']} has an empty tag")
+
+
+def manual_page() -> None:
+    """It is well formed, and has the lines of the log."""
+    expect_equal(run_script("mandoc", "-T", "lint", "-W", "warning", _MAN), "", "mandoc")
+    text = _man_text()
+    missing = [line for line in sorted(code.log_lines()) if line not in text]
+    expect(not missing, "lines of the log that aerator(4) lacks:\n" + "\n".join(missing))
+
+
+def versions() -> None:
+    """The one of module/Kbuild is everywhere."""
+    wanted = code.version()
+    heads = {"aerator.4": re.search(r'^\.TH .*"aerator (\S+)"', _MAN.read_text(), re.M),
+             "CHANGELOG.md": re.search(r"^## ([\w.~]+)", (TOP / "CHANGELOG.md").read_text(), re.M)}
+    _expect_same({name: match and match[1] for name, match in heads.items()},
+                 dict.fromkeys(heads, wanted), "versions")
+
+
+def _lacks_licence(path: str) -> bool:
+    text = (TOP / path).read_bytes()
+    if _NO_SPDX.fullmatch(path) and not text.startswith(b"#!"):
+        return False
+    line = rb"\A(#.*\n)?.*SPDX-License-Identifier: GPL-2\.0( \*/| -->)?\n"
+    return not re.search(line, text)
+
+
+def licences() -> None:
+    expect("GNU GENERAL PUBLIC LICENSE\n                       Version 2"
+           in (TOP / "LICENSE").read_text(), "LICENSE is not that of GPL 2")
+    lacking = [path for path in tracked() if _lacks_licence(path)]
+    expect(not lacking, "no SPDX line, GPL-2.0, at the top of " + ", ".join(lacking))
+
+
+def _modinfo(module: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in run_script("modinfo", module).splitlines():
+        name, _, value = line.partition(":")
+        found.setdefault(name, []).append(value.strip())
+    return found
+
+
+def _of_kernel(text: str, patched: bool) -> str:
+    """The part of "32; patched 1024" that holds."""
+    return text.rpartition("; patched ")[2] if patched else text.partition("; patched ")[0]
+
+
+def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
+    """Each has a description and a type; defaults and bounds that it names are so."""
+    texts = dict(line.split(":", 1) for line in found.get("parm", []))
+    wanted = {name: [_of_kernel(text, kernel == TREATED) for text in texts]
+              for name, texts in code.parameters().items()}
+    said = {name: re.fullmatch(r".{10,}\bdefault (\w+)[,)].*\((?:uint|charp)\)", text)
+            for name, text in texts.items()}
+    _expect_same({name: match and match[1] for name, match in said.items()},
+                 {name: default for name, (default, _) in wanted.items()},
+                 "modinfo: description, default and type")
+    for name, text in texts.items():
+        bounds = re.search(r"\((\d+) to (\d+),", text)
+        if bounds:
+            expect_equal(code.span(*map(int, bounds.groups())), wanted[name][1],
+                         f"modinfo: bounds of {name}")
+
+
+def modinfo(kernel: str) -> None:
+    """All that it should say, and defaults and bounds as they are."""
+    found = _modinfo(module_file(kernel))
+    for name, wanted in {"version": code.version(), "license": "GPL",
+                         "author": "The aerator developers",
+                         "alias": "virtio:d00000005v*"}.items():
+        expect_equal(found.get(name), [wanted], f"modinfo: {name}")
+    expect(len(found.get("description", [""])[0]) > 20, "modinfo: no description")
+    _modinfo_parameters(found, kernel)
+
+
+CASES = [
+    Case("documents-parameters", parameters),
+    Case("documents-options", options),
+    Case("documents-device-files", device_files),
+    Case("documents-tracepoints", tracepoints),
+    Case("documents-abi-form", abi_form),
+    Case("documents-manual-page", manual_page),
+    Case("documents-versions", versions),
+    Case("documents-licences", licences),
+    *on_kernels(modinfo, ("6.12", TREATED)),
+    Case("tarball", tarball),
+]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the module's sources say of it: parameters, files, tracepoints, log lines, version."""
+
+from __future__ import annotations
+
+import re
+
+from aerator_vm.common import TOP
+
+from .harness import expect, run_script
+
+MODULE = TOP / "module"
+
+# The machine that the documents have in mind.
+_PAGE_SHIFT = 12
+_ORDERS = {"0": 0, "1": 1, "MAX_PAGE_ORDER": 10, "pageblock_order": 9}
+
+
+def _source(name: str) -> str:
+    return (MODULE / name).read_text()
+
+
+def _found(pattern: str, text: str, flags: int = 0) -> list:
+    """All there is, which is never nothing: the sources may look different one day."""
+    found = re.findall(pattern, text, flags)
+    expect(found, f"the sources have nothing like {pattern}: has their form changed?")
+    return found
+
+
+def version() -> str:
+    return _found(r"^aerator-version := (.+)$", _source("Kbuild"), re.M)[0]
+
+
+def _constants(patched: bool) -> dict[str, int]:
+    """Names of numbers, for a kernel with or without the patch."""
+    flags = ["-DCOMPAT_HAS_AERATION"] if patched else []
+    said = run_script("gcc", "-E", "-dM", *flags, "module/params.h")
+    found = {name: int(value)
+             for name, value in _found(r"#define (PARAMS_\w+) (\d+)$", said, re.M)}
+    shift = _found(r"#define PARAMS_ORDER_DEFAULT\s+\((\d+) - PAGE_SHIFT\)",
+                   _source("params.c"))[0]
+    return {**found, "PARAMS_ORDER_UNSET": int(shift) - _PAGE_SHIFT}
+
+
+def _number(expression: str, constants: dict[str, int]) -> int:
+    """A number, the name of one, or one that is shifted."""
+    value, _, shift = expression.strip().partition(" << ")
+    return constants.get(value, 0) if value in constants else int(value) << int(shift or 0)
+
+
+def _defaults(patched: bool) -> dict[str, str]:
+    text = _source("params.c")
+    constants = _constants(patched)
+    names = _found(r"^(?:PARAM_RANGE|module_param_cb)\((\w+)", text, re.M)
+    start = _found(r"struct aerator_params aerator_params = \{(.*?)\};", text, re.S)[0]
+    given = dict(_found(r"\.(\w+) = (\S+),", start))
+    found = {name: str(_number(given.get(name, "0"), constants)) for name in names}
+    return {**found, "intake": "auto"}
+
+
+def span(low: int, high: int) -> str:
+    """Bounds as the documents write them."""
+    if high - low == 1:
+        return f"{low}, {high}"
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _allowed(patched: bool) -> dict[str, str]:
+    constants = _constants(patched)
+    ranges = _found(r"^PARAM_RANGE\((\w+), ([^,]+), ([^,]+),", _source("params.c"), re.M)
+    return {name: span(_number(low, constants), _number(high, constants))
+            for name, low, high in ranges}
+
+
+def _allowed_orders() -> str:
+    """What newer kernels take, then 6.1, then 5.10."""
+    bounds = _found(r"COMPAT_REPORTING_ORDER_(?:MIN|MAX)\s+(\w+)", _source("compat/compat.h"))
+    low, high, later_low, _, old_low, _ = (_ORDERS[bound] for bound in bounds)
+    return (f"{span(low, high)} (without the patch, 6.1: from {later_low};"
+            f" 5.10: {old_low} only)")
+
+
+def _both(stock: dict[str, str], patched: dict[str, str]) -> dict[str, str]:
+    return {name: text if text == patched[name] else f"{text}; patched {patched[name]}"
+            for name, text in stock.items()}
+
+
+def parameters() -> dict[str, tuple[str, str]]:
+    """Name, default and what is allowed, as the documents have to say it."""
+    defaults = _both(_defaults(False), _defaults(True))
+    kinds = [_found(r"\.name = \"(\w+)\"", _source(f"intake_{name}.c"))[0]
+             for name in ("reporting", "treated")]
+    allowed = {**_both(_allowed(False), _allowed(True)), "order": _allowed_orders(),
+               "intake": ", ".join(["auto", *kinds])}
+    return {name: (default, allowed[name]) for name, default in defaults.items()}
+
+
+def device_files() -> dict[str, str]:
+    """What can be done with each."""
+    text = _source("sysfs.c")
+    writable = _found(r"DEVICE_ATTR_WO\((\w+)\)", text)
+    return {name: "Write only" if name in writable else "Read only"
+            for name in _found(r"&dev_attr_(\w+)\.attr", text)}
+
+
+def tracepoints() -> dict[str, set[str]]:
+    """Their fields."""
+    text = _source("trace.h")
+    stage, idle = (set(_found(r"(\w+)=%", line)) for line in _found(r"TP_printk\((.*)", text))
+    stages = _found(r"^AERATOR_STAGE_EVENT\((\w+)\)", text, re.M)
+    return {**{f"aerator_{name}": stage for name in stages},
+            _found(r"^TRACE_EVENT\((\w+),", text, re.M)[0]: idle}
+
+
+def log_lines() -> set[str]:
+    """Pieces of what goes to the log, between the words that vary."""
+    text = "".join(path.read_text() for path in sorted(MODULE.glob("*.c")))
+    text = text.replace('" BALLOON_RIVAL', 'virtio_balloon"')
+    calls = _found(r"\b(?:pr|dev)_(?:err|warn|info)(?:_ratelimited)?\((.*?)\);", text, re.S)
+    calls += _found(r"\b(?:balloon_lose|request_give_up)\((.*?)\);", text, re.S)
+    calls += _found(r"^const char \*balloon_refusal\(.*?^\}", text, re.S | re.M)
+    quoted = [line for call in calls for line in re.findall(r'"((?:[^"\\]|\\.)*)"', call)]
+    pieces = [piece.strip() for line in quoted
+              for piece in re.split(r"%(?:\.\*)?[a-z]+|\\n", line)]
+    return {piece for piece in pieces if len(piece) > 4}

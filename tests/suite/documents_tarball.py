@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tarball of a release: nothing is missing, it is the same each time, and it builds."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+from aerator_vm.common import BUILD
+
+from .harness import expect, expect_equal, module_file, run_script
+from .static import tracked
+
+_KERNEL = "6.12"
+
+# Without these it is no release, whatever git has.
+_NEEDED = {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "dkms.conf", "kpatch/README",
+           "include/linux/memory_aeration.h", "module/Kbuild", "module/main.c",
+           "module/compat/Kbuild.include", "Documentation/aerator.4"}
+
+# What must not matter: whoever makes it has habits of his own.
+_HABITS = {"TZ": "Asia/Tokyo", "XZ_OPT": "-0", "GIT_CONFIG_COUNT": "1",
+           "GIT_CONFIG_KEY_0": "tar.umask", "GIT_CONFIG_VALUE_0": "0077"}
+
+
+def _own_git(scratch: Path) -> dict[str, str]:
+    """An index and objects apart from the checkout's, which stay as they are."""
+    objects = run_script("git", "rev-parse", "--path-format=absolute", "--git-path", "objects")
+    (scratch / "objects").mkdir()
+    person = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+              for key, value in (("NAME", "test"), ("EMAIL", "test"),
+                                 ("DATE", "2026-01-01T00:00:00Z"))}
+    return {**person, "GIT_INDEX_FILE": str(scratch / "index"),
+            "GIT_OBJECT_DIRECTORY": str(scratch / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects.strip()}
+
+
+def _commit() -> str:
+    """All that is there, committed or not."""
+    run_script("git", "add", "--all")
+    tree = run_script("git", "write-tree").strip()
+    return run_script("git", "commit-tree", "-m", "as it is", tree).strip()
+
+
+def _pack(scratch: Path) -> Path:
+    """Twice, and the bytes are the same."""
+    with mock.patch.dict(os.environ, _own_git(scratch)):
+        commit = _commit()
+        first = Path(run_script("scripts/dist", commit, scratch / "first").strip())
+        with mock.patch.dict(os.environ, _HABITS):
+            second = Path(run_script("scripts/dist", commit, scratch / "second").strip())
+    expect(first.read_bytes() == second.read_bytes(), "two tarballs of a commit differ")
+    return first
+
+
+def _unpack(packed: Path) -> Path:
+    run_script("tar", "-xf", packed, "-C", packed.parent)
+    return packed.parent / packed.name.removesuffix(".tar.xz")
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def _source_version(module: Path) -> str:
+    """The kernel's own hash over the sources."""
+    return run_script("modinfo", "-F", "srcversion", module).strip()
+
+
+def tarball() -> Iterator[str]:
+    """What it builds is the module that the checkout builds."""
+    place = BUILD / "check"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dist-", dir=place) as name:
+        packed = _pack(Path(name))
+        folder = _unpack(packed)
+        files = _files(folder)
+        expect(not _NEEDED - files, f"{packed.name} lacks {sorted(_NEEDED - files)}")
+        expect_equal(sorted(files ^ set(tracked())), [], "files in one of git and the tarball")
+        built = Path(run_script(folder / "scripts/module", _KERNEL).split()[-1])
+        expect_equal(_source_version(built), _source_version(module_file(_KERNEL)), "sources")
+        yield f"{packed.name}: {len(files)} files, {packed.stat().st_size >> 10} KiB"
