@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from .harness import Case
 
-GROUPS = ("static", "patch", "unit", "params", "policy", "stages", "silence",
-          "device",
-          "lifecycle", "suspend", "libvirt", "migration", "integrity", "together",
-          "treated", "kernel", "cost", "release", "churn", "features", "dropin",
+GROUPS = ("static", "documents", "patch", "unit", "params", "policy", "stages", "silence",
+          "device", "lifecycle", "suspend", "libvirt", "migration", "integrity", "together",
+          "treated", "kernel", "cost", "package", "release", "churn", "features", "dropin",
           "bench")
 
 # What measures time, needs more than one processor, or builds what all others use.

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Installed like any other package, on Debian as it is installed, and gone again.
+
+What takes a compiler or makes an initramfs is done in the system as a folder, at the
+machine's own speed; what takes a kernel in a guest that boots it from a disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from aerator_vm import Guest
+from aerator_vm.common import BUILD, TOP, CommandFailed
+from aerator_vm.release import record_release
+from aerator_vm.root import Root, boot
+
+from .harness import MIB, Case, balloon_driver, expect, expect_equal, run_script
+
+# The suite that a run without --all has: with dkms 3.0.10, the oldest that many have.
+_NATIVE = "6.1"
+_NEXT = "0.1.0+next"
+_FREED_MIB = 400
+_RETURN_SECONDS = 40
+
+_OTHERS = (("6.1", "generic"), ("6.1", "rt"), ("5.10", "cloud"), ("5.10", "generic"),
+           ("5.10", "rt"), ("6.12", "cloud"), ("6.12", "generic"), ("6.12", "rt"),
+           ("7.3", "cloud"), ("7.3", "generic"), ("7.3", "rt"))
+
+# dkms' status for a kernel that dkms.conf excludes: now, and before 3.0.
+_EXCLUDED = ("77", "9")
+
+_PACKAGES = "dpkg-query -W -f '${Package}\n'"
+# What is no trace of a package: logs, what apt and dpkg know, what is made anew, and the
+# key that dkms makes for any module.
+_ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path /tmp"
+              r" -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg"
+              r" -o -path /var/lib/apt -o -name 'mok.*' -o -name '*.old' \) -prune"
+              r" -o -print | sort")
+
+
+def _deb(*version: str) -> Path:
+    return Path(run_script("scripts/deb", *version).splitlines()[-1])
+
+
+def lintian() -> None:
+    """Of the binary and the source package."""
+    folder = _deb().parent
+    found = run_script("lintian", "--allow-root", "--info", "--display-info", "--pedantic",
+                       *sorted(folder.glob("*.deb")), *sorted(folder.glob("*.dsc")))
+    expect(not found, f"lintian:\n{found}")
+
+
+def _open_root(name: str, kernel: str, flavour: str = "cloud") -> Root:
+    return Root(kernel, flavour, BUILD / "package" / name)
+
+
+def _install(root: Root, deb: Path) -> None:
+    root.run(f"apt-get install -y {root.put(deb)}")
+
+
+def _module_version(root: Root, release: str) -> str:
+    return root.run(f"modinfo -k {release} -F version aerator 2>/dev/null || :").strip()
+
+
+def _upgrade_kernel(root: Root) -> None:
+    """As apt does it; the packages of the newer kernel are there. Again if they are."""
+    root.run("apt-get install -y --reinstall /root/next/*.deb")
+    expect(root.new in root.run("ls /boot/initrd.img-*"), "no initramfs of the new kernel")
+
+
+def _excluded(root: Root, release: str, configure: str) -> str:
+    """A kernel that aerator is not for: dkms and the kernel's installation say so."""
+    root.run(f"cp -a $(realpath /lib/modules/{root.old}/build) /usr/src/{release};"
+             f" {configure} /usr/src/{release}/.config; mkdir /lib/modules/{release};"
+             f" ln -s /usr/src/{release} /lib/modules/{release}/build")
+    version = root.run("dkms status aerator").replace(",", "/").split("/")[1].strip()
+    said = root.run(f"dkms build -m aerator -v {version} -k {release} 2>&1;"
+                    " echo status $?")
+    expect("should not be built" in said, f"no sentence of dkms: {said}")
+    status = said.split()[-1]
+    expect(status in _EXCLUDED, f"status {status}")
+    root.run(f"run-parts --arg={release} /etc/kernel/header_postinst.d")
+    root.run(f"rm -r /usr/src/{release} /lib/modules/{release}")
+    return f"{release}: skipped, status {status}"
+
+
+def _check_excluded(root: Root) -> Iterator[str]:
+    yield _excluded(root, "5.9.0-old", "true")
+    yield _excluded(root, "6.1.0-without", "sed -i /CONFIG_PAGE_REPORTING/d")
+
+
+def _is_running(guest: Guest) -> None:
+    """systemd does not wait for all that udev loads."""
+    guest.run("udevadm settle --timeout=120", timeout=150)
+    state = guest.run("systemctl is-system-running --wait", timeout=120, check=False)
+    expect_equal(state.strip(), "running", f"systemd\n{guest.run('systemctl --failed')}")
+
+
+def _has_aerator(guest: Guest, version: str) -> str:
+    """And memory comes back."""
+    _is_running(guest)
+    expect_equal(balloon_driver(guest), "aerator", "driver")
+    expect_equal(guest.read("/sys/module/aerator/version"), version, "version")
+    release = record_release(guest, "aerator", mib=_FREED_MIB, ceiling=_RETURN_SECONDS)
+    back = (release.held_bytes - release.stayed_bytes) // MIB
+    expect(back > 0.9 * _FREED_MIB, f"only {back} MiB came back")
+    return (f"{release.guest_kernel}: aerator {version}, {back} of {_FREED_MIB} MiB back,"
+            f" 90 % after {release.seconds_to(0.9):.1f} s")
+
+
+def _has_virtio_balloon(guest: Guest) -> str:
+    _is_running(guest)
+    expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
+    return f"{guest.run('uname -r').strip()}: virtio_balloon"
+
+
+def _purge(guest: Guest, whole: bool) -> str:
+    """In a running system. An emulated guest takes minutes for an initramfs: that this
+    is left out is for those in a hurry, and no reason to have another driver."""
+    guest.run("apt-get purge -y aerator-dkms" if whole else
+              "dpkg --no-triggers --purge aerator-dkms", timeout=900)
+    expect_equal(balloon_driver(guest), "virtio_balloon", "driver after purge")
+    expect("aerator" not in guest.run("cat /proc/modules"), "aerator is still loaded")
+    return "purge: virtio_balloon at once"
+
+
+def _check_gone(root: Root, packages: str, files: str) -> None:
+    """What is there without aerator and the newer kernel is what was there before."""
+    root.run("apt-get purge -y aerator-dkms")
+    more = set(root.run(_PACKAGES).split()) - set(packages.split())
+    root.run(f"apt-get purge -y {' '.join(more)}")
+    left = set(root.run(_ALL_FILES).split()) - set(files.split())
+    expect(not left, f"left after purge: {sorted(left)}")
+
+
+def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
+    """One installed system, from before aerator to after it."""
+    first, second = _deb(), _deb(_NEXT)
+    before = root.run(_PACKAGES), root.run(_ALL_FILES)
+    _install(root, first)
+    yield from _check_excluded(root)
+    disk = root.disk("first")
+    with boot(disk, root.old, f"{name}-first") as guest:
+        yield _has_aerator(guest, first.name.split("_")[1])
+    if whole:
+        yield _refused(disk, root, name)
+
+    _install(root, second)
+    expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
+    yield from _new_kernel(root, name, whole)
+
+    yield _broken(root, name)
+    _check_gone(root, *before)
+
+
+def _refused(disk: Path, root: Root, name: str) -> str:
+    """As under Secure Boot without the key: dkms signs the module, from 3.0 on, and the
+    kernel does not know its key."""
+    with boot(disk, root.old, f"{name}-refused", "module.sig_enforce=1") as guest:
+        found = re.search(r"Loading of .*module.* is rejected", guest.dmesg())
+        expect(found, "no reason in the log")
+        return f"{found[0]}, {_has_virtio_balloon(guest)}"
+
+
+def _listed(root: Root, whole: bool) -> None:
+    """Where virtio_balloon is in the initramfs, aerator is. Only those who have the time
+    for the guest to make another boot it."""
+    listed = "/etc/initramfs-tools/modules"
+    root.run(f"echo virtio_balloon >>{listed}")
+    _upgrade_kernel(root)
+    expect("aerator.ko" in root.run(f"lsinitramfs /boot/initrd.img-{root.new}"),
+           "aerator is not in the initramfs")
+    if not whole:
+        root.run(f"sed -i /virtio_balloon/d {listed}; update-initramfs -u -k {root.new}")
+
+
+def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
+    _listed(root, whole)
+    load = root.put(TOP / "debian/tests/load")
+    disk = root.disk("second")
+    with boot(disk, root.new, f"{name}-second", time_limit=1500) as guest:
+        expect("taken over" not in guest.dmesg(), "virtio_balloon had the device first")
+        yield _has_aerator(guest, _NEXT)
+        guest.run(load)
+        yield _purge(guest, whole)
+    with boot(disk, root.new, f"{name}-purged") as guest:
+        yield f"after the next boot, {_has_virtio_balloon(guest)}"
+
+
+def _broken(root: Root, name: str) -> str:
+    """Whatever a kernel brings that the module cannot be built with: the kernel is
+    installed, and boots."""
+    root.run(f"dkms remove -m aerator -v {_NEXT} -k {root.new}")
+    source = f"/usr/src/aerator-{_NEXT}/module/main.c"
+    root.run(f"cp {source} /root && echo '#error forced' >>{source}")
+    _upgrade_kernel(root)
+    expect_equal(_module_version(root, root.new), "", "module that could not be built")
+    root.run(f"mv /root/main.c {source}")
+    with boot(root.disk("broken"), root.new, f"{name}-broken") as guest:
+        return f"with a build that fails, {_has_virtio_balloon(guest)}"
+
+
+def package(kernel: str, flavour: str, whole: bool = True) -> Iterator[str]:
+    name = f"package-{kernel}-{flavour}"
+    with _open_root(name, kernel, flavour) as root:
+        yield from _life(root, name, whole)
+
+
+def _put_checkout(root: Root) -> None:
+    with tempfile.TemporaryDirectory(prefix="aerator-checkout-") as directory:
+        checkout = Path(directory, "aerator")
+        for name in ("module", "packaging", "debian", "scripts"):
+            shutil.copytree(TOP / name, checkout / name)
+        for name in ("Makefile", "dkms.conf"):
+            shutil.copy(TOP / name, checkout)
+        root.put(checkout)
+
+
+def checkout(kernel: str) -> Iterator[str]:
+    """make dkms-install and dkms-remove; and nothing stays."""
+    with _open_root("checkout", kernel) as root:
+        _put_checkout(root)
+        before = root.run(_ALL_FILES)
+        root.run("make -C /root/aerator dkms-install")
+        version = _module_version(root, root.old)
+        with boot(root.disk("checkout"), root.old, "checkout") as guest:
+            yield _has_aerator(guest, version)
+        root.run("make -C /root/aerator dkms-remove")
+        left = set(root.run(_ALL_FILES).split()) ^ set(before.split())
+        expect(not left, f"changed by dkms-install and dkms-remove: {sorted(left)}")
+
+
+CASES = [
+    Case("lintian", lintian),
+    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE),
+    Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),
+    Case(f"purge {_NATIVE}", functools.partial(package, _NATIVE, "cloud"), _NATIVE, long=True),
+    *(Case(f"package {kernel} {flavour}", functools.partial(package, kernel, flavour),
+           kernel, long=True) for kernel, flavour in _OTHERS),
+]
