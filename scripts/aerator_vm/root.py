@@ -13,6 +13,9 @@ from .guest import Guest
 _SCRIPT = TOP / "scripts/root"
 # Emulated, with all that systemd starts; another 20 s where nothing else runs.
 _BOOT_SECONDS = 300
+# An emulated 6.12 or 7.3 often dies while it starts all that systemd does, whatever
+# drives its balloon.
+_TRIES = 4
 
 
 def _root(*command: str | Path) -> str:
@@ -81,6 +84,6 @@ def boot(disk: Path, release: str, name: str, append: str = "", **arguments: obj
     files = _of_disk(disk, f"vmlinuz-{release}"), _of_disk(disk, f"initrd.img-{release}")
     drive = f"file={disk},if=none,id=root,format=raw,cache=unsafe"
     return Guest(files, name=name, append=f"root=/dev/vda rw {append}",
-                 balloon={"free-page-reporting": True}, boot_limit=_BOOT_SECONDS,
+                 balloon={"free-page-reporting": True}, boot_limit=_BOOT_SECONDS, tries=_TRIES,
                  qemu_args=("-drive", drive, "-device", "virtio-blk-pci,drive=root"),
                  **arguments)

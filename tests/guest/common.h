@@ -6,6 +6,7 @@
 #define GUEST_COMMON_H
 
 #include <err.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -64,7 +65,8 @@ static inline void *map_memory(size_t bytes, int page_advice)
 	if (raw + room > start + bytes)
 		munmap((void *)(start + bytes), raw + room - start - bytes);
 
-	if (madvise((void *)start, bytes, page_advice))
+	/* EINVAL: a kernel without huge pages (PREEMPT_RT), which can only have small ones. */
+	if (madvise((void *)start, bytes, page_advice) && errno != EINVAL)
 		err(1, "madvise for the page size");
 	return (void *)start;
 }

@@ -11,6 +11,7 @@ import functools
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _OTHERS = (("6.1", "generic"), ("6.1", "rt"), ("5.10", "cloud"), ("5.10", "gener
            ("5.10", "rt"), ("6.12", "cloud"), ("6.12", "generic"), ("6.12", "rt"),
            ("7.3", "cloud"), ("7.3", "generic"), ("7.3", "rt"))
 
+_building = threading.Lock()
+
 # dkms' status for a kernel that dkms.conf excludes: now, and before 3.0.
 _EXCLUDED = ("77", "9")
 
@@ -43,8 +46,15 @@ _ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path
               r" -o -print | sort")
 
 
-def _deb(*version: str) -> Path:
+@functools.cache
+def _build(*version: str) -> Path:
     return Path(run_script("scripts/deb", *version).splitlines()[-1])
+
+
+def _deb(*version: str) -> Path:
+    """Built once: what builds it again removes it, and cases run side by side."""
+    with _building:
+        return _build(*version)
 
 
 def lintian() -> None:
@@ -149,6 +159,7 @@ def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
         yield _has_aerator(guest, first.name.split("_")[1])
     if whole:
         yield _refused(disk, root, name)
+        yield _built_in(root, name, first.name.split("_")[1])
 
     _install(root, second)
     expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
@@ -162,9 +173,55 @@ def _refused(disk: Path, root: Root, name: str) -> str:
     """As under Secure Boot without the key: dkms signs the module, from 3.0 on, and the
     kernel does not know its key."""
     with boot(disk, root.old, f"{name}-refused", "module.sig_enforce=1") as guest:
+        driven = _has_virtio_balloon(guest)
         found = re.search(r"Loading of .*module.* is rejected", guest.dmesg())
         expect(found, "no reason in the log")
-        return f"{found[0]}, {_has_virtio_balloon(guest)}"
+        return f"{found[0]}, {driven}"
+
+
+# A module of the initramfs alone, which has nothing of aerator, and in the kernel for all
+# that looks for modules later.
+_BUILD_IN = r"""
+cd /root
+mv /usr/share/initramfs-tools/hooks/aerator-dkms /etc/modprobe.d/aerator.conf .
+cp -a /etc/initramfs-tools/modules listed
+echo virtio_balloon >>/etc/initramfs-tools/modules
+update-initramfs -u -k {release}
+mv listed /etc/initramfs-tools/modules
+mv aerator-dkms /usr/share/initramfs-tools/hooks
+mv aerator.conf /etc/modprobe.d
+module=$(modinfo -k {release} -F filename virtio_balloon)
+cd /lib/modules/{release}
+mkdir /root/keep
+cp -a modules.* /root/keep
+echo "kernel/${{module#*/kernel/}}" >>modules.builtin
+modinfo -0 "$module" | tr '\0' '\n' | sed -n 's/^\(alias\|license\): */virtio_balloon.\1=/p' |
+	tr '\n' '\0' >>modules.builtin.modinfo
+mv "$module" /root/keep/module
+echo "$module" >/root/keep/path
+depmod {release}
+"""
+_BUILD_OUT = """
+cd /root/keep
+mv module "$(cat path)"
+rm path
+cp -a modules.* /lib/modules/{release}
+rm -r /root/keep
+update-initramfs -u -k {release}
+"""
+
+
+def _built_in(root: Root, name: str, version: str) -> str:
+    """virtio_balloon has the device before the root is there, and is no module."""
+    root.run(_BUILD_IN.format(release=root.old))
+    disk = root.disk("built-in")
+    root.run(_BUILD_OUT.format(release=root.old))
+    with boot(disk, root.old, f"{name}-built-in") as guest:
+        found = _has_aerator(guest, version)
+        expect("taken over from virtio_balloon" in guest.dmesg(), "it was not taken over")
+        expect_equal(guest.run("modinfo -F filename virtio_balloon").split()[-1], "(builtin)",
+                     "virtio_balloon is")
+        return f"built in: {found}, {_purge(guest, whole=False)}"
 
 
 def _listed(root: Root, whole: bool) -> None:
@@ -206,7 +263,7 @@ def _broken(root: Root, name: str) -> str:
 
 
 def package(kernel: str, flavour: str, whole: bool = True) -> Iterator[str]:
-    name = f"package-{kernel}-{flavour}"
+    name = f"package-{kernel}-{flavour}{'-whole' if whole else ''}"
     with _open_root(name, kernel, flavour) as root:
         yield from _life(root, name, whole)
 
