@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from .common import TOP, CommandFailed, ticking
+from .firmware import Firmware
 from .guest import Guest
 
 _SCRIPT = TOP / "scripts/root"
@@ -16,6 +17,9 @@ _BOOT_SECONDS = 300
 # An emulated 6.12 or 7.3 often dies while it starts all that systemd does, whatever
 # drives its balloon.
 _TRIES = 4
+# virtio_balloon goes on reporting when the device was shut down, and is then told that
+# its queue is broken.
+_AT_POWER_OFF = (r"WARNING: .* virtballoon_free_page_report", "Call Trace:")
 
 
 def _root(*command: str | Path) -> str:
@@ -78,12 +82,17 @@ def _of_disk(disk: Path, name: str) -> Path:
     return copy
 
 
-def boot(disk: Path, release: str, name: str, append: str = "", **arguments: object) -> Guest:
+def boot(disk: Path, release: str, name: str, append: str = "",
+         firmware: Firmware | None = None, **arguments: object) -> Guest:
     """A guest that boots its own kernel and initramfs from a disk, and keeps on it what it
     changes there."""
     files = _of_disk(disk, f"vmlinuz-{release}"), _of_disk(disk, f"initrd.img-{release}")
+    if firmware:
+        firmware.sign(files[0])
     drive = f"file={disk},if=none,id=root,format=raw,cache=unsafe"
     return Guest(files, name=name, append=f"root=/dev/vda rw {append}",
                  balloon={"free-page-reporting": True}, boot_limit=_BOOT_SECONDS, tries=_TRIES,
-                 qemu_args=("-drive", drive, "-device", "virtio-blk-pci,drive=root"),
+                 allow=_AT_POWER_OFF,
+                 qemu_args=("-drive", drive, "-device", "virtio-blk-pci,drive=root",
+                            *(firmware.arguments() if firmware else ())),
                  **arguments)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aerator_vm import Guest
 from aerator_vm.common import BUILD, TOP, CommandFailed
+from aerator_vm.firmware import Firmware
 from aerator_vm.release import record_release
 from aerator_vm.root import Root, boot
 
@@ -55,6 +56,10 @@ def _deb(*version: str) -> Path:
     """Built once: what builds it again removes it, and cases run side by side."""
     with _building:
         return _build(*version)
+
+
+def _version(deb: Path) -> str:
+    return deb.name.split("_")[1]
 
 
 def lintian() -> None:
@@ -156,10 +161,10 @@ def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
     yield from _check_excluded(root)
     disk = root.disk("first")
     with boot(disk, root.old, f"{name}-first") as guest:
-        yield _has_aerator(guest, first.name.split("_")[1])
+        yield _has_aerator(guest, _version(first))
     if whole:
         yield _refused(disk, root, name)
-        yield _built_in(root, name, first.name.split("_")[1])
+        yield _built_in(root, name, _version(first))
 
     _install(root, second)
     expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
@@ -268,6 +273,41 @@ def package(kernel: str, flavour: str, whole: bool = True) -> Iterator[str]:
         yield from _life(root, name, whole)
 
 
+def _enrolled(root: Root, disk: Path, name: str, *certificates: Path) -> Firmware:
+    """Secure Boot, with these certificates in the firmware's list. Those that a user
+    enrols are in shim's: the kernel has both on the same keyring."""
+    firmware = Firmware(disk.parent / name)
+    with boot(disk, root.old, f"{name}-enrol", firmware=firmware) as guest:
+        _is_running(guest)
+        firmware.enrol(guest, *certificates)
+    return firmware
+
+
+def _locked_down(guest: Guest) -> str:
+    found = re.search(r"Kernel is locked down from EFI Secure Boot", guest.dmesg())
+    expect(found, "Secure Boot is off")
+    return found[0]
+
+
+def secure_boot(kernel: str) -> Iterator[str]:
+    """The key that dkms signs with is unknown, and then known."""
+    deb = _deb()
+    with _open_root("secure-boot", kernel) as root:
+        _install(root, deb)
+        disk = root.disk("secure")
+        key = root.tree / "var/lib/dkms/mok.pub"
+        with boot(disk, root.old, "secure-boot-without",
+                  firmware=_enrolled(root, disk, "without")) as guest:
+            yield f"{_locked_down(guest)}, key unknown: {_has_virtio_balloon(guest)}"
+            said = guest.run("modprobe aerator 2>&1", check=False)
+            expect("Key was rejected by service" in said, f"modprobe: {said}")
+            expect("Loading of module with unavailable key is rejected" in guest.dmesg(),
+                   "no reason in the log")
+        with boot(disk, root.old, "secure-boot-with",
+                  firmware=_enrolled(root, disk, "with", key)) as guest:
+            yield f"{_locked_down(guest)}, key known: {_has_aerator(guest, _version(deb))}"
+
+
 def _put_checkout(root: Root) -> None:
     with tempfile.TemporaryDirectory(prefix="aerator-checkout-") as directory:
         checkout = Path(directory, "aerator")
@@ -296,6 +336,7 @@ CASES = [
     Case("lintian", lintian),
     Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE),
     Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),
+    Case(f"secure-boot {_NATIVE}", functools.partial(secure_boot, _NATIVE), _NATIVE, long=True),
     Case(f"purge {_NATIVE}", functools.partial(package, _NATIVE, "cloud"), _NATIVE, long=True),
     *(Case(f"package {kernel} {flavour}", functools.partial(package, kernel, flavour),
            kernel, long=True) for kernel, flavour in _OTHERS),
