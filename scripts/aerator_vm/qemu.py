@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,6 +129,18 @@ def _option(value: object) -> str:
     return str(value)
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+_ended = threading.Event()
+
+
+def end_all() -> None:
+    """End every QEMU of this process and start no other: whoever waits in a thread for
+    what a guest does hears that it is gone."""
+    _ended.set()
+    for process in list(_running):
+        process.terminate()
+
+
 @dataclass
 class Qemu:
     """A running QEMU with the connections to it."""
@@ -145,10 +158,15 @@ class Qemu:
         """Start it and connect; its own messages go to a file."""
         sockets = Path(self._sockets.name)
         command = self.machine.arguments(initramfs, sockets, serial_log)
+        if _ended.is_set():
+            raise QemuFailed("told to end")
         with messages.open("wb") as output:
             self._process = subprocess.Popen(
                 self._guarded(command), stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, start_new_session=True)
+        _running.add(self._process)
+        if _ended.is_set():  # meanwhile
+            self._process.terminate()
         try:
             self.agent = self._connect(Agent, sockets / "agent")
             self.qmp = self._connect(Qmp, sockets / "qmp")
@@ -206,6 +224,7 @@ class Qemu:
         if hasattr(self, "_process"):
             self._process.terminate()
             self._process.wait()  # timeout(1) sees to it that this returns
+            _running.discard(self._process)
         if self._cgroup:
             self._cgroup.remove()
         self._sockets.cleanup()

@@ -19,6 +19,7 @@ from pathlib import Path
 from aerator_vm import CommandFailed, Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
 from aerator_vm.common import TOP
+from aerator_vm.qemu import end_all
 
 # Kernels that guests are booted with, and those that the module is built for.
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
@@ -258,8 +259,10 @@ def _run_together(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
         try:
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def _run_all(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
