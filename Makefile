@@ -50,7 +50,7 @@ bench-quick: ## a part of that as a test, in minutes
 	@tests/run bench
 
 check: ## run the tests that need no guest: builds, sparse, checkpatch, documents, unit tests
-	@scripts/deps module kernel check
+	@scripts/deps module kernel check deb
 	@tests/run static documents patch unit
 
 module: ## build build/KERNEL/aerator.ko

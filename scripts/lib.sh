@@ -30,6 +30,17 @@ as_root() {
 	fi
 }
 
+# module_version: what modinfo will say of the module.
+module_version() {
+	sed -n 's/^aerator-version := //p' "$AERATOR_TOP/module/Kbuild"
+}
+
+# module_sources: their names, each with a NUL behind it, and not what a build by hand
+# left among them. In the folder of the project.
+module_sources() {
+	find module \( -name '*.[ch]' -o -name 'Kbuild*' \) -print0
+}
+
 # alone FILE: wait until nobody else fills that part of the cache; the lock lasts
 # as long as the script.
 alone() {

@@ -82,4 +82,6 @@ def tarball() -> Iterator[str]:
         expect_equal(sorted(files ^ set(tracked())), [], "files in one of git and the tarball")
         built = Path(run_script(folder / "scripts/module", _KERNEL).split()[-1])
         expect_equal(_source_version(built), _source_version(module_file(_KERNEL)), "sources")
+        deb = Path(run_script(folder / "scripts/deb").split()[-1])
+        expect_equal(deb.name, f"aerator-dkms_{folder.name.partition('-')[2]}_all.deb", "package")
         yield f"{packed.name}: {len(files)} files, {packed.stat().st_size >> 10} KiB"
