@@ -67,7 +67,6 @@ class Guest:
                 taken away already, and the kernel ends in "Oops: int3"
     time_limit  seconds until QEMU is killed, whatever anybody does
     boot_limit  seconds until the agent must have answered
-    tries       how often it is started: an emulated kernel may die while it patches itself
     name        of the directory in build/log/ where the logs stay
     nodes       of NUMA, with a part of memory each
     allow       regular expressions for log lines which are no failure here
@@ -83,7 +82,7 @@ class Guest:
                  files: Mapping[str, Path | str] | None = None,
                  qemu_args: Sequence[str] = (), icount: bool = False,
                  tcg_thread: str = "single", time_limit: int = 300,
-                 boot_limit: float = 90, tries: int = 2,
+                 boot_limit: float = 90,
                  name: str | None = None, log_dir: Path | None = None,
                  allow: Iterable[str] = (), nodes: int = 1) -> None:
         if isinstance(kernel, str):
@@ -95,7 +94,7 @@ class Guest:
         self._machine = Machine(image, mem, smp, balloon, append, qemu_args,
                                 icount, tcg_thread, time_limit, nodes)
         self._files = dict(files or {})
-        self._boot_limit, self._tries = boot_limit, tries
+        self._boot_limit = boot_limit
         self._allow = list(allow)
         name = name or f"guest-{os.getpid()}-{next(_numbers)}"
         self.log_dir = log_dir or BUILD / "log" / name
@@ -109,12 +108,10 @@ class Guest:
 
     def __enter__(self) -> Guest:
         self.log_dir.mkdir(parents=True, exist_ok=True)
-        for count in range(1, self._tries):
-            if self._boot(last_try=False):
-                return self
-            say("guest died or hung before its init ran, starting it again"
-                f" (log: {self._keep_log(count)})")
-        self._boot(last_try=True)
+        if not self._boot(last_try=False):
+            say(f"guest died or hung before its init ran, starting it again once"
+                f" (log: {self._keep_first_log()})")
+            self._boot(last_try=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
@@ -281,7 +278,7 @@ class Guest:
         for line in bad_lines(self._serial(), self._allow)[:10]:
             say(f"{self.serial_log}: {line}")
 
-    def _keep_log(self, count: int) -> Path:
-        kept = self.log_dir / f"serial.try-{count}.log"
+    def _keep_first_log(self) -> Path:
+        kept = self.log_dir / "serial.first-try.log"
         self.serial_log.replace(kept)
         return kept

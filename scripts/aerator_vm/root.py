@@ -14,9 +14,6 @@ from .guest import Guest
 _SCRIPT = TOP / "scripts/root"
 # Emulated, with all that systemd starts; another 20 s where nothing else runs.
 _BOOT_SECONDS = 300
-# An emulated 6.12 or 7.3 often dies while it starts all that systemd does, whatever
-# drives its balloon.
-_TRIES = 4
 # virtio_balloon goes on reporting when the device was shut down, and is then told that
 # its queue is broken.
 _AT_POWER_OFF = (r"WARNING: .* virtballoon_free_page_report", "Call Trace:")
@@ -91,7 +88,7 @@ def boot(disk: Path, release: str, name: str, append: str = "",
         firmware.sign(files[0])
     drive = f"file={disk},if=none,id=root,format=raw,cache=unsafe"
     return Guest(files, name=name, append=f"root=/dev/vda rw {append}",
-                 balloon={"free-page-reporting": True}, boot_limit=_BOOT_SECONDS, tries=_TRIES,
+                 balloon={"free-page-reporting": True}, boot_limit=_BOOT_SECONDS,
                  allow=_AT_POWER_OFF,
                  qemu_args=("-drive", drive, "-device", "virtio-blk-pci,drive=root",
                             *(firmware.arguments() if firmware else ())),
