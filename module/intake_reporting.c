@@ -90,19 +90,33 @@ static void reporting_queue(struct reporting *rp, unsigned int ms)
 }
 
 /*
- * A large block was freed. Under zone->lock, interrupts off, any CPU. The first
- * of a series is enough: the kernel sets the state as soon as this returns. It
- * finds the work queued by then and leaves it at that.
+ * A large block was freed. The first of a series is enough: the kernel sets the
+ * state as soon as this returns.
+ */
+static bool reporting_wants(const struct notice *notice)
+{
+	const struct reporting *rp = container_of(notice, struct reporting, notice);
+
+	return atomic_read(&rp->prdev.state) == GATE_IDLE &&
+	       READ_ONCE(aerator_params.enabled);
+}
+
+/*
+ * Such a block. Under zone->lock, interrupts off, any CPU. The kernel finds the work
+ * queued when this returns, and leaves it at that.
  */
 static void reporting_noticed(struct notice *notice)
 {
 	struct reporting *rp = container_of(notice, struct reporting, notice);
 
-	if (atomic_read(&rp->prdev.state) != GATE_IDLE ||
-	    !READ_ONCE(aerator_params.enabled))
-		return;
 	queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
 			   msecs_to_jiffies(GATE_SOON_MS));
+}
+
+/* Too late for that: the kernel has queued the work, for two seconds from now. */
+static void reporting_overdue(struct notice *notice)
+{
+	reporting_queue(container_of(notice, struct reporting, notice), GATE_SOON_MS);
 }
 
 static void reporting_pass(struct reporting *rp, struct work_struct *work)
@@ -295,7 +309,9 @@ static struct intake *reporting_create(void)
 
 	if (!rp)
 		return NULL;
+	rp->notice.wanted = reporting_wants;
 	rp->notice.noticed = reporting_noticed;
+	rp->notice.overdue = reporting_overdue;
 	return &rp->in;
 }
 

@@ -17,19 +17,22 @@ static void notice_late(struct irq_work *late)
 {
 	struct notice *notice = container_of(late, struct notice, late);
 
-	notice->noticed(notice);
+	notice->overdue(notice);
 }
 
 /*
  * Runs in the context of the free: under zone->lock, with interrupts off. The
  * probed function itself queues a delayed work there, so that much is allowed;
- * but not from the breakpoint that a probe is at first, and for ever where it is
- * not turned into a jump. That counts as NMI: no lock may be taken.
+ * but not from a breakpoint. That counts as NMI: no lock may be taken. A probe is
+ * one at first where functions cannot be traced (KPROBES_ON_FTRACE), and for ever
+ * where it is not turned into a jump either.
  */
 static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct notice *notice = container_of(probe, struct notice, probe);
 
+	if (!notice->wanted(notice))
+		return 0;
 	if (in_nmi())
 		irq_work_queue(&notice->late);
 	else
@@ -39,7 +42,7 @@ static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
 
 /**
  * notice_start - begin to call @notice->noticed at large frees
- * @notice: with @noticed set
+ * @notice: with its functions set
  *
  * Context: may sleep.
  */

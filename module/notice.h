@@ -8,8 +8,11 @@
 /**
  * struct notice - early notice of large frees
  * @probe: on the function that the allocator calls then
- * @late: calls @noticed where the probe itself must not
- * @noticed: called with interrupts off, after a large free
+ * @late: calls @overdue where the probe itself may take no lock
+ * @wanted: is this free news? Called in any context, NMI included
+ * @noticed: called in a large free that is, under zone->lock
+ * @overdue: called instead of it, soon after: page reporting has heard of the free by
+ *	then. Not under zone->lock; in hard interrupt context, or a task of PREEMPT_RT's
  * @active: the probe is in place
  */
 struct notice {
@@ -17,7 +20,9 @@ struct notice {
 	struct kprobe probe;
 	struct irq_work late;
 #endif
+	bool (*wanted)(const struct notice *notice);
 	void (*noticed)(struct notice *notice);
+	void (*overdue)(struct notice *notice);
 	bool active;
 };
 

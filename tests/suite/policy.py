@@ -7,13 +7,15 @@ does, is what the benchmark measures (tests/suite/bench.py).
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 
 from aerator_vm import Guest
 from aerator_vm.balloon import park_little
+from aerator_vm.release import record_release
 
-from .harness import (MIB, PARAMETERS, TREATED, counters, expect, is_treated,
+from .harness import (MIB, PARAMETERS, TREATED, Case, counters, expect, is_treated,
                       load_aerator, make_guest, on_kernels)
 
 _KERNELS = ("6.12", TREATED)
@@ -157,5 +159,25 @@ def flush(kernel: str) -> Iterator[str]:
     yield f"{_FLUSHES} flushes during a churn: {took:.1f} s, {reported:.0f} MiB"
 
 
-CASES = [*on_kernels(flush, _KERNELS), *on_kernels(amounts, _KERNELS), *on_kernels(limits, _KERNELS),
+# The window and some; the kernel's two seconds would come on top.
+_NOTICED_SECONDS = 2.5
+
+
+def notice(kernel: str) -> Iterator[str]:
+    """A free is noticed early from a breakpoint as well, which a probe is where functions
+    cannot be traced, and nothing makes a jump of it."""
+    with make_guest(kernel, "notice", mem=_GUEST_MIB) as guest:
+        guest.run("echo 0 >/proc/sys/debug/kprobes-optimization")
+        load_aerator(guest, intake="reporting")
+        probes = guest.run("grep __page_reporting_notify /sys/kernel/debug/kprobes/list")
+        expect("[" not in probes, f"no breakpoint: {probes}")
+        record_release(guest, "aerator", mib=600, ceiling=30)  # of what loading began
+        took = [record_release(guest, "aerator", mib=600, ceiling=30).seconds_to(0.9)
+                for _ in range(3)]
+    expect(min(took) < _NOTICED_SECONDS, f"90 % were back after {took} s")
+    yield f"90 % are back after {min(took):.1f} s"
+
+
+CASES = [Case(f"notice {TREATED}", functools.partial(notice, TREATED), TREATED),
+         *on_kernels(flush, _KERNELS), *on_kernels(amounts, _KERNELS), *on_kernels(limits, _KERNELS),
          *on_kernels(rate, _KERNELS), *on_kernels(pressure, _KERNELS)]
