@@ -61,7 +61,10 @@ SYSFS_COUNTER(interrupts);
 SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
 
-/* Free memory, treated or raw. */
+/*
+ * Free memory, treated or raw. For root alone: on a stock kernel a walk has zone->lock
+ * again and again, and everybody who allocates waits for it.
+ */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
 {
 	u64 pages[2];
@@ -75,14 +78,14 @@ static ssize_t treated_bytes_show(struct device *dev,
 {
 	return sysfs_count(dev, buf, true);
 }
-static DEVICE_ATTR_RO(treated_bytes);
+static DEVICE_ATTR_ADMIN_RO(treated_bytes);
 
 static ssize_t raw_bytes_show(struct device *dev, struct device_attribute *attr,
 			      char *buf)
 {
 	return sysfs_count(dev, buf, false);
 }
-static DEVICE_ATTR_RO(raw_bytes);
+static DEVICE_ATTR_ADMIN_RO(raw_bytes);
 
 static ssize_t surplus_bytes_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)

@@ -98,8 +98,10 @@ def parameters() -> dict[str, tuple[str, str]]:
 def device_files() -> dict[str, str]:
     """What can be done with each."""
     text = _source("sysfs.c")
-    writable = _found(r"DEVICE_ATTR_WO\((\w+)\)", text)
-    return {name: "Write only" if name in writable else "Read only"
+    words = {"WO": "Write only", "RO": "Read only", "ADMIN_RO": "Read only, by root"}
+    modes = {name: words[kind] for kind, name in
+             _found(r"DEVICE_ATTR_(\w+)\((\w+)\)", text)}
+    return {name: modes.get(name, "Read only")
             for name in _found(r"&dev_attr_(\w+)\.attr", text)}
 
 
