@@ -38,7 +38,7 @@ struct freepage_hints {
 	struct work_struct work;
 	bool running;
 	bool migrating;
-	bool changed;
+	int changed;	/* not all can exchange a byte */
 	u32 wanted;
 	u32 command;
 	u32 done;

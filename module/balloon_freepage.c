@@ -243,7 +243,7 @@ static void freepage_work(struct work_struct *work)
 	 * VIRTIO_BALLOON_CMD_ID_STOP while it takes hints. What counts is what it
 	 * showed when it last said that something changed.
 	 */
-	if (xchg(&a->hints.changed, false))
+	if (xchg(&a->hints.changed, 0))
 		a->hints.wanted = freepage_command(a);
 	if (freepage_step(a, a->hints.wanted))
 		queue_work(system_freezable_wq, &a->hints.work);
@@ -257,7 +257,7 @@ static void freepage_work(struct work_struct *work)
  */
 void freepage_changed(struct aerator *a)
 {
-	xchg(&a->hints.changed, true);
+	xchg(&a->hints.changed, 1);
 	queue_work(system_freezable_wq, &a->hints.work);
 }
 

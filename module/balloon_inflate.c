@@ -77,7 +77,7 @@ struct balloon {
 	unsigned long given;
 	bool running;
 	bool closed;
-	bool yielded;
+	int yielded;	/* not all can exchange a byte */
 	__virtio32 *numbers;
 	struct delayed_work work;
 	struct notifier_block oom;
@@ -335,7 +335,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 {
 	struct balloon *b = container_of(nb, struct balloon, oom);
 
-	if (!xchg(&b->yielded, true) && READ_ONCE(b->size))
+	if (!xchg(&b->yielded, 1) && READ_ONCE(b->size))
 		dev_info(&b->a->vdev->dev,
 			 "the guest is out of memory: the balloon gives way\n");
 	mutex_lock(&b->lock);
@@ -405,7 +405,7 @@ unsigned long inflate_given(const struct aerator *a)
  */
 void inflate_changed(struct aerator *a)
 {
-	WRITE_ONCE(a->balloon->yielded, false);
+	WRITE_ONCE(a->balloon->yielded, 0);
 	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
 }
 
@@ -425,7 +425,7 @@ void inflate_start(struct aerator *a)
 	/* It is as it was before the reset, and the host may have forgotten. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
-	WRITE_ONCE(b->yielded, false);
+	WRITE_ONCE(b->yielded, 0);
 	inflate_again(b, 0);
 }
 
