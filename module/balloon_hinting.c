@@ -93,6 +93,9 @@ static int hinting_put(struct aerator *a, struct reactor *r)
 
 static void hinting_kick(struct aerator *a)
 {
+	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
+	if (balloon_is_lost(a))
+		return;
 	atomic64_inc(&a->stats.kicks);
 	/* Should it fail then the queue is marked broken, which is seen later. */
 	virtqueue_kick(a->hinting);
@@ -181,17 +184,18 @@ static unsigned long hinting_patience(const struct aerator *a)
  * Until the batch is answered, or that cannot be expected any more. What counts
  * is the time since the device answered anything, or was sent something while it
  * had nothing: a slow host may take its time for what it was given, a silent one
- * holds up nobody for longer than settle_timeout_ms.
+ * holds up nobody for longer than settle_timeout_ms. Return true if it is answered.
  */
-static void hinting_await(struct aerator *a, struct reactor *r)
+static bool hinting_await(struct aerator *a, struct reactor *r)
 {
 	unsigned long left;
 
 	do {
 		left = min(hinting_patience(a), msecs_to_jiffies(HINTING_LOOK_MS));
 		if (wait_event_timeout(a->answered, hinting_look(a, r), left))
-			return;
+			break;
 	} while (hinting_patience(a));
+	return reactor_answered(r);
 }
 
 static void hinting_lose(struct aerator *a)
@@ -215,6 +219,8 @@ static void hinting_give_up(struct aerator *a, struct reactor *r)
 		balloon_lose(a, "the host did not answer within settle_timeout_ms");
 	}
 	hinting_take(a);
+	/* Could it not be reset, then it has as long again. */
+	a->heard = jiffies;
 }
 
 /* The end of a batch, in decant. */
@@ -277,7 +283,8 @@ int hinting_send(void *owner, struct reactor *r)
  *
  * Context: the intake's work. Sleeps as long as the host answers, be it other
  * batches that it got before; no longer than settle_timeout_ms when it is
- * silent, and for as long as a reset of the device takes after that.
+ * silent, and for as long as a reset of the device takes after that. Without bound
+ * if it is silent and cannot be reset: the pages are its own.
  *
  * Return: 0 if the blocks are treated, -EIO if they are raw: the device was
  * reset before it answered all. @r is in decant.
@@ -286,13 +293,10 @@ int hinting_settle(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 
-	if (!balloon_is_lost(a)) {
-		hinting_await(a, r);
-		if (!reactor_answered(r))
-			hinting_give_up(a, r);
-		else
-			WRITE_ONCE(a->retry_ms, 0);
-	}
+	while (!balloon_is_lost(a) && !hinting_await(a, r))
+		hinting_give_up(a, r);
+	if (!balloon_is_lost(a))
+		WRITE_ONCE(a->retry_ms, 0);
 	/* Answered, or the device was reset, by whom ever, and will never be. */
 	if (!reactor_decant(r, ktime_get_ns()))
 		return hinting_count(a, r, 0);

@@ -26,9 +26,11 @@ void request_acked(struct virtqueue *vq)
 	wake_up_all(&a->told);
 }
 
-static void request_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
+/* Return false if the device could not be reset, and may answer yet. */
+static bool request_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 {
 	balloon_lose(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
+	return balloon_is_lost(a);
 }
 
 /**
@@ -50,7 +52,9 @@ int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned i
 	sg_init_one(&sg, what, len);
 	if (!virtqueue_add_outbuf(vq, &sg, 1, what, GFP_NOWAIT | __GFP_NOWARN))
 		return 0;
-	request_give_up(a, vq, "a queue takes nothing");
+	/* It may have others that were told before, which are its own until it is reset. */
+	while (!request_give_up(a, vq, "a queue takes nothing"))
+		;
 	return -EIO;
 }
 
@@ -82,9 +86,23 @@ static unsigned int request_listen(struct aerator *a, struct virtqueue *vq,
 	wait_event_timeout(a->told,
 			   (answers = request_answers(vq)) || request_hopeless(a, vq),
 			   min_t(unsigned long, left, REQUEST_LOOK));
-	if (!answers)
+	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
+	if (!answers && !request_hopeless(a, vq))
 		virtqueue_notify(vq);
 	return answers;
+}
+
+/* Wait for so many answers, for settle_timeout_ms. Return how many did not come. */
+static unsigned int request_missing(struct aerator *a, struct virtqueue *vq,
+				    unsigned int nr)
+{
+	unsigned long end = jiffies +
+			    msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms));
+
+	nr -= request_answers(vq);
+	while (nr && time_before(jiffies, end) && !request_hopeless(a, vq))
+		nr -= request_listen(a, vq, end - jiffies + 1);
+	return nr;
 }
 
 /**
@@ -95,24 +113,19 @@ static unsigned int request_listen(struct aerator *a, struct virtqueue *vq,
  *
  * Context: the task that has the queue. Sleeps until all are answered, for
  * settle_timeout_ms at most: others wait for the queue, and some of them for memory.
- * And for as long as a reset of the device takes after that.
+ * And for as long as a reset of the device takes after that; without bound if the
+ * device is silent and cannot be reset.
  *
  * Return: 0, or -EIO if the device was reset before it answered all: it has
  * forgotten the rest, and memory that it was to have is nobody else's.
  */
 int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 {
-	unsigned long end = jiffies +
-			    msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms));
-
-	virtqueue_kick(vq);	/* should it fail then the queue is broken */
-	nr -= request_answers(vq);
-	while (nr && time_before(jiffies, end) && !request_hopeless(a, vq))
-		nr -= request_listen(a, vq, end - jiffies + 1);
-	if (!nr) {
-		WRITE_ONCE(a->retry_ms, 0);
-		return 0;
-	}
-	request_give_up(a, vq, "the host did not answer within settle_timeout_ms");
-	return -EIO;
+	if (!request_hopeless(a, vq))
+		virtqueue_kick(vq);	/* should it fail then the queue is broken */
+	while ((nr = request_missing(a, vq, nr)))
+		if (request_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
+			return -EIO;
+	WRITE_ONCE(a->retry_ms, 0);
+	return 0;
 }

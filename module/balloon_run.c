@@ -7,6 +7,7 @@
  * settle. It is taken inside the device lock and inside the module's parameter
  * lock, and never by the works that use the queues, for which run_stop() waits.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
@@ -78,6 +79,21 @@ static int run_find_queues(struct aerator *a)
 }
 
 /*
+ * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
+ * device may write to whatever it was given. Not every transport looks, and not every
+ * device can be reset: Firecracker's, up to 1.15, goes on. What reads as ones is not
+ * there any more, and writes nothing.
+ */
+static bool run_reset_device(struct virtio_device *vdev)
+{
+	u8 status;
+
+	virtio_reset_device(vdev);
+	status = vdev->config->get_status(vdev);
+	return !status || status == U8_MAX;
+}
+
+/*
  * Nobody uses the queues any more. Reset first: it ends the device's access to
  * memory, and its interrupts. What it never answered is still on the queues.
  */
@@ -90,7 +106,10 @@ static void run_reset(struct aerator *a)
 	/* From here on nobody else resets it, and what it had is nobody's. */
 	smp_store_release(&a->lost, true);
 	mutex_unlock(&a->losing);
-	/* Its interrupt has ended, and it must not see the queues go. */
+	/*
+	 * It must not see the queues go. On a bus whose reset does not wait for an
+	 * interrupt (MMIO) it may be queued once more, and find nothing running.
+	 */
 	cancel_work_sync(&a->config);
 	virtio_device_for_each_vq(a->vdev, vq)
 		while (virtqueue_detach_unused_buf(vq))
@@ -268,11 +287,12 @@ void run_recover(struct work_struct *work)
  * @a: the device, running
  * @why: for the log
  *
- * Whoever waits for an answer of the device learns that none will come.
+ * Whoever waits for an answer of the device learns that none will come. Unless the
+ * device cannot be reset: then it is not lost (balloon_is_lost()), what it was given
+ * stays its own, and its answer is all that there is to wait for.
  *
- * Context: any task that uses a queue; the others may go on using theirs, to no
- * avail. Sleeps for as long as a reset takes; when it returns the device has been
- * reset, whoever was first.
+ * Context: any task that uses a queue; the others find the device lost when they are
+ * about to. Sleeps for as long as a reset takes, and a second if there was none.
  */
 void balloon_lose(struct aerator *a, const char *why)
 {
@@ -281,7 +301,11 @@ void balloon_lose(struct aerator *a, const char *why)
 		goto unlock;
 	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
 			     why);
-	virtio_reset_device(a->vdev);
+	if (!run_reset_device(a->vdev)) {
+		dev_err_ratelimited(&a->vdev->dev,
+				    "the device cannot be reset, and keeps what it has\n");
+		goto wait;
+	}
 	/* Pairs with balloon_is_lost(): after that, memory is given back. */
 	smp_store_release(&a->lost, true);
 	wake_up_all(&a->told);
@@ -289,6 +313,12 @@ void balloon_lose(struct aerator *a, const char *why)
 	run_recover_soon(a);
 unlock:
 	mutex_unlock(&a->losing);
+	return;
+
+wait:
+	mutex_unlock(&a->losing);
+	/* Callers come again at once where they find the queue broken. */
+	msleep(RUN_RETRY_MS_MIN);
 }
 
 /* The device is stopped, and @gone: nobody queues any of them anew. */

@@ -66,7 +66,8 @@ static bool takeover_wanted(struct device *dev)
 
 /*
  * A driver whose probe failed leaves the device marked so. The next one is not
- * to find it like that, but as the bus hands it to the first.
+ * to find it like that, but as the bus hands it to the first. A device that is being
+ * unplugged is registered until its transport goes: that is not excluded, but short.
  */
 static bool takeover_clean(struct device *dev)
 {

@@ -142,6 +142,7 @@ void control_create(void)
 	control_create_config();
 	debugfs_create_u8("status", 0444, control_root, &host.status);
 	debugfs_create_u64("resets", 0444, control_root, &host.resets);
+	debugfs_create_bool("stubborn", 0644, control_root, &host.stubborn);
 	debugfs_create_u64("violations", 0644, control_root, &host.violations);
 	debugfs_create_u64("in_balloon", 0444, control_root, &host.in_balloon);
 	debugfs_create_u32("hinted", 0444, control_root, &host.hinted);

@@ -111,6 +111,7 @@ struct device_queue {
  * @memory: all of it is at its physical address
  * @memory_lock: see there
  * @status: the driver's, and DEVICE_NEEDS_RESET
+ * @stubborn: a reset only marks it as failed, and it goes on
  * @gone: the device is not there any more, whatever the driver still thinks
  * @features: those that are offered
  * @config: the configuration space
@@ -137,6 +138,7 @@ struct balloon_host {
 	struct vhost_iotlb memory;
 	spinlock_t memory_lock;	/* as users of @memory want it */
 	u8 status;
+	bool stubborn;
 	bool gone;
 	u64 features;
 	struct virtio_balloon_config config;

@@ -120,8 +120,12 @@ static void transport_reset(struct virtio_device *vdev)
 	unsigned int i;
 
 	mutex_lock(&host.lock);
-	host.status = 0;
 	host.resets++;
+	if (host.stubborn) {
+		host.status |= VIRTIO_CONFIG_S_FAILED;
+		goto unlock;
+	}
+	host.status = 0;
 	for (i = 0; i < KINDS; i++) {
 		ring_drop(&host.queues[i]);
 		irq_work_sync(&host.queues[i].interrupt);
@@ -129,6 +133,7 @@ static void transport_reset(struct virtio_device *vdev)
 	irq_work_sync(&host.config_interrupt);
 	host.config.free_page_hint_cmd_id = cpu_to_le32(VIRTIO_BALLOON_CMD_ID_STOP);
 	balloon_reset();
+unlock:
 	mutex_unlock(&host.lock);
 }
 

@@ -36,6 +36,7 @@ _ENABLED = f"{PARAMETERS}/enabled"
 _HINT_DONE = 1
 
 _LOST = "resetting the device; will try again"
+_STUBBORN = "the device cannot be reset, and keeps what it has"
 _BACK = "the device is back after its reset"
 
 
@@ -188,6 +189,24 @@ def _harmful(host: Host, work: Work, behaviour: str) -> None:
                      f"lines {line!r}, {work.queue}, {behaviour}")
 
 
+def _stubborn(host: Host, work: Work) -> None:
+    """It cannot be reset, and is silent until everybody has had enough time to use pages
+    that are still its own."""
+    _prepare(host, work)
+    host.write("stubborn", 1)
+    _misbehave(host, work, "never")
+    done = work.start(host)
+    wait_until(f"no reset, {work.queue}", 10,
+               lambda: _lines(host, work, "never", _STUBBORN) > 0)
+    host.guest.run("memtool churn 120 0 3", timeout=30)
+    host.guest.run(f"echo now >{_FILES}/{work.queue}/behaviour")
+    wait_until(f"{work.queue}, late", 20, done)
+    host.write("stubborn", 0)
+    host.well()
+    _works(host, work)
+    expect_equal(_lines(host, work, "never", _BACK), 0, f"resets, {work.queue}, stubborn")
+
+
 def _disappear(host: Host, work: Work) -> None:
     """With a batch in flight; another one comes later."""
     _prepare(host, work)
@@ -238,6 +257,8 @@ def _each_queue(host: Host, works: tuple[Work, ...], harmless: tuple[str, ...],
             _harmless(host, work, behaviour)
         for behaviour in work.harmful:
             _harmful(host, work, behaviour)
+        if work.queue != "stats":
+            _stubborn(host, work)
         _disappear(host, work)
         longest = max(_unload(host, work, behaviour, params) for behaviour in _UNLOADS)
         yield (f"{work.queue}: {time.monotonic() - start:.0f} s, unloaded within"
