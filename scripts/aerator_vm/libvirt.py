@@ -33,17 +33,23 @@ _VIRSH_SECONDS = 120
 _QEMU_CONF = 'security_driver = "none"\nstdio_handler = "file"\n'
 
 # For root, libvirtd is a daemon for all users, and changes users and groups, which
-# nobody can in a sandbox.
+# nobody can in a sandbox. It wants to know the name of whoever speaks to it, and the
+# machine need not have a user of that number.
 _USER = "1000"
+_USERS = {"passwd": f"root:x:0:0::/:/bin/sh\nuser:x:{_USER}:{_USER}::/:/bin/sh\n",
+          "group": f"root:x:0:\nuser:x:{_USER}:\n"}
 
 
 class VirshFailed(Exception):
     """virsh ended with an error; what it said."""
 
 
-def _sandbox(*writable: Path) -> list[str]:
-    """The programs of this machine, and some folders under their own names."""
-    binds = [word for path in writable for word in ("--bind", str(path), str(path))]
+def _sandbox(work: Path, logs: Path) -> list[str]:
+    """The programs of this machine, two folders under their own names, and our users."""
+    binds = [word for path in (work, logs) for word in ("--bind", str(path), str(path))]
+    for name, lines in _USERS.items():
+        (work / name).write_text(lines)
+        binds += ["--ro-bind", str(work / name), f"/etc/{name}"]
     return ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net",
             "--die-with-parent", "--uid", _USER, "--gid", _USER,
             "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc",
