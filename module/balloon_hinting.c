@@ -293,9 +293,12 @@ int hinting_settle(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 
-	while (!balloon_is_lost(a) && !hinting_await(a, r))
+	while (!balloon_is_lost(a) && !hinting_await(a, r)) {
 		hinting_give_up(a, r);
-	if (!balloon_is_lost(a))
+		if (!r->chains)	/* the device has none of it */
+			break;
+	}
+	if (reactor_answered(r))
 		WRITE_ONCE(a->retry_ms, 0);
 	/* Answered, or the device was reset, by whom ever, and will never be. */
 	if (!reactor_decant(r, ktime_get_ns()))
