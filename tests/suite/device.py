@@ -126,9 +126,10 @@ _WORKS = (
 
 
 def _misbehave(host: Host, work: Work, behaviour: str) -> None:
-    """From here on, and in the log it shows from where on."""
-    host.guest.run(f"echo {behaviour} >{_FILES}/{work.queue}/behaviour;"
-                   f" echo '{_mark(work, behaviour)}' >/dev/kmsg", timeout=30)
+    """From here on. In the log it shows from where on, and all that comes of it comes
+    behind: some queues are in use without our asking."""
+    host.guest.run(f"echo '{_mark(work, behaviour)}' >/dev/kmsg;"
+                   f" echo {behaviour} >{_FILES}/{work.queue}/behaviour", timeout=30)
 
 
 def _mark(work: Work, behaviour: str) -> str:
@@ -222,8 +223,8 @@ def _disappear(host: Host, work: Work) -> None:
 def _unload(host: Host, work: Work, behaviour: str, params: dict[str, object]) -> float:
     """rmmod, with a batch at a device that is no help. Say how long it took."""
     _prepare(host, work)
-    _misbehave(host, work, behaviour)
     taken = host.grows(f"{work.queue}/taken")
+    _misbehave(host, work, behaviour)
     work.start(host)
     if work.queue != "stats":
         wait_until(f"a batch at the device, {work.queue}, {behaviour}", 10, taken)
