@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aerator_vm import cgroup
-from aerator_vm.common import BUILD, TOP
+from aerator_vm.common import BUILD, TOP, processors
 from aerator_vm.guest import kernel_tree
 from aerator_vm.qemu import QEMU, kvm_works
 
@@ -33,7 +33,7 @@ def _first_line(*command: str | Path) -> str:
 def _host() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cores": os.cpu_count(),
+        "cores": processors(),
         "memory_mib": memory >> 20,
         "kernel": platform.release(),
         "transparent_hugepage": (_THP / "enabled").read_text().strip(),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -45,6 +46,11 @@ class Deadline:
     @property
     def passed(self) -> bool:
         return time.monotonic() >= self._end
+
+
+def processors() -> int:
+    """Those that this process may run on, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0))
 
 
 def say(line: str) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from aerator_vm.common import processors
 from aerator_vm.driver import bind
 
 from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action, Sleep,
@@ -155,13 +155,10 @@ def _untimed(transport: str, row: Row) -> Row:
                                shown=shown)
 
 
-_AT_A_TIME = os.cpu_count()
-
-
 def transports(kernel: str) -> Iterator[str]:
     """As many guests at a time as there are cores for their one processor."""
     module_file(kernel)
-    pool = concurrent.futures.ThreadPoolExecutor(_AT_A_TIME)
+    pool = concurrent.futures.ThreadPoolExecutor(processors())
     try:
         done = list(pool.map(lambda name: _on_transport(kernel, name), _TRANSPORTS))
     finally:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-import os
 from collections.abc import Iterator
 
 from aerator_vm import Guest
+from aerator_vm.common import processors
 
 from .harness import (MIB, MODULE, balloon_device, balloon_driver, counters, expect,
                       expect_equal, make_guest, module_file, on_kernels)
@@ -62,7 +62,7 @@ def features(kernel: str) -> Iterator[str]:
     """As many guests at a time as there are cores for their one processor."""
     combinations = list(itertools.product((False, True), repeat=len(_OPTIONS)))
     module_file(kernel)
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    pool = concurrent.futures.ThreadPoolExecutor(processors())
     try:
         done = [pool.submit(_combination, kernel, switches) for switches in combinations]
         for future in done:

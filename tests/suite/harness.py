@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from aerator_vm import CommandFailed, Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
-from aerator_vm.common import TOP
+from aerator_vm.common import TOP, processors
 from aerator_vm.qemu import end_all
 
 # Kernels that guests are booted with, and those that the module is built for.
@@ -249,7 +248,7 @@ def _run_case(case: Case, lost: set[str]) -> _Result:
 def _processors() -> int:
     """How many cases run at a time: the processors of an emulated guest take turns on
     one of the host's. One of three is left for what is around the guests."""
-    cores = os.cpu_count() or 1
+    cores = processors()
     return cores if cores < 3 else min(cores - 1, 4)
 
 
