@@ -37,12 +37,19 @@ def _free(guest: Guest, mib: int) -> None:
     job.wait_for("freed")
 
 
+def _enable(guest: Guest, on: bool) -> None:
+    guest.run(f"echo {on:d} >{PARAMETERS}/enabled")
+
+
 def _recovers(guest: Guest, folder: str) -> Iterator[str]:
-    """A reset makes the device look at its queues again."""
+    """A reset makes the device look at its queues again: the batch that leads to it has
+    to be one of what is freed here, and of nothing before that."""
+    _enable(guest, False)
     _set_master(guest, False)
     _free(guest, 600)
-    wait_until("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
     silent = guest.host.memory_current() or guest.host.rss()
+    _enable(guest, True)
+    wait_until("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
     # What was in flight is free again and whole.
     guest.run("memtool pattern 700 3", timeout=120)
     took = wait_until("memory is back", 100, lambda: (
