@@ -26,6 +26,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
@@ -143,12 +144,17 @@ static int inflate_tell_page(struct balloon *b, struct virtqueue *vq, struct pag
 	return inflate_tell(b, vq, inflate_number(b, 0, page));
 }
 
-/* What the host sees of it. @lock held, the device running. */
+/*
+ * What the host sees of it. @lock held, the device running. Where devices are channels
+ * (s390) a write allocates: from the reserves, as to be out of memory leads here again.
+ */
 static void inflate_show(struct balloon *b)
 {
+	unsigned int flags = memalloc_noreclaim_save();
 	u32 actual = b->size * INFLATE_UNITS;
 
 	virtio_cwrite_le(b->a->vdev, struct virtio_balloon_config, actual, &actual);
+	memalloc_noreclaim_restore(flags);
 }
 
 /* Pages to go: more than 0 to inflate, less to deflate. */
