@@ -15,6 +15,7 @@
  * All of it runs in the intake's one work item. The interrupt only wakes it; the
  * queue is touched by nobody else, and needs no lock.
  */
+#include <linux/bits.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -53,20 +54,36 @@ static unsigned int hinting_chains(const struct aerator *a)
 }
 
 /*
- * Put a chain on the queue. It must not be longer than the ring, indirect or not
- * (virtio 1.2, 2.7.5.3.1).
+ * Write down a chain, at least one entry. It must not be longer than the ring, indirect
+ * or not (virtio 1.2, 2.7.5.3.1), nor be of more than 2^32 bytes (2.7.5.1), which
+ * half a batch of the kernel's own reporting is where a block has 512 MiB. Return
+ * the entries.
  */
+static unsigned int hinting_write(struct aerator *a, const struct reactor *r)
+{
+	unsigned int most = min(reactor_unsent(r), a->intake->ring);
+	const struct reactor_run *run = &r->runs[r->sent];
+	unsigned int entries;
+	u64 bytes = 0;
+
+	sg_init_table(a->sg, most);
+	for (entries = 0; entries < most; entries++, run++) {
+		bytes += run->pages << PAGE_SHIFT;
+		if (entries && bytes > BIT_ULL(32))
+			break;
+		sg_set_page(&a->sg[entries], pfn_to_page(run->pfn),
+			    run->pages << PAGE_SHIFT, 0);
+	}
+	sg_mark_end(&a->sg[entries - 1]);
+	return entries;
+}
+
+/* Put it on the queue. */
 static int hinting_chain(struct aerator *a, struct reactor *r)
 {
-	unsigned int entries = min(reactor_unsent(r), a->intake->ring);
-	const struct reactor_run *run = &r->runs[r->sent];
-	unsigned int i;
+	unsigned int entries = hinting_write(a, r);
 	int err;
 
-	sg_init_table(a->sg, entries);
-	for (i = 0; i < entries; i++, run++)
-		sg_set_page(&a->sg[i], pfn_to_page(run->pfn),
-			    run->pages << PAGE_SHIFT, 0);
 	err = virtqueue_add_inbuf(a->hinting, a->sg, entries, r,
 				  GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
