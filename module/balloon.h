@@ -25,6 +25,7 @@ struct balloon_report;
 /**
  * struct freepage_hints - what a migration is told of free memory
  * @work: follows the host's commands
+ * @wq: runs it
  * @running: it may use the queue
  * @changed: the host may have given a command since @wanted was read
  * @wanted: the command that it showed then; as all below: @work, or who stopped it
@@ -36,6 +37,7 @@ struct balloon_report;
  */
 struct freepage_hints {
 	struct work_struct work;
+	struct workqueue_struct *wq;
 	bool running;
 	bool migrating;
 	int changed;	/* not all can exchange a byte */
@@ -157,7 +159,8 @@ unsigned long inflate_size(const struct aerator *a);
 unsigned long inflate_given(const struct aerator *a);
 
 /* balloon_freepage.c: free page hint */
-void freepage_init(struct aerator *a);
+int freepage_create(struct aerator *a);
+void freepage_destroy(struct aerator *a);
 void freepage_start(struct aerator *a);
 void freepage_stop(struct aerator *a);
 void freepage_changed(struct aerator *a);

@@ -82,6 +82,7 @@ static void balloon_free(struct aerator *a)
 		intake_destroy(a->intakes[i]);
 	inflate_destroy(a);
 	statistics_destroy(a);
+	freepage_destroy(a);
 	kfree(a);
 }
 
@@ -127,8 +128,8 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	INIT_WORK(&a->config, balloon_config);
 	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
 		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
-	freepage_init(a);
-	if (statistics_create(a) || inflate_create(a) || balloon_create_intakes(a)) {
+	if (freepage_create(a) || statistics_create(a) || inflate_create(a) ||
+	    balloon_create_intakes(a)) {
 		balloon_free(a);
 		return NULL;
 	}

@@ -246,7 +246,7 @@ static void freepage_work(struct work_struct *work)
 	if (xchg(&a->hints.changed, 0))
 		a->hints.wanted = freepage_command(a);
 	if (freepage_step(a, a->hints.wanted))
-		queue_work(system_freezable_wq, &a->hints.work);
+		queue_work(a->hints.wq, &a->hints.work);
 }
 
 /**
@@ -258,16 +258,37 @@ static void freepage_work(struct work_struct *work)
 void freepage_changed(struct aerator *a)
 {
 	xchg(&a->hints.changed, 1);
-	queue_work(system_freezable_wq, &a->hints.work);
+	queue_work(a->hints.wq, &a->hints.work);
 }
 
 /**
- * freepage_init - what has to be there before the queue is
+ * freepage_create - what has to be there before the queue is
  * @a: the device
+ *
+ * To allocate blocks that have to be zeroed takes long: the work is bound to no
+ * processor, so that others' works have not to wait for it.
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or -ENOMEM.
  */
-void freepage_init(struct aerator *a)
+int freepage_create(struct aerator *a)
 {
 	INIT_WORK(&a->hints.work, freepage_work);
+	a->hints.wq = alloc_workqueue("aerator_hints", WQ_UNBOUND | WQ_FREEZABLE, 1);
+	return a->hints.wq ? 0 : -ENOMEM;
+}
+
+/**
+ * freepage_destroy - undo freepage_create()
+ * @a: the device, stopped, nothing of it queued; or freepage_create() failed
+ *
+ * Context: may sleep.
+ */
+void freepage_destroy(struct aerator *a)
+{
+	if (a->hints.wq)
+		destroy_workqueue(a->hints.wq);
 }
 
 /**
