@@ -60,6 +60,8 @@ typedef void (*reactor_left_fn)(struct reactor *r, enum reactor_stage stage,
  * @cycle: number of this batch, from 1
  * @since: when @stage was entered, nanoseconds
  * @left: observer of the transitions, may be NULL
+ * @node: for the observer: where this batch is from, as long as it is spoken of
+ * @zone: likewise, a name that never goes
  *
  * Not locked: whoever runs the stages (one work item for all reactors) owns it.
  * Others may look at @stage, with READ_ONCE().
@@ -80,6 +82,8 @@ struct reactor {
 	u64 cycle;
 	u64 since;
 	reactor_left_fn left;
+	int node;
+	const char *zone;
 };
 
 /**

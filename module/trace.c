@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /* From the reactor's transitions to the tracepoints. */
 #include <linux/math64.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 #include "reactor.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
+
+/*
+ * Looked up while the blocks are ours: at the end of the batch they went back, and
+ * their memory may have been taken out of the guest.
+ */
+static void trace_note_origin(struct reactor *r)
+{
+	struct page *page = pfn_to_page(r->runs[0].pfn);
+
+	r->node = page_to_nid(page);
+	r->zone = page_zone(page)->name;
+}
 
 /**
  * trace_stage_left - the reactor's observer
@@ -19,8 +32,10 @@ void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns)
 {
 	switch (stage) {
 	case REACTOR_FILL:
-		if (r->blocks)
-			trace_aerator_fill(r, ns);
+		if (!r->blocks)
+			break;
+		trace_note_origin(r);
+		trace_aerator_fill(r, ns);
 		break;
 	case REACTOR_REACT:
 		trace_aerator_react(r, ns);

@@ -6,6 +6,7 @@
 #define AERATOR_TRACE_H
 
 #include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/tracepoint.h>
 #include "reactor.h"
 
@@ -35,18 +36,15 @@ DECLARE_EVENT_CLASS(aerator_stage,
 		__array(char, zone, 16)
 	),
 	TP_fast_assign(
-		struct page *page = pfn_to_page(r->runs[0].pfn);
-
 		__entry->cycle = r->cycle;
 		__entry->bytes = r->pages << PAGE_SHIFT;
 		__entry->us = div_u64(ns, NSEC_PER_USEC);
 		__entry->reactor = r->index;
 		__entry->blocks = r->blocks;
 		__entry->entries = r->nr_runs;
-		__entry->node = page_to_nid(page);
+		__entry->node = r->node;
 		__entry->treated = r->treated;
-		strscpy(__entry->zone, page_zone(page)->name,
-			sizeof(__entry->zone));
+		strscpy(__entry->zone, r->zone, sizeof(__entry->zone));
 	),
 	TP_printk("reactor=%u cycle=%llu bytes=%llu blocks=%u entries=%u node=%d zone=%s treated=%d us=%llu",
 		  __entry->reactor, __entry->cycle, __entry->bytes,
