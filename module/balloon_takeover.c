@@ -64,12 +64,23 @@ static bool takeover_wanted(struct device *dev)
 	return rival && !refusal;
 }
 
+/* What the device sits on, unless it is being unplugged; put_device() it. */
+static struct device *takeover_transport(struct device *dev)
+{
+	struct device *transport = NULL;
+
+	device_lock(dev);
+	if (device_is_registered(dev))
+		transport = get_device(dev->parent);
+	device_unlock(dev);
+	return transport;
+}
+
 /*
  * A driver whose probe failed leaves the device marked so. The next one is not
- * to find it like that, but as the bus hands it to the first. A device that is being
- * unplugged is registered until its transport goes: that is not excluded, but short.
+ * to find it like that, but as the bus hands it to the first.
  */
-static bool takeover_clean(struct device *dev)
+static bool takeover_reset(struct device *dev)
 {
 	struct virtio_device *vdev = dev_to_virtio(dev);
 	bool orphan;
@@ -81,6 +92,21 @@ static bool takeover_clean(struct device *dev)
 		virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	}
 	device_unlock(dev);
+	return orphan;
+}
+
+/* Who unplugs it holds the lock of the transport, and takes that down at the end. */
+static bool takeover_clean(struct device *dev)
+{
+	struct device *transport = takeover_transport(dev);
+	bool orphan;
+
+	if (!transport)
+		return false;
+	device_lock(transport);
+	orphan = takeover_reset(dev);
+	device_unlock(transport);
+	put_device(transport);
 	return orphan;
 }
 
