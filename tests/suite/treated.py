@@ -14,6 +14,7 @@ from aerator_vm.balloon import park_little
 from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
                       expect, expect_equal, is_debug, load_aerator, make_guest,
                       on_kernels, settled_free)
+from .lifecycle import QUARANTINE
 
 _TRACING = "/sys/kernel/tracing"
 
@@ -326,7 +327,8 @@ def oom(kernel: str) -> Iterator[str]:
         counted = counters(guest, folder)
         expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
         lost = free - settled_free(guest)
-        expect(abs(lost) < 4096, f"{lost} kB of MemFree are gone")
+        slack = 4096 + (mem * 1024 // QUARANTINE if is_debug(kernel) else 0)
+        expect(abs(lost) < slack, f"{lost} kB of MemFree are gone")
         yield (f"{len(victims)} programs killed in {counted['cycles']} batches, free memory"
                f" differs by {-lost} kB")
 
