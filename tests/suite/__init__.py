@@ -12,11 +12,12 @@ from .harness import Case
 
 GROUPS = ("static", "documents", "patch", "unit", "params", "policy", "stages", "silence",
           "device", "lifecycle", "suspend", "libvirt", "migration", "integrity", "together",
-          "treated", "kernel", "cost", "package", "release", "churn", "features", "dropin",
+          "treated", "kernel", "package", "cost", "release", "churn", "features", "dropin",
           "bench")
 
-# What measures time, needs more than one processor, or builds what all others use.
-ALONE = ("static", "release", "churn", "features", "dropin", "bench")
+# What measures time, or counts what depends on it, needs more than one processor, or builds
+# what all others use.
+ALONE = ("static", "cost", "release", "churn", "features", "dropin", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:
