@@ -245,6 +245,7 @@ static void policy_give(struct policy *p, u64 given)
 	policy_take_off(&p->available, pages);
 	policy_take_off(&p->peak, pages);
 	policy_take_off(&p->most, pages);
+	policy_take_off(&p->most_before, pages);
 	policy_take_off(&p->mark, pages);
 }
 
@@ -252,6 +253,22 @@ static void policy_give(struct policy *p, u64 given)
 static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
 {
 	return now - p->quiet_since >= ms;
+}
+
+/*
+ * How high memory rises while it goes up and down: over the last span and a part of the
+ * one before. A guest that is never quiet is not to be judged by what it once was.
+ */
+static void policy_rise(struct policy *p, u64 now, u64 hold)
+{
+	bool quiet = policy_quiet(p, now, hold);
+
+	if (quiet || now - p->most_since >= hold * POLICY_SPAN) {
+		p->most_before = quiet ? 0 : p->most;
+		p->most = 0;
+		p->most_since = now;
+	}
+	p->most = max(p->most, p->available);
 }
 
 /**
@@ -276,7 +293,7 @@ void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		p->peak = p->available;
 	}
 	p->peak = max(p->peak, p->available);
-	p->most = policy_quiet(p, now, hold) ? p->available : max(p->most, p->available);
+	policy_rise(p, now, hold);
 	/* When it rose nobody knows: not before now. */
 	policy_remember(p, now, min(before, p->available), hold * POLICY_SPAN);
 	policy_judge(p, now, hold);
@@ -361,7 +378,8 @@ static u64 policy_floor(const struct policy *p, u64 now,
 			const struct policy_limits *limits)
 {
 	u64 hold = policy_hold(p, limits);
-	u64 swing = p->most - min(p->most, policy_settled(p, now, hold));
+	u64 most = max(p->most, p->most_before);
+	u64 swing = most - min(most, policy_settled(p, now, hold));
 
 	if (!limits->coarse || policy_quiet(p, now, hold))
 		return p->refused;

@@ -70,7 +70,9 @@ struct policy_low {
  * @looked: when that look was, ms
  * @peak: most of @available since @quiet_since, pages
  * @quiet_since: when @available was last seen to fall, ms
- * @most: most of @available since it was last quiet for a hold, pages
+ * @most: most of @available since @most_since, pages
+ * @most_before: likewise in the span before that, 0 if it was quiet for a hold since
+ * @most_since: when @most began to count anew, ms
  * @refused: surplus of which a pass could treat nothing, pages
  * @released: when the last release ended, ms; 0 once it was taken back, or is old
  * @release: what it treated, pages
@@ -95,6 +97,8 @@ struct policy {
 	u64 peak;
 	u64 quiet_since;
 	u64 most;
+	u64 most_before;
+	u64 most_since;
 	u64 refused;
 	u64 released;
 	u64 release;

@@ -264,3 +264,44 @@ TEST(policy_coarse_leaves_half_of_the_swing)
 	limits.coarse = true;
 	check_eq(deficit(T0 + 30 + WINDOW), MIB(600));
 }
+
+/*
+ * What it once fell by says nothing of a guest that has gone up and down by less since.
+ */
+TEST(policy_coarse_forgets_an_old_swing)
+{
+	u64 now = T0;
+	bool up = true;
+
+	setup(WINDOW, MIB(10000), MIB(500));
+	limits.coarse = true;
+	/* A load comes, and after a while goes; small requests do all the time. */
+	for (; now < T0 + 30 * WINDOW; now += LOOK_MAX, up = !up)
+		look(now, (now < T0 + 12 * WINDOW ? MIB(2000) : MIB(5000)) - (up ? 0 : MIB(100)),
+		     MIB(1900));
+	check_eq(surplus(now), MIB(4900));
+	check_eq(deficit(now), MIB(3000));
+	/* And of that no more stays raw than half of what they take. */
+	look(now, MIB(5000), MIB(4900) - MIB(51));
+	check_eq(deficit(now), MIB(51));
+	look(now, MIB(5000), MIB(4900) - MIB(50));
+	check_eq(deficit(now), 0);
+}
+
+/* What fell within the last span still counts, whenever that began. */
+TEST(policy_coarse_remembers_a_span)
+{
+	for (unsigned int begin = 0; begin < 2 * SPAN * WINDOW; begin += 97) {
+		u64 fell = T0 + 10 + begin, now = T0;
+
+		setup(WINDOW, MIB(1000), MIB(100));
+		limits.coarse = true;
+		for (; now < fell; now += LOOK_MIN)
+			look(now, MIB(1000) - (now / LOOK_MIN % 2 ? MIB(20) : 0), MIB(100));
+		look(now, MIB(600), MIB(500));
+		for (; now < fell + (SPAN - 1) * WINDOW; now += LOOK_MAX)
+			look(now, MIB(600) - (now / LOOK_MAX % 2 ? MIB(20) : 0), MIB(450));
+		check_note("fell after %u ms", begin);
+		check_eq(deficit(now), 0);
+	}
+}
