@@ -423,6 +423,19 @@ static u64 policy_step(u64 deficit, const struct policy_limits *limits)
 	return min(deficit, max_t(u64, limits->rate / POLICY_STEPS, 1));
 }
 
+/* How long until the rate allows a pass, ms. */
+static u64 policy_unpaid(const struct policy *p, u64 now, u64 deficit,
+			 const struct policy_limits *limits)
+{
+	s64 step = policy_step(deficit, limits) * MSEC_PER_SEC;
+	s64 tokens;
+
+	if (!limits->rate)
+		return 0;
+	tokens = policy_tokens(p, now, limits);
+	return tokens < step ? div64_u64(step - tokens + limits->rate - 1, limits->rate) : 0;
+}
+
 /**
  * policy_allowance - what may be treated now
  * @p: the policy
@@ -435,14 +448,12 @@ u64 policy_allowance(const struct policy *p, u64 now,
 		     const struct policy_limits *limits)
 {
 	u64 deficit = policy_deficit(p, now, limits);
-	s64 tokens;
-	u64 pages;
 
 	if (!limits->rate)
 		return deficit;
-	tokens = policy_tokens(p, now, limits);
-	pages = tokens > 0 ? div_u64(tokens, MSEC_PER_SEC) : 0;
-	return pages < policy_step(deficit, limits) ? 0 : min(deficit, pages);
+	if (policy_unpaid(p, now, deficit, limits))
+		return 0;
+	return min(deficit, div_u64(policy_tokens(p, now, limits), MSEC_PER_SEC));
 }
 
 /**
@@ -506,6 +517,15 @@ static u64 policy_look(const struct policy *p, u64 now, u64 hold)
 	return clamp_t(u64, now - p->quiet_since, POLICY_LOOK_MIN, look);
 }
 
+/* Until the rate allows it, if that is not long: what is surplus may cease to be. */
+static unsigned int policy_debt(const struct policy *p, u64 now, u64 deficit,
+				const struct policy_limits *limits)
+{
+	u64 most = max(policy_hold(p, limits), POLICY_LOOK_MAX);
+
+	return clamp_t(u64, policy_unpaid(p, now, deficit, limits), 1, most);
+}
+
 /**
  * policy_wait - how long until it is worth to look again
  * @p: the policy
@@ -521,10 +541,13 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 	u64 hold = policy_hold(p, limits);
 	bool quiet = policy_quiet(p, now, hold);
 	const struct policy_low *low = policy_since(p, now, hold);
+	u64 deficit = policy_deficit(p, now, limits);
 	u64 wait = policy_look(p, now, hold);
 
 	if (policy_allowance(p, now, limits))
 		return 0;
+	if (deficit)
+		return policy_debt(p, now, deficit, limits);
 	if (policy_raw(p) < (quiet && !policy_follows(p, hold) ? p->slack : 1))
 		return POLICY_NEVER;
 	if (!quiet)

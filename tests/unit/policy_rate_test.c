@@ -53,7 +53,7 @@ TEST(policy_rate_is_paid_in_steps)
 	policy_treat(&policy, T0, MIB(80), &limits);
 	check_eq(allowed_after(T0), 1000 / STEPS);
 	check_eq(allowance(T0 + 1000 / STEPS), MIB(80) / STEPS);
-	check_eq(wait(T0), LOOK_MAX);
+	check_eq(wait(T0), 1000 / STEPS);
 	/* Less than a step is, if there is not more to treat. */
 	look(T0, MIB(80) + MIB(2), MIB(80));
 	policy.quiet_since = T0 - LONG_AGO;
@@ -72,7 +72,20 @@ TEST(policy_rate_debt_is_paid)
 	/* Two are as well. */
 	policy_treat(&policy, T0 + 1000, MIB(80), &limits);
 	check_eq(allowed_after(T0 + 1000), 4000 + 1000 / STEPS);
-	check(wait(T0 + 1000) == LOOK_MAX);
+}
+
+/* Nobody looks more often than once a hold until then: there is nothing to be done. */
+TEST(policy_rate_debt_wakes_nobody)
+{
+	setup_rate(MIB(80));
+	policy_treat(&policy, T0, MIB(400), &limits);
+	check_eq(wait(T0), WINDOW);
+	check_eq(wait(T0 + 4000 + 1000 / STEPS - WINDOW), WINDOW);
+	check_eq(wait(T0 + 4000 + 1000 / STEPS - WINDOW + 1), WINDOW - 1);
+	check_eq(wait(T0 + 4000 + 1000 / STEPS - 1), 1);
+	check_eq(wait(T0 + 4000 + 1000 / STEPS), 0);
+	limits.window_ms = 0;
+	check_eq(wait(T0), LOOK_MAX);
 }
 
 /* A quarter of an hour is enough: later no debt is left, however large it was. */
