@@ -467,6 +467,9 @@ u64 gate_surplus(struct gate *g)
 	u64 pages;
 
 	spin_lock(&g->lock);
+	/* Who rests, or is paused, may not have looked for long: see gate_look(). */
+	if (!g->awake)
+		gate_sample(g, &limits);
 	level = gate_level(g);
 	pages = min(policy_surplus(&g->policy, gate_ms(), &limits),
 		    policy_available(&level, &limits));
