@@ -108,30 +108,52 @@ static u64 gate_sample(struct gate *g, const struct policy_limits *limits)
 	return now;
 }
 
-/* Until it is worth to survey again, jiffies. */
-static unsigned long gate_survey_due(const struct gate *g)
+/* What is left of some time since then, jiffies. */
+static unsigned long gate_left(unsigned long since, unsigned int ms)
 {
-	unsigned long due = g->surveyed + msecs_to_jiffies(GATE_SURVEY_MS);
+	unsigned long due = since + msecs_to_jiffies(ms);
 
 	return time_before(jiffies, due) ? due - jiffies : 0;
 }
 
+/* Until it is worth to survey again, jiffies. */
+static unsigned long gate_survey_due(const struct gate *g)
+{
+	return gate_left(g->surveyed, GATE_SURVEY_MS);
+}
+
+/*
+ * Until the work may rest, jiffies: what allocations took while it did the last time
+ * has to be known first.
+ */
+static unsigned long gate_rest_due(const struct gate *g)
+{
+	if (!gate_intake(g)->ops->treated && time_before(g->surveyed, g->woken))
+		return max(gate_survey_due(g), 1UL);
+	return 0;
+}
+
 /*
  * Where the allocator does not count, nobody knows how much was treated but by
- * looking. The work's, as all that changes it but for allocations is.
+ * looking. The work's, as all that changes it but for allocations is. Returns true if
+ * it turns out only now that much was taken while the work rested: then what is raw
+ * was freed since, and we took it for memory that had been free all the time.
  */
-static void gate_survey(struct gate *g)
+static bool gate_survey(struct gate *g)
 {
 	const struct intake *in = gate_intake(g);
-	u64 found;
+	bool first = time_before(g->surveyed, g->woken);
+	u64 found, known;
 
 	if (in->ops->treated)
-		return;
+		return false;
 	found = in->ops->survey(in);
 	g->surveyed = jiffies;
 	spin_lock(&g->lock);
+	known = g->known;
 	g->known = found;
 	spin_unlock(&g->lock);
+	return first && found + g->policy.slack < known;
 }
 
 /**
@@ -147,8 +169,11 @@ bool gate_dry(const struct gate *g)
 	return !READ_ONCE(g->running) || !READ_ONCE(aerator_params.enabled);
 }
 
-/* Wake up, if we are not; for those who flush whatever was refused is tried again. */
-static void gate_wake(struct gate *g)
+/*
+ * Wake up, if we are not, or when @late we learn what happened before; for those who
+ * flush whatever was refused is tried again.
+ */
+static void gate_wake(struct gate *g, bool late)
 {
 	struct policy_limits limits = gate_limits(g);
 	bool flush = atomic_read(&g->flushes);
@@ -156,7 +181,7 @@ static void gate_wake(struct gate *g)
 
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	if (!g->awake || flush)
+	if (!g->awake || late || flush)
 		policy_request(&g->policy, now, &limits);
 	g->awake = true;
 	if (flush && !g->owed) {
@@ -177,6 +202,8 @@ static void gate_wake(struct gate *g)
  */
 bool gate_begin(struct gate *g)
 {
+	bool late = false;
+
 	if (gate_dry(g)) {
 		spin_lock(&g->lock);
 		g->awake = false;
@@ -191,8 +218,8 @@ bool gate_begin(struct gate *g)
 	if (!READ_ONCE(g->awake))
 		g->woken = jiffies;
 	if (!gate_survey_due(g) || atomic_read(&g->flushes))
-		gate_survey(g);
-	gate_wake(g);
+		late = gate_survey(g);
+	gate_wake(g, late);
 	return true;
 }
 
@@ -356,17 +383,15 @@ static unsigned int gate_let_sleep(struct gate *g)
 	return gate_wait(g);
 }
 
-/*
- * Rest, and let the watch look now and then. Returns how long to wait if we may not:
- * what allocations took while we rested the last time has to be known first.
- */
+/* Rest, and let the watch look now and then. Returns how long to wait if we may not. */
 static unsigned int gate_rest(struct gate *g)
 {
 	struct policy_limits limits = gate_limits(g);
+	unsigned long due = gate_rest_due(g);
 	unsigned int wait, watch;
 
-	if (!gate_intake(g)->ops->treated && time_before(g->surveyed, g->woken))
-		return max(jiffies_to_msecs(gate_survey_due(g)), 1U);
+	if (due)
+		return jiffies_to_msecs(due);
 	wait = gate_let_sleep(g);
 	if (wait != POLICY_NEVER)
 		return wait;
