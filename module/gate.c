@@ -38,6 +38,9 @@
 /* How old what a survey found may get. */
 #define GATE_SURVEY_MS		1000
 
+/* Once awake, for at least so long: small frees in a row wake us no more often. */
+#define GATE_AWAKE_MS		113
+
 /* A flush that takes longer than this fails; unbinding has to wait for it. */
 #define GATE_FLUSH_MS		60000
 
@@ -128,9 +131,11 @@ static unsigned long gate_survey_due(const struct gate *g)
  */
 static unsigned long gate_rest_due(const struct gate *g)
 {
+	unsigned long due = gate_left(g->woken, GATE_AWAKE_MS);
+
 	if (!gate_intake(g)->ops->treated && time_before(g->surveyed, g->woken))
-		return max(gate_survey_due(g), 1UL);
-	return 0;
+		due = max(due, max(gate_survey_due(g), 1UL));
+	return due;
 }
 
 /*
