@@ -253,7 +253,9 @@ static int inflate_grow(struct balloon *b, unsigned long want)
 	WRITE_ONCE(b->given, READ_ONCE(b->size) + nr);
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
-	WRITE_ONCE(b->given, READ_ONCE(b->size));
+	mutex_lock(&b->lock);
+	WRITE_ONCE(b->given, b->size);
+	mutex_unlock(&b->lock);
 	return !err && taken < nr ? -ENOMEM : err;
 }
 

@@ -92,17 +92,31 @@ static unsigned int request_listen(struct aerator *a, struct virtqueue *vq,
 	return answers;
 }
 
-/* Wait for so many answers, for settle_timeout_ms. Return how many did not come. */
+/* How long the device may be silent from now on: until then, jiffies. */
+static unsigned long request_end(void)
+{
+	return jiffies + msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms));
+}
+
+/*
+ * Wait for so many answers, for as long as one comes each settle_timeout_ms. Return how
+ * many did not come.
+ */
 static unsigned int request_missing(struct aerator *a, struct virtqueue *vq,
 				    unsigned int nr)
 {
-	unsigned long end = jiffies +
-			    msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms));
+	unsigned long end = request_end();
+	unsigned int answers;
 
 	nr -= request_answers(vq);
-	while (nr && time_before(jiffies, end) && !request_hopeless(a, vq))
-		nr -= request_listen(a, vq, end - jiffies + 1);
-	return nr;
+	while (nr && time_before(jiffies, end) && !request_hopeless(a, vq)) {
+		answers = request_listen(a, vq, end - jiffies + 1);
+		nr -= answers;
+		if (answers)
+			end = request_end();
+	}
+	/* One may have come at the last moment. */
+	return nr - request_answers(vq);
 }
 
 /**
@@ -111,10 +125,10 @@ static unsigned int request_missing(struct aerator *a, struct virtqueue *vq,
  * @vq: the queue
  * @nr: how many things were put on it
  *
- * Context: the task that has the queue. Sleeps until all are answered, for
- * settle_timeout_ms at most: others wait for the queue, and some of them for memory.
- * And for as long as a reset of the device takes after that; without bound if the
- * device is silent and cannot be reset.
+ * Context: the task that has the queue. Sleeps until all are answered, and for
+ * settle_timeout_ms at most if none is: others wait for the queue, and some of them for
+ * memory. And for as long as a reset of the device takes after that; without bound if
+ * the device is silent and cannot be reset.
  *
  * Return: 0, or -EIO if the device was reset before it answered all: it has
  * forgotten the rest, and memory that it was to have is nobody else's.

@@ -9,6 +9,7 @@
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
@@ -82,14 +83,21 @@ static int run_find_queues(struct aerator *a)
  * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
  * device may write to whatever it was given. Not every transport looks, and not every
  * device can be reset: Firecracker's, up to 1.15, goes on. What reads as ones is not
- * there any more, and writes nothing.
+ * there any more, and writes nothing; PCI's reset would wait for it for ever. Where
+ * devices are channels (s390) a reset allocates: from the reserves, as who holds the
+ * balloon's lock would wait for himself if that led to its OOM notifier. Returns true if
+ * the device has nothing any more.
  */
 static bool run_reset_device(struct virtio_device *vdev)
 {
-	u8 status;
+	unsigned int flags = memalloc_noreclaim_save();
+	u8 status = vdev->config->get_status(vdev);
 
-	virtio_reset_device(vdev);
-	status = vdev->config->get_status(vdev);
+	if (status != U8_MAX) {
+		virtio_reset_device(vdev);
+		status = vdev->config->get_status(vdev);
+	}
+	memalloc_noreclaim_restore(flags);
 	return !status || status == U8_MAX;
 }
 
@@ -102,7 +110,8 @@ static void run_reset(struct aerator *a)
 	struct virtqueue *vq;
 
 	mutex_lock(&a->losing);
-	virtio_reset_device(a->vdev);
+	if (!run_reset_device(a->vdev))
+		dev_err(&a->vdev->dev, "the device cannot be reset, and is given up\n");
 	/* From here on nobody else resets it, and what it had is nobody's. */
 	smp_store_release(&a->lost, true);
 	mutex_unlock(&a->losing);
@@ -156,60 +165,75 @@ static void run_make_ready(struct aerator *a)
 	/* Before the first interrupt, which may ask for a reset. */
 	WRITE_ONCE(a->lost, false);
 	virtio_device_ready(vdev);
-	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
-				ARRAY_SIZE(a->sg));
 }
 
-/* Let go of all queues but the intake's. */
-static void run_quiesce(struct aerator *a)
-{
-	freepage_stop(a);
-	inflate_stop(a);
-	statistics_stop(a);
-}
-
-/* From features negotiated to free memory being returned. balloon_mutex held. */
-static int run_start(struct aerator *a)
+/* From queues to free memory being returned, as the settings of now say. balloon_mutex held. */
+static int run_start_intake(struct aerator *a)
 {
 	int err;
 
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
+	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
+				ARRAY_SIZE(a->sg));
 	err = run_equip(a);
 	if (err)
 		return err;
-	err = run_find_queues(a);
-	if (err)
-		goto free;
-	run_make_ready(a);
 	err = a->intake->ops->start(a->intake);
 	if (err)
-		goto reset;
+		kvfree(a->runs);
+	return err;
+}
+
+/* Back from there: every block is in the allocator. balloon_mutex held. */
+static void run_stop_intake(struct aerator *a)
+{
+	a->intake->ops->stop(a->intake);
+	kvfree(a->runs);
+}
+
+/*
+ * The intake is stopped, or did not start. What is in the balloon stays there.
+ * balloon_mutex held.
+ */
+static void run_close(struct aerator *a)
+{
+	a->up = false;
+	freepage_stop(a);
+	inflate_stop(a);
+	statistics_stop(a);
+	run_reset(a);
+}
+
+/* From features negotiated to a device that does all that it is for. balloon_mutex held. */
+static int run_start(struct aerator *a)
+{
+	int err = run_find_queues(a);
+
+	if (err)
+		return err;
+	run_make_ready(a);
+	err = run_start_intake(a);
+	if (err) {
+		run_reset(a);
+		return err;
+	}
 	statistics_start(a);
 	inflate_start(a);
 	freepage_start(a);
 	a->up = true;
 	return 0;
-
-reset:
-	run_reset(a);
-free:
-	kvfree(a->runs);
-	return err;
 }
 
 /*
- * Back from there: every block is in the allocator, and what is in the balloon
- * stays there. balloon_mutex held.
+ * Back from there. The intake first, since its batches may take long: until the balloon
+ * stops, it gives way to a guest that is out of memory. balloon_mutex held.
  */
 static void run_stop(struct aerator *a)
 {
 	if (!a->up)
 		return;
-	a->up = false;
-	run_quiesce(a);
-	a->intake->ops->stop(a->intake);
-	run_reset(a);
-	kvfree(a->runs);
+	run_stop_intake(a);
+	run_close(a);
 }
 
 /*
@@ -220,7 +244,8 @@ static int run_negotiate(struct virtio_device *vdev)
 {
 	int err;
 
-	virtio_reset_device(vdev);
+	if (!run_reset_device(vdev))
+		return -EBUSY;
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
 	err = vdev->config->finalize_features(vdev);
@@ -242,7 +267,7 @@ static int run_again(struct aerator *a)
 	if (!err)
 		err = run_start(a);
 	if (err)	/* not to be left half way, whoever comes next */
-		virtio_reset_device(a->vdev);
+		run_reset_device(a->vdev);
 	return err;
 }
 
@@ -379,7 +404,7 @@ void run_end(struct aerator *a)
 	inflate_empty(a);
 	run_finish(a);
 	/* One that was down may have got half way up, or been marked ready. */
-	virtio_reset_device(a->vdev);
+	run_reset_device(a->vdev);
 	mutex_unlock(&balloon_mutex);
 	run_cancel(a);
 }
@@ -447,8 +472,24 @@ void balloon_wake(void)
 	mutex_unlock(&balloon_mutex);
 }
 
+/* Batches of another kind or size, on the same queues. balloon_mutex held. */
+static int run_restart_intake(struct aerator *a)
+{
+	int err;
+
+	run_stop_intake(a);
+	err = run_start_intake(a);
+	if (err) {
+		run_close(a);
+		run_recover_soon(a);
+	}
+	return err;
+}
+
 /**
  * balloon_restart - settings changed that are looked at on start only
+ *
+ * Reporting starts anew. The device knows nothing of it: not every one can be reset.
  *
  * Context: may sleep for as long as a batch takes to settle.
  *
@@ -462,11 +503,8 @@ int balloon_restart(void)
 
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
-	if (a && a->up) {
-		err = run_again(a);
-		if (err)
-			run_recover_soon(a);
-	}
+	if (a && a->up)
+		err = run_restart_intake(a);
 	mutex_unlock(&balloon_mutex);
 	return err;
 }

@@ -193,10 +193,13 @@ void statistics_stop(struct aerator *a)
 
 /**
  * statistics_destroy - undo statistics_create()
- * @a: the device, stopped, without queues
+ * @a: the device, stopped, without queues; or statistics_create() was not called, or
+ *	failed
  */
 void statistics_destroy(struct aerator *a)
 {
+	if (!a->report)
+		return;
 	cancel_work_sync(&a->answer);
 	kfree(a->report);
 }
