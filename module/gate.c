@@ -38,8 +38,11 @@
 /* How old what a survey found may get. */
 #define GATE_SURVEY_MS		1000
 
-/* Once awake, for at least so long: small frees in a row wake us no more often. */
-#define GATE_AWAKE_MS		113
+/*
+ * Once awake, for at least so long: small frees in a row wake us no more often. As long
+ * until a pass that was put off is tried again.
+ */
+#define GATE_AWAKE_MS		113U
 
 /* A flush that takes longer than this fails; unbinding has to wait for it. */
 #define GATE_FLUSH_MS		60000
@@ -220,6 +223,7 @@ bool gate_begin(struct gate *g)
 	/* The number is written before the callers of flush are counted. */
 	smp_mb();
 	g->err = 0;
+	g->put_off = false;
 	if (!READ_ONCE(g->awake))
 		g->woken = jiffies;
 	if (!gate_survey_due(g) || atomic_read(&g->flushes))
@@ -310,6 +314,20 @@ void gate_passed(struct gate *g, u64 pages, int err)
 	spin_lock(&g->lock);
 	policy_passed(&g->policy, gate_sample(g, &limits), pages, &limits);
 	spin_unlock(&g->lock);
+}
+
+/**
+ * gate_put_off - a pass could take nothing, and that will change by itself
+ * @g: the gate
+ *
+ * What is surplus stays so. The next pass does not begin at once: who was in our way
+ * has to run before.
+ *
+ * Context: the intake's work, instead of gate_passed().
+ */
+void gate_put_off(struct gate *g)
+{
+	g->put_off = true;
 }
 
 static unsigned int gate_wait(struct gate *g)
@@ -427,7 +445,7 @@ void gate_end(struct gate *g)
 	if (wait == POLICY_NEVER)
 		wait = gate_rest(g);
 	if (wait != POLICY_NEVER)
-		gate_queue(g, wait);
+		gate_queue(g, g->put_off ? max(wait, GATE_AWAKE_MS) : wait);
 }
 
 /**

@@ -35,6 +35,7 @@
  *	@drained_err
  * @drained_err: how that one ended
  * @err: how the last pass of the running work ended; owned by the work
+ * @put_off: it could take nothing just now; owned by the work
  * @owed: what is left, pages, of what was surplus when the first pass for those
  *	who flush began: a guest that goes on freeing must not hold them; owned by
  *	the work
@@ -57,6 +58,7 @@ struct gate {
 	unsigned int drained;
 	int drained_err;
 	int err;
+	bool put_off;
 	u64 owed;
 	unsigned int series;
 	wait_queue_head_t passed;
@@ -75,6 +77,7 @@ u64 gate_allowance(struct gate *g);
 bool gate_allows(struct gate *g, u64 pages);
 void gate_treat(struct gate *g, u64 pages);
 void gate_passed(struct gate *g, u64 pages, int err);
+void gate_put_off(struct gate *g);
 void gate_end(struct gate *g);
 
 /* Anyone. */

@@ -56,6 +56,12 @@
 #define TREATED_BATCH_MAX	(SZ_128M >> PAGE_SHIFT)
 #define TREATED_BATCH_PART	8
 
+/*
+ * How long a pass may take, in ms: others wait for its workqueue, and to be frozen. The
+ * next one goes on, soon enough for both to be one release to the policy.
+ */
+#define TREATED_PASS_MS		100
+
 /* How long an allocation waits for a batch before something is killed, in ms. */
 #define TREATED_OOM_MS		1000
 
@@ -67,6 +73,7 @@
  * @sent: batches that were sent since the pass began
  * @settled: those of them that have come back; the difference is under way
  * @old_order: the kernel's order before ours
+ * @until: when the pass has to end, jiffies
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
  * @oom: asked before something is killed for want of memory
@@ -82,6 +89,7 @@ struct treated {
 	unsigned int sent;
 	unsigned int settled;
 	unsigned int old_order;
+	unsigned long until;
 	u64 pages;
 	int err;
 	struct notifier_block oom;
@@ -231,7 +239,7 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 
 	clear_bit(ZONE_RAW, &zone->flags);
 	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
-	while (raw) {
+	while (raw && time_before(jiffies, tp->until)) {
 		r = treated_reactor(tp);
 		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate);
 		if (!allowance)
@@ -243,6 +251,15 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 	}
 }
 
+/*
+ * Who isolates memory has it before us, and we are called again: then that there was
+ * nothing to take means nothing. (Nor does it if something was freed meanwhile.)
+ */
+static bool treated_was_put_off(const struct treated *tp)
+{
+	return !tp->pages && !tp->err && atomic_read(&tp->prdev.state) != GATE_IDLE;
+}
+
 static void treated_pass(struct treated *tp)
 {
 	struct zone *zone;
@@ -251,6 +268,7 @@ static void treated_pass(struct treated *tp)
 	tp->err = 0;
 	tp->sent = 0;
 	tp->settled = 0;
+	tp->until = jiffies + msecs_to_jiffies(TREATED_PASS_MS);
 	atomic_set(&tp->prdev.state, GATE_IDLE);
 	/* The state before the marks and the lists, see above. */
 	smp_mb__after_atomic();
@@ -259,7 +277,10 @@ static void treated_pass(struct treated *tp)
 		treated_zone(tp, zone);
 	while (tp->settled != tp->sent)
 		treated_settle(tp);
-	gate_passed(&tp->in.gate, tp->pages, tp->err);
+	if (treated_was_put_off(tp))
+		gate_put_off(&tp->in.gate);
+	else
+		gate_passed(&tp->in.gate, tp->pages, tp->err);
 }
 
 static void treated_work(struct work_struct *work)
