@@ -62,8 +62,9 @@ SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
 
 /*
- * Free memory, treated or raw. For root alone: on a stock kernel a walk has zone->lock
- * again and again, and everybody who allocates waits for it.
+ * Free memory, treated or raw. For root alone, as is what is surplus of it: on a stock
+ * kernel a walk has zone->lock again and again, on a patched one each count has it once,
+ * and everybody who allocates waits for it.
  */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
 {
@@ -92,7 +93,7 @@ static ssize_t surplus_bytes_show(struct device *dev,
 {
 	return sysfs_emit(buf, "%llu\n", gate_surplus(&sysfs_intake(dev)->gate));
 }
-static DEVICE_ATTR_RO(surplus_bytes);
+static DEVICE_ATTR_ADMIN_RO(surplus_bytes);
 
 static ssize_t inflated_bytes_show(struct device *dev,
 				   struct device_attribute *attr, char *buf)
