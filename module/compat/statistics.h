@@ -5,7 +5,11 @@
 #include <linux/vmstat.h>
 #include <uapi/linux/virtio_balloon.h>
 
-/* Tags that are younger than a kernel's headers (v6.12); the numbers are the device's. */
+/*
+ * Tags that are younger than a kernel's headers: 6cf1c97dad2e ("virtio_balloon:
+ * introduce oom-kill invocations") and the two after it (in v6.12). The numbers are the
+ * device's.
+ */
 #ifndef VIRTIO_BALLOON_S_OOM_KILL
 #define VIRTIO_BALLOON_S_OOM_KILL	10
 #define VIRTIO_BALLOON_S_ALLOC_STALL	11
