@@ -98,8 +98,8 @@ def options() -> None:
     text = (TOP / "packaging/modprobe.conf").read_text()
     wanted = {name: default.partition(";")[0]
               for name, (default, _) in code.parameters().items()}
-    _expect_same(dict(re.findall(r"^#options aerator (\w+)=(\S+)$", text, re.M)), wanted,
-                 "packaging/modprobe.conf")
+    _expect_same(dict(re.findall(r"^# .{20,}\n#options aerator (\w+)=(\S+)$", text, re.M)),
+                 wanted, "packaging/modprobe.conf, each with a comment")
 
 
 def device_files() -> None:
