@@ -301,11 +301,22 @@ def _run_all(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
             yield from _run_together(list(some), lost)
 
 
-def run_cases(cases: list[Case]) -> int:
+def _say_skipped(skipped: list[Case]) -> None:
+    """What a run without --all leaves out, and why."""
+    for reason, names in (
+            ("takes long", [case.name for case in skipped if case.long]),
+            ("kernel is built for --all only",
+             [case.name for case in skipped if not case.long])):
+        if names:
+            print(f"# left out, {reason}: {', '.join(names)}")
+
+
+def run_cases(cases: list[Case], skipped: list[Case]) -> int:
     """Run them all, and say how each went when it is over."""
     failed = 0
     lost = build_kernels(cases)
     print(f"KTAP version 1\n1..{len(cases)}", flush=True)
+    _say_skipped(skipped)
     for number, result in enumerate(_run_all(cases, lost), 1):
         lines = list(result.notes)
         if result.reason is not None:
