@@ -38,7 +38,9 @@ set multiplot layout 2, 1 title sprintf("512 MiB touched and freed, over and ove
 do for [panel = 4 : 5] {
 	set ylabel panel == 4 ? "MiB to fault in again, a round" \
 		: "s until 90 % of the last free is back" textcolor rgb text_colour
-	plot for [i = 1 : words(names)] data \
+	# The line at 0 is for a panel of what never happened, which has no point.
+	plot 0 with lines linecolor rgb faint_colour notitle, \
+	for [i = 1 : words(names)] data \
 		using 3:(with_window(word(names, i), column(panel))) with linespoints \
 		pointsize 1.5 linewidth 2 pointtype int(word(points, i)) \
 		linecolor rgb word(colours, i) title word(names, i), \

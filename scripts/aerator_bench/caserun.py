@@ -51,6 +51,7 @@ class CaseRun:
 
     def __init__(self, case: Case, options: Options) -> None:
         self.missing: list[str] = []
+        self.again: list[str] = []
         self.names = [name for name in case.contestants
                       if not options.contestants or name in options.contestants]
         self.name = case.name
@@ -62,6 +63,7 @@ class CaseRun:
 
     def __enter__(self) -> CaseRun:
         _keep_previous(self._folder)
+        meta.forget(self.name, self.names)
         self._store = Store(self._folder, self._case.name)
         say(f"{self._case.name}: {self._case.about}")
         return self
@@ -74,12 +76,16 @@ class CaseRun:
                    self._jobs, self._take)
         say(f"{self._case.name}: round {self._rounds} took {time.monotonic() - start:.0f} s")
 
-    def _take(self, turn: rounds.Turn, found: rounds.Found | str) -> None:
+    def _take(self, turn: rounds.Turn, outcome: rounds.Outcome) -> None:
+        found, again = outcome
+        who = f"{turn.contestant}, round {turn.round}"
+        if again:
+            self.again.append(f"{who}: {again.splitlines()[0]}")
         if not isinstance(found, str):
             self._store.add(CONTESTANTS[turn.contestant], turn.round, found)
             return
         say(f"{turn.case}: nothing of {turn.contestant} in round {turn.round}:\n{found}")
-        self.missing.append(f"{turn.contestant}, round {turn.round}")
+        self.missing.append(who)
 
     def goals(self) -> list[Goal]:
         return list(self._case.goals(self._store.results)) if self._case.goals else []
@@ -91,7 +97,7 @@ class CaseRun:
     def _write_meta(self) -> None:
         what = {**meta.collect(self._case.name, self.names), "rounds": self._rounds,
                 "short": self._options.short, "guests_at_a_time": self._jobs,
-                "missing": self.missing}
+                "missing": self.missing, "again": self.again}
         (self._folder / _META).write_text(json.dumps(what, indent=1) + "\n")
 
 
@@ -101,8 +107,9 @@ def show(case: Case, out: Path) -> None:
     results = Results.read(folder / FIGURES)
     report.write_summary(folder / "summary.csv", case, results)
     meta_data = json.loads((folder / _META).read_text())
-    (folder / TABLE).write_text(report.table(case, results, meta_data["missing"])
-                                + f"\nMeasured {meta_data['date']}.\n")
+    # An older run has no list of what was measured again.
+    text = report.table(case, results, meta_data["missing"], meta_data.get("again", ()))
+    (folder / TABLE).write_text(f"{text}\nMeasured {meta_data['date']}.\n")
     _join_tables(out)
     if case.plot and results.rows:
         case.plot(folder, results)

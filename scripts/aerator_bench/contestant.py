@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aerator_vm import Guest
 from aerator_vm.common import BUILD
 from aerator_vm.driver import MODULE, bind
 
 PARAMETERS = "/sys/module/aerator/parameters"
-# Beside a guest's logs, what aerator ran with there.
+# Beside a guest's logs, what aerator ran with there, and the command lines of QEMU: a
+# case may have guests of several sizes.
 SETTINGS = "settings"
+MACHINES = "machines"
+# What has another name in each guest, and says nothing.
+_TEMPORARY = re.compile(r"(/aerator-(?:vm|initramfs)-)\w+")
 _DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
 
 
@@ -41,6 +48,7 @@ class Contestant:
         with Guest(self.kernel, name=f"bench-{case}-{self.name}", files=files,
                    balloon={"free-page-reporting": self.driver is not None},
                    **machine) as guest:
+            _note_machine(guest)
             if bound:
                 self._bind(guest)
             yield guest
@@ -56,6 +64,16 @@ class Contestant:
         if self.driver == "aerator":
             (guest.log_dir / SETTINGS).write_text(
                 guest.run(f"cd {PARAMETERS} && grep . *"))
+
+
+def _note_machine(guest: Guest) -> None:
+    """QEMU's command line, for meta.py; once, however many rounds there are."""
+    words = Path("/proc", str(guest.host.pid), "cmdline").read_text().split("\0")[:-1]
+    line = _TEMPORARY.sub(r"\1XXXXXXXX", shlex.join(words))
+    path = guest.log_dir / MACHINES
+    known = path.read_text().splitlines() if path.exists() else []
+    if line not in known:
+        path.write_text("\n".join((*known, line)) + "\n")
 
 
 def _on(kernel: str) -> list[Contestant]:

@@ -34,16 +34,19 @@ class Goal:
         if self.found is None or math.isnan(self.at_most):
             return f"open    {self.what}: not measured"
         unit = f" {self.unit}" if self.unit else ""
+        noise = f"; {self.noise:.4g}{unit} of noise" if self.noise else ""
         return (f"{'met   ' if self.met else 'MISSED'}  {self.what}: {self.found:.4g}{unit}"
-                f" (at most {self.at_most:.4g}{unit})")
+                f" (at most {self.at_most:.4g}{unit}{noise})")
 
 
 def ratio(one: float | None, other: float | None) -> float | None:
-    """Nothing to nothing is one to one."""
+    """Nothing to nothing is one to one; never is no better for another's never."""
     if one is None or other is None:
         return None
+    if one == math.inf:
+        return math.inf
     if other == 0:
-        return 1.0 if one == 0 else float("inf")
+        return 1.0 if one == 0 else math.inf
     return one / other
 
 

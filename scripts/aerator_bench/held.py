@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from aerator_vm import Guest
@@ -25,14 +25,20 @@ _REST_SECONDS = 60
 _TOUCHABLE = 0.85
 
 
-def gib_seconds(samples: Sequence[Sample]) -> float:
+def gib_seconds(samples: Sequence[Sample],
+                size: Callable[[Sample], int] = host_memory) -> float:
     """What a host is paid for, or could have given to others: size times time."""
-    return sum((host_memory(one) + host_memory(next_one)) / 2 * (next_one.time - one.time)
+    return sum((size(one) + size(next_one)) / 2 * (next_one.time - one.time)
                for one, next_one in pairwise(samples)) / GIB
 
 
-def mean_gib(samples: Sequence[Sample]) -> float:
-    return gib_seconds(samples) / (samples[-1].time - samples[0].time)
+def mean_gib(samples: Sequence[Sample], size: Callable[[Sample], int] = host_memory) -> float:
+    return gib_seconds(samples, size) / (samples[-1].time - samples[0].time)
+
+
+def mean_rss_gib(samples: Sequence[Sample]) -> float:
+    """To be shown beside: see cgroup.py for what it leaves out."""
+    return mean_gib(samples, lambda sample: sample.rss)
 
 
 def faults(samples: Sequence[Sample]) -> int:
@@ -54,6 +60,7 @@ def figures(samples: Sequence[Sample], variant: str) -> Iterator[Figure]:
     """What a host sees of the time of some samples."""
     yield Figure(variant, "gib_seconds", gib_seconds(samples), "GiB*s")
     yield Figure(variant, "mean_gib", mean_gib(samples), "GiB")
+    yield Figure(variant, "mean_rss_gib", mean_rss_gib(samples), "GiB")
     yield Figure(variant, "host_faults", faults(samples), "1")
     yield Figure(variant, "refaulted_gib", refaulted(samples) / GIB, "GiB")
 

@@ -19,7 +19,7 @@ from aerator_vm.common import BUILD, TOP, processors
 from aerator_vm.guest import kernel_tree
 from aerator_vm.qemu import QEMU, kvm_works
 
-from .contestant import CONTESTANTS, SETTINGS
+from .contestant import CONTESTANTS, MACHINES, SETTINGS
 
 _THP = Path("/sys/kernel/mm/transparent_hugepage")
 
@@ -59,6 +59,31 @@ def _settings(case: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
+def _notes(case: str, name: str, file: str) -> list[Path]:
+    """What a contestant's guests left: a case may have several kinds of them."""
+    return sorted((BUILD / "log").glob(f"bench-{case}*-{name}/{file}"))
+
+
+def forget(case: str, names: Iterable[str]) -> None:
+    """What guests of an earlier run left, before the first one of this run."""
+    for name in names:
+        for file in (MACHINES, SETTINGS):
+            for path in _notes(case, name, file):
+                path.unlink()
+
+
+def _machine(command: str) -> dict[str, str]:
+    words = shlex.split(command)
+    memory, processors = (words[words.index(option) + 1] for option in ("-m", "-smp"))
+    return {"memory": memory, "processors": processors, "command": command}
+
+
+def _machines(case: str, names: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    """How the guests were run: each that differs from the others."""
+    return {name: [_machine(line) for path in _notes(case, name, MACHINES)
+                   for line in path.read_text().splitlines()] for name in names}
+
+
 def collect(case: str, names: Sequence[str]) -> dict[str, Any]:
     """At the end of a run, when the guests have left what is known of them."""
     kernels = sorted({CONTESTANTS[name].kernel for name in names})
@@ -74,4 +99,5 @@ def collect(case: str, names: Sequence[str]) -> dict[str, Any]:
                     for kernel in kernels},
         "modules": {kernel: _module(kernel) for kernel in sorted(modules)},
         "settings": _settings(case, names),
+        "machines": _machines(case, names),
     }

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from aerator_vm.common import TOP
@@ -38,7 +39,8 @@ def draw(script: str, *arguments: str | Path) -> None:
 
 
 def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
-    """Medians: contestant, variant, and a column for each metric."""
+    """Medians: contestant, variant, and a column for each metric. What never happened
+    has no place in a picture, as what was not measured."""
     metrics = list(metrics)
     with path.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -46,8 +48,8 @@ def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
             for variant in results.variants:
                 medians = [results.median(name, variant, metric) for metric in metrics]
                 if medians != [None] * len(metrics):
-                    rows.writerow([name, variant, *("NaN" if value is None else value
-                                                    for value in medians)])
+                    rows.writerow([name, variant, *(
+                        "NaN" if value in (None, math.inf) else value for value in medians)])
     return path
 
 
@@ -75,3 +77,29 @@ def window(folder: Path, results: Results) -> None:
     for gap in dict.fromkeys(heading(variant) for variant in results.variants):
         draw("plot-window.gp", points, folder / f"{gap.replace(' ', '-')}.png",
              *_styles(results.contestants()), gap)
+
+
+def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
+             panels: Mapping[str, str]) -> None:
+    """Metrics against another one, each with what is written at its axis."""
+    metric, label = x
+    points = _write_points(folder / "points.csv", results, (metric, *panels))
+    draw("plot-against.gp", points, folder / f"{folder.name}.png",
+         *_styles(results.contestants()), title, label,
+         " ".join(f"'{text}'" for text in panels.values()))
+
+
+def scale(folder: Path, results: Results) -> None:
+    """What grows with a guest, and what should not."""
+    _against(folder, results, "Free memory reported in guests of several sizes",
+             ("size", "GiB that the guest has"),
+             {"first": "k instructions for all of it, once",
+              "again": "k instructions for 512 MiB later"})
+
+
+def orders(folder: Path, results: Results) -> None:
+    """What small blocks bring the host, and what they seem to."""
+    _against(folder, results, "512 MiB freed in blocks of one order that cannot merge",
+             ("order", "order of the blocks"),
+             {"back": "MiB that the host has in use less",
+              "rss_back": "MiB that QEMU has mapped less"})

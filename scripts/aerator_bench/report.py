@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def ratio_to(results: Results, contestant: str, driver: str, variant: str,
 
 
 def _number(value: float) -> str:
+    if value == math.inf:
+        return "never"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -44,7 +47,8 @@ def _cell(spread: Spread | None, times: float | None) -> str:
     text = _number(spread.median)
     if spread.rounds > 1:
         text += f" ({_number(spread.least)}..{_number(spread.most)})"
-    return text + (f" {times:.2f}x" if times is not None else "")
+    says_more = times is not None and 0 < times < math.inf
+    return text + (f" {times:.2f}x" if says_more else "")
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -71,7 +75,8 @@ def _rows(case: Case, results: Results, variants: Sequence[str]) -> Iterator[lis
                 for metric in metrics)]
 
 
-def table(case: Case, results: Results, missing: Iterable[str] = ()) -> str:
+def table(case: Case, results: Results, missing: Iterable[str] = (),
+          again: Iterable[str] = ()) -> str:
     """Median, least and most of all rounds, and the ratio to virtio_balloon of the
     same kernel (or to nobody, for what takes the guest's time)."""
     lines = [f"## {case.name}: {case.about}"]
@@ -82,6 +87,7 @@ def table(case: Case, results: Results, missing: Iterable[str] = ()) -> str:
     if case.times:
         lines[-1] = lines[-1].replace("kernel.", f"kernel; {', '.join(case.times)}: how many"
                                       " times that of a guest that reports nothing.")
+    lines += [f"Again: {what}" for what in again]
     lines += [f"Missing: {what}" for what in missing]
     if case.goals:
         lines += ["", "Goals:", "", *(f"    {goal}" for goal in case.goals(results))]

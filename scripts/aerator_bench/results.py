@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over all rounds."""
+    """One figure over all rounds; inf is of what never happened."""
 
     median: float
     least: float

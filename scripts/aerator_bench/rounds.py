@@ -13,10 +13,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aerator_vm import CommandFailed, GuestFailed
 from aerator_vm.common import say
-from aerator_vm.release import NotReturned
 
 from . import cases
 from .contestant import CONTESTANTS
@@ -37,8 +37,14 @@ class Turn:
     quick: bool
 
 
-# Gets each turn with what it found, or why there is nothing.
-Take = Callable[[Turn, Found | str], None]
+class Outcome(NamedTuple):
+    """What came of a turn."""
+
+    found: Found | str  # or why there is nothing
+    again: str = ""  # why it was taken once more, if it was
+
+
+Take = Callable[[Turn, Outcome], None]
 
 
 def turns(case: Case, names: Sequence[str], number: int, quick: bool) -> list[Turn]:
@@ -48,20 +54,22 @@ def turns(case: Case, names: Sequence[str], number: int, quick: bool) -> list[Tu
     return [Turn(case.name, number, name, quick) for name in order]
 
 
-def measure(turn: Turn) -> Found | str:
-    """Take a turn, once again if its guest fails; give what was found, or why there
-    is nothing. Others must get their turns whatever happens."""
+def measure(turn: Turn) -> Outcome:
+    """Take a turn, and once more if its guest fails, as an emulated one may: whoever
+    reads the figures is told. Others must get their turns whatever happens."""
     case, contestant = cases.load(turn.case), CONTESTANTS[turn.contestant]
-    reason = ""
+    again = ""
     for _ in range(_TRIES):
         try:
-            return list(case.run(contestant, turn.quick))
-        except (GuestFailed, CommandFailed, NotReturned) as failure:
-            reason = str(failure)
-        except Exception:  # a mistake in the case: it would be made again
-            return traceback.format_exc()
-        say(f"{case.name}: {contestant.name} failed in round {turn.round}: {reason}")
-    return reason
+            return Outcome(list(case.run(contestant, turn.quick)), again)
+        except CommandFailed as failure:
+            return Outcome(str(failure), again)
+        except GuestFailed as failure:
+            again = str(failure)
+            say(f"{case.name}: {contestant.name} failed in round {turn.round}: {again}")
+        except Exception:  # a mistake in the case
+            return Outcome(traceback.format_exc(), again)
+    return Outcome(again, again)
 
 
 def run(order: Sequence[Turn], jobs: int, take: Take) -> None:
@@ -78,8 +86,8 @@ def _run_together(order: Sequence[Turn], jobs: int, take: Take) -> None:
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(jobs, context) as pool:
         say(f"{order[0].case}: round {order[0].round}, {jobs} contestants at a time")
-        pending: dict[Future[Found | str], Turn] = {pool.submit(measure, turn): turn
-                                                    for turn in order}
+        pending: dict[Future[Outcome], Turn] = {pool.submit(measure, turn): turn
+                                                for turn in order}
         try:
             for future in as_completed(pending):
                 take(pending[future], future.result())

@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,12 @@ _LOOK_SECONDS = 0.2
 
 
 class NotReturned(Exception):
-    """The host did not get the memory back, or still got more when time was up."""
+    """The host did not get the memory back, or still got more when time was up.
+
+    release     what record_release saw until then
+    """
+
+    release: Release
 
 
 class Phase(enum.Enum):
@@ -49,8 +56,8 @@ def host_memory(sample: Sample) -> int:
     return sample.rss if sample.memory_current is None else sample.memory_current
 
 
-def _held_at(samples: Sequence[Sample], at: float) -> int:
-    return host_memory([sample for sample in samples if sample.time <= at][-1])
+def _last_before(samples: Sequence[Sample], at: float) -> Sample:
+    return [sample for sample in samples if sample.time <= at][-1]
 
 
 class Recording:
@@ -96,7 +103,7 @@ class Recording:
         """Call it just before the guest is told to free, or say when it freed by
         itself. Gives the time."""
         self._freed_at = time.monotonic() if at is None else at
-        self._held_bytes = _held_at(self.samples, self._freed_at)
+        self._held_bytes = host_memory(_last_before(self.samples, self._freed_at))
         return self._freed_at
 
     def at_rest(self, freed_bytes: int) -> bool:
@@ -123,6 +130,7 @@ class Release:
     guest_kernel: str  # uname -r
     freed_at: float  # time.monotonic()
     samples: Sequence[Sample]
+    ended: bool = True  # False: the curve had not come to rest when we stopped to look
 
     @property
     def by_cgroup(self) -> bool:
@@ -130,9 +138,14 @@ class Release:
         return self.samples[0].memory_current is not None
 
     @property
+    def held(self) -> Sample:
+        """Just before the free."""
+        return _last_before(self.samples, self.freed_at)
+
+    @property
     def held_bytes(self) -> int:
         """Host memory just before the free."""
-        return _held_at(self.samples, self.freed_at)
+        return host_memory(self.held)
 
     @property
     def stayed_bytes(self) -> int:
@@ -140,10 +153,17 @@ class Release:
         return host_memory(self.samples[-1])
 
     def seconds_to(self, share: float) -> float:
-        """Seconds until this share of what came back in the end was back."""
-        goal = self.held_bytes - share * (self.held_bytes - self.stayed_bytes)
-        return next(sample.time - self.freed_at for sample in self.samples
-                    if sample.time > self.freed_at and host_memory(sample) <= goal)
+        """Seconds until this share of what came back in the end was back; inf if there
+        was no end."""
+        if not self.ended:
+            return math.inf
+        return self.seconds_to_bytes(share * (self.held_bytes - self.stayed_bytes))
+
+    def seconds_to_bytes(self, wanted: float) -> float:
+        """Seconds until so much was back; inf if it never was."""
+        goal = self.held_bytes - wanted
+        return next((sample.time - self.freed_at for sample in self.samples
+                     if sample.time > self.freed_at and host_memory(sample) <= goal), math.inf)
 
 
 def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 4096,
@@ -182,10 +202,14 @@ def record_release(guest: Guest, driver: str, *, mib: int, ceiling: float = 40,
         job = guest.start_job(f"memtool hold {mib}")
         job.wait_for("touched", _FILL_SECONDS)
         time.sleep(_HOLD_SECONDS)
-        freed_at = recording.mark_free()
+        release = Release(driver, guest_kernel, recording.mark_free(), recording.samples)
         job.tell()
-        await_return(guest, recording, driver, mib, ceiling)
-    return Release(driver, guest_kernel, freed_at, recording.samples)
+        try:
+            await_return(guest, recording, driver, mib, ceiling)
+        except NotReturned as failure:
+            failure.release = dataclasses.replace(release, ended=False)
+            raise
+    return release
 
 
 def await_return(guest: Guest, recording: Recording, driver: str, mib: int,

@@ -71,14 +71,14 @@ static inline void *map_memory(size_t bytes, int page_advice)
 	return (void *)start;
 }
 
-/* Not zero: a page of zeroes could be the shared one, or be merged. */
+/* Not zero, nor the same in two pages: the shared one could be used, or be merged. */
 static inline double touch(char *area, size_t bytes)
 {
 	double start = now();
 	size_t at;
 
 	for (at = 0; at < bytes; at += PAGE_BYTES)
-		*(volatile uint64_t *)(area + at) = ~at;
+		*(volatile uint64_t *)(area + at) = (uintptr_t)(area + at);
 	return now() - start;
 }
 

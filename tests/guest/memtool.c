@@ -27,8 +27,9 @@ static const char usage[] =
 	"         another line or the end of input ends the program\n"
 	"       memtool [--small] [--each] churn MIB GAP_MS SECONDS [USE_MS]\n"
 	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
-	"         says how long touching took, with --each also \"round SECONDS ms T\"\n"
-	"         when the touch that began after SECONDS is over\n"
+	"         says how long touching took: mean and most of the rounds, and what\n"
+	"         99 of 100 slices of 2 MiB do not exceed; with --each also\n"
+	"         \"round SECONDS ms T\" when the touch that began after SECONDS is over\n"
 	"       memtool [--small] faults MIB ROUNDS\n"
 	"         touch each page of MIB once and free it, ROUNDS times; says how\n"
 	"         long a page took in the median round: instructions with icount\n"
@@ -67,17 +68,36 @@ static bool told_to_end(void)
 	return poll(&input, 1, 0) == 1 && read(STDIN_FILENO, line, sizeof(line)) > 0;
 }
 
+/*
+ * A run has too few rounds for a percentile, hence slice by slice. Two looks at the
+ * clock are nothing beside 2 MiB, and what notes them is not counted.
+ */
+static double touch_slices(char *area, size_t bytes, struct times *slices)
+{
+	double before = slices->total;
+	size_t at;
+
+	for (at = 0; at < bytes; at += SLICE_BYTES) {
+		size_t left = bytes - at;
+
+		add_time(slices, touch(area + at, left < SLICE_BYTES ? left : SLICE_BYTES));
+	}
+	return slices->total - before;
+}
+
 static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
 		 unsigned long use_ms)
 {
 	double start = now(), at;
-	struct times rounds = {};
+	struct times rounds = {}, slices = {};
 
+	if (!bytes)
+		errx(2, "churn needs memory");
 	do {
 		char *area = map_memory(bytes, page_advice);
 
 		at = now() - start;
-		add_time(&rounds, touch(area, bytes));
+		add_time(&rounds, touch_slices(area, bytes, &slices));
 		sleep_ms(use_ms);
 		munmap(area, bytes);
 		if (say_each)
@@ -87,8 +107,9 @@ static int churn(size_t bytes, unsigned long gap_ms, unsigned long seconds,
 	} while (now() < start + seconds);
 
 	sort_times(&rounds);
-	printf("rounds %zu mean_ms %.3f p99_ms %.3f max_ms %.3f\n", rounds.count,
-	       rounds.total * 1000 / rounds.count, percentile(&rounds, 99) * 1000,
+	sort_times(&slices);
+	printf("rounds %zu mean_ms %.3f slice_p99_ms %.4f max_ms %.3f\n", rounds.count,
+	       rounds.total * 1000 / rounds.count, percentile(&slices, 99) * 1000,
 	       rounds.took[rounds.count - 1] * 1000);
 	return 0;
 }

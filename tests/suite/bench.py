@@ -30,6 +30,7 @@ def quick() -> Iterator[str]:
                 break
     yield from (Options().out / cases.QUICK / TABLE).read_text().splitlines()
     expect(not run.missing, f"no figures of {', '.join(run.missing)}")
+    expect(not run.again, "guests that failed, and were started again:\n" + "\n".join(run.again))
     expect(not missed, "\n".join(map(str, missed)))
 
 

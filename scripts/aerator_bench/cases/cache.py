@@ -74,12 +74,13 @@ def _clean(guest: Guest) -> float:
 
 
 def _seconds_back(samples: Sequence[Sample], cleaned_at: float) -> float:
-    """Until most of what came back in the quiet after was back."""
+    """Until most of what came back in the quiet after was back; inf if next to nothing
+    did."""
     quiet = [sample for sample in samples
              if cleaned_at <= sample.time <= cleaned_at + _QUIET_SECONDS]
     held, stayed = host_memory(quiet[0]), host_memory(quiet[-1])
     if held - stayed < _RETURN_BYTES:
-        return math.nan
+        return math.inf
     goal = held - _SHARE * (held - stayed)
     return next(sample.time - cleaned_at for sample in quiet if host_memory(sample) <= goal)
 
@@ -99,7 +100,9 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
     yield from figures(sampler.samples, variant)
     yield Figure(variant, "held_after_gib", host_memory(sampler.samples[-1]) / GIB, "GiB")
     back = [_seconds_back(sampler.samples, at) for at in cleaned]
-    yield Figure(variant, "back_s", sum(back) / len(back), "s")
+    # Where nobody reports there is nothing to wait for.
+    yield Figure(variant, "back_s",
+                 sum(back) / len(back) if contestant.driver else math.nan, "s")
     yield Figure(variant, "run_s", seconds, "s")
 
 

@@ -21,6 +21,7 @@ from aerator_vm.balloon import park_little
 from aerator_vm.host import Sample
 from aerator_vm.release import host_memory
 
+from .. import plots
 from ..contestant import PARAMETERS, STOCK, TREATED, Contestant
 from ..figure import Case, Figure
 from ..instructions import MACHINE, MIB, SETTLED_SECONDS, Report, release, settle
@@ -72,6 +73,7 @@ def _measure(guest: Guest, driver: str, order: int) -> Iterator[Figure]:
     variant = f"order {order}"
     settle(guest)
     report = _release(guest, driver, order)
+    yield Figure(variant, "order", order, "1")
     yield Figure(variant, "instructions_per_mib", report.instructions / report.mib,
                  "instructions")
     yield Figure(variant, "kicks", report.kicks, "kicks")
@@ -92,4 +94,4 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
 
 
 CASE = Case("orders", f"{_FREED_MIB} MiB that are free in blocks of one order",
-            _CONTESTANTS, _run, jobs=4)
+            _CONTESTANTS, _run, plot=plots.orders, beside=("order",), jobs=4)

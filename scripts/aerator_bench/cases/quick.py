@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aerator_vm.events import TRACE
-from aerator_vm.release import record_release
 
 from .. import churngoals
 from ..contestant import STOCK, TREATED, Contestant
@@ -34,7 +33,7 @@ _SECONDS = 10
 # of a free: nine tenths are to be back in time. And of all gaps the one of a second
 # is where virtio_balloon holds least, as it gives away what the guest wants back.
 _SHARE = 90
-_NOISE = churngoals.Noise(back=f"last_back_{_SHARE}_s", refaulted_mib=5,
+_NOISE = churngoals.Noise(back=f"last_back_{_SHARE}_s", refaulted_mib=7.5,
                           refaulted_ratio=0.5, time_ratio=0.3, back_seconds=0.5,
                           back_ratio=0.45, held_ratio=0.2)
 
@@ -44,7 +43,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure | Curve]:
         lead(guest)
         if contestant.driver == "aerator":
             yield from release.figures(
-                record_release(guest, contestant.name, mib=_FREED_MIB), _FREED_MIB, _FREED)
+                release.recorded(guest, contestant, _FREED_MIB), _FREED_MIB, _FREED)
         else:
             warm_up(guest, MEM)
         for gap in _GAPS:
