@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The virtio driver: features, binding, and what the bus has to say. */
+#include <linux/device.h>
 #include <linux/module.h>
 #include <linux/mm.h>
 #include <linux/poison.h>
@@ -67,10 +68,15 @@ static void balloon_config(struct work_struct *work)
 	freepage_changed(a);
 }
 
+/*
+ * A guest that is about to sleep stays awake until the work had its turn, if the user
+ * has the device wake it (power/wakeup), as virtio_balloon does (since v6.11).
+ */
 static void balloon_config_changed(struct virtio_device *vdev)
 {
 	struct aerator *a = vdev->priv;
 
+	pm_wakeup_event(&vdev->dev, BALLOON_AWAKE_MS);
 	queue_work(system_freezable_wq, &a->config);
 }
 
@@ -168,6 +174,7 @@ static int balloon_probe(struct virtio_device *vdev)
 	if (!a)
 		return -ENOMEM;
 	vdev->priv = a;
+	device_set_wakeup_capable(&vdev->dev, true);
 	err = run_begin(a);
 	if (err)
 		goto free;

@@ -8,6 +8,7 @@
  * (virtio 1.2, 5.5.6.3): one buffer is always on the queue, the device gives it
  * back when it wants it filled anew.
  */
+#include <linux/device.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/slab.h>
@@ -147,6 +148,7 @@ void statistics_asked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
+	pm_wakeup_event(&vq->vdev->dev, BALLOON_AWAKE_MS);
 	queue_work(system_freezable_wq, &a->answer);
 }
 
