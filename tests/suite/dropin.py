@@ -17,8 +17,8 @@ from aerator_vm.common import processors
 from aerator_vm.driver import bind
 
 from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action, Sleep,
-                             all_is_back, halves, memory_short,
-                             memory_short_deflating, reported, statistics, stopped,
+                             all_is_back, compacted, halves, memory_short,
+                             memory_short_deflating, rebooted, reported, statistics, stopped,
                              targets, too_little, unbound, unplugged)
 from .dropin_rows import TABLE_HEAD, Difference, Row, faults, pair_up
 from .dropin_subject import Subject
@@ -36,8 +36,8 @@ _GUEST_MIB = 1024
 _ALLOWED = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:$")
 
 _SCRIPT: tuple[Action, ...] = (
-    targets, too_little, statistics, stopped, memory_short, unbound, unplugged, reported,
-    memory_short_deflating)
+    targets, too_little, statistics, stopped, compacted, memory_short, unbound, rebooted,
+    unplugged, reported, memory_short_deflating)
 _SLEEPS = (SUSPEND_TO_IDLE, HIBERNATE, SUSPEND_TO_RAM)
 
 # Page reporting of 5.10 has its work done on a queue that does not freeze, also after

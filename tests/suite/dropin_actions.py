@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aerator_vm import QmpError
+from aerator_vm.driver import bind
 
 from .dropin_rows import Row
 from .dropin_subject import PAGE, Subject, mib
@@ -32,6 +33,9 @@ _TOO_MUCH_MIB = 700
 
 # What QEMU itself uses, with the code that it made of the guest's.
 _QEMU_MIB = 120
+
+# As single pages, to have some of what is compacted.
+_SCATTERED_MIB = 200
 
 # A free part of memory, which the host does not drop unless it is told of it.
 _TOUCHED_MIB = 800
@@ -183,6 +187,52 @@ def unbound(subject: Subject) -> Iterator[Row]:
     took = time.monotonic() - start
     yield Row("driver bound again", f"actual {mib(HALF)}, MemTotal less"
               f" {subject.missing()}", took)
+    subject.reach(subject.bytes)
+
+
+def _vmstat(subject: Subject) -> dict[str, int]:
+    """Pages that went into a balloon, out of it, and from one place to another in it."""
+    lines = subject.guest.run("grep ^balloon_ /proc/vmstat").splitlines()
+    return {name.removeprefix("balloon_"): int(value) for name, value in map(str.split, lines)}
+
+
+def _compact(subject: Subject) -> None:
+    """With a hole behind each small page that is in use, pages have somewhere to go."""
+    job = subject.guest.start_job(f"memtool --small hold {_SCATTERED_MIB} 0")
+    job.wait_for("touched")
+    job.tell()
+    job.wait_for("freed")
+    subject.guest.run("for i in 1 2 3; do echo 1 >/proc/sys/vm/compact_memory; done")
+    job.tell()
+    job.wait()
+
+
+def compacted(subject: Subject) -> Iterator[Row]:
+    """Pages in the balloon are moved, and none of them is lost or there twice."""
+    before = _vmstat(subject)
+    subject.reach(HALF)
+    _compact(subject)
+    moved = "moved" if _vmstat(subject)["migrate"] > before["migrate"] else "not moved"
+    missing, actual = subject.missing(), mib(subject.actual())
+    subject.reach(subject.bytes)
+    grown = {name: count - before[name] for name, count in _vmstat(subject).items()}
+    out = "all" if grown["inflate"] == grown["deflate"] else "not all"
+    yield Row("memory compacted at 512 MiB", f"pages are {moved}, actual {actual}, MemTotal less"
+              f" {missing}; {out} come out", shown=f"{grown['migrate']} pages")
+
+
+def rebooted(subject: Subject) -> Iterator[Row]:
+    """The machine is reset, and the next kernel has a balloon of the same size."""
+    subject.reach(HALF)
+    subject.guest.reset()
+    subject.look_again()
+    actual = mib(subject.actual())
+    start = time.monotonic()
+    bind(subject.guest, subject.driver)
+    subject.wait("a balloon again", lambda: subject.missing() == mib(subject.bytes - HALF))
+    took = time.monotonic() - start
+    yield Row("system_reset at 512 MiB", f"actual {actual}, then {mib(subject.actual())},"
+              f" MemTotal less {subject.missing()}", took)
     subject.reach(subject.bytes)
 
 

@@ -36,7 +36,11 @@ class Subject:
     total_kb: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """What MemTotal is while nothing is in the balloon."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """What MemTotal is while nothing is in the balloon: a kernel that has just booted
+        takes some for itself."""
         self.total_kb = meminfo(self.guest, "MemTotal")
 
     # The host's side

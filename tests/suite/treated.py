@@ -66,7 +66,7 @@ _IDLE_SECONDS = 60
 _IDLE_SETTLE_SECONDS = 15
 _EVENTS = ("workqueue/workqueue_queue_work", "workqueue/workqueue_execute_start",
            "timer/timer_start", "timer/timer_expire_entry", "aerator")
-_WORKS = r"(?:treated_work|gate_look_back)\b"
+_WORKS = r"(?:treated_work|reporting_work|gate_look_back)\b"
 # In an interrupt: what a task queues is no timer's doing.
 _QUEUED = re.compile(rf" \[(\d+)\] ..[hHsS]\S* .* workqueue_queue_work: .*function={_WORKS}")
 _EXPIRED = re.compile(r" \[(\d+)\] .* timer_expire_entry: timer=(\S+)")
@@ -355,7 +355,7 @@ def zones(kernel: str) -> Iterator[str]:
            f" {counted['raw_bytes'] // MIB} MiB raw")
 
 
-CASES = [*on_kernels(idle, (TREATED,)), *on_kernels(raw_first, TREATED_KERNELS),
+CASES = [*on_kernels(idle, (TREATED, "6.12")), *on_kernels(raw_first, TREATED_KERNELS),
          *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
          *on_kernels(zones, TREATED_KERNELS),
          *on_kernels(oom, (*TREATED_KERNELS, KASAN))]
