@@ -82,6 +82,13 @@ def _module_version(root: Root, release: str) -> str:
     return root.run(f"modinfo -k {release} -F version aerator 2>/dev/null || :").strip()
 
 
+def _check_debug_info(root: Root) -> None:
+    """Where dkms packs modules it does so after it has not stripped them."""
+    root.run(f"file=$(modinfo -k {root.old} -F filename aerator); case $file in"
+             " *.xz) xz -dc $file;; *.zst) zstd -dc $file;; *) cat $file;;"
+             " esac | grep -qaF .debug_info")
+
+
 def _upgrade_kernel(root: Root) -> None:
     """As apt does it; the packages of the newer kernel are there. Again if they are."""
     root.run("apt-get install -y --reinstall /root/next/*.deb")
@@ -159,13 +166,18 @@ def _life(root: Root, name: str, whole: bool, small: bool) -> Iterator[str]:
     first, second = _deb(), _deb(_NEXT)
     before = root.run(_PACKAGES), root.run(_ALL_FILES)
     _install(root, first)
+    _check_debug_info(root)
     yield from _check_excluded(root)
     disk = root.disk("first")
     with boot(disk, root.old, f"{name}-first") as guest:
         yield _has_aerator(guest, _version(first))
     if whole:
         yield _refused(disk, root, name)
+        yield _left_alone(root, name)
         yield _built_in(root, name, _version(first))
+    else:
+        yield ("left out, as it takes long: a kernel that refuses the module, a driver that is"
+               " built in or chosen, and an initramfs made in a guest")
 
     _install(root, second)
     expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
@@ -183,6 +195,19 @@ def _refused(disk: Path, root: Root, name: str) -> str:
         found = re.search(r"Loading of .*module.* is rejected", guest.dmesg())
         expect(found, "no reason in the log")
         return f"{found[0]}, {driven}"
+
+
+_CONFIGURATION = "/etc/modprobe.d/aerator.conf"
+
+
+def _left_alone(root: Root, name: str) -> str:
+    """Who wants virtio_balloon to have the balloon says so in the configuration."""
+    root.run(f"cp {_CONFIGURATION} /root; sed -i -e 's/^softdep/#&/' -e 's/^#blacklist/blacklist/'"
+             f" {_CONFIGURATION}; update-initramfs -u -k all")
+    disk = root.disk("left-alone")
+    root.run(f"mv /root/aerator.conf {_CONFIGURATION}; update-initramfs -u -k all")
+    with boot(disk, root.old, f"{name}-left-alone") as guest:
+        return f"by choice, {_has_virtio_balloon(guest)}"
 
 
 # A module of the initramfs alone, which has nothing of aerator, and in the kernel for all
@@ -255,15 +280,34 @@ def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
         yield f"after the next boot, {_has_virtio_balloon(guest)}"
 
 
+def _break_build(root: Root, tree: str) -> None:
+    """For the newer kernel, whatever it brings that the module cannot be built with."""
+    root.run(f"cp {tree}/module/Kbuild /root && echo '$(if $(filter {root.new},"
+             f"$(KERNELRELEASE)),$(error forced))' >>{tree}/module/Kbuild")
+
+
+def _mend_build(root: Root, tree: str) -> None:
+    root.run(f"mv /root/Kbuild {tree}/module/Kbuild")
+
+
+_CONFIGURE = """
+scripts=/var/lib/dpkg/info/aerator-dkms
+$scripts.prerm upgrade {version}
+$scripts.postinst configure {version}
+"""
+
+
 def _broken(root: Root, name: str) -> str:
-    """Whatever a kernel brings that the module cannot be built with: the kernel is
-    installed, and boots."""
+    """The kernel is installed, and boots; the package is installed again, as an upgrade
+    does it, and others have the module."""
+    tree = f"/usr/src/aerator-{_NEXT}"
     root.run(f"dkms remove -m aerator -v {_NEXT} -k {root.new}")
-    source = f"/usr/src/aerator-{_NEXT}/module/main.c"
-    root.run(f"cp {source} /root && echo '#error forced' >>{source}")
+    _break_build(root, tree)
     _upgrade_kernel(root)
+    root.run(_CONFIGURE.format(version=_NEXT))
     expect_equal(_module_version(root, root.new), "", "module that could not be built")
-    root.run(f"mv /root/main.c {source}")
+    expect_equal(_module_version(root, root.old), _NEXT, "module that could be built")
+    _mend_build(root, tree)
     with boot(root.disk("broken"), root.new, f"{name}-broken") as guest:
         return f"with a build that fails, {_has_virtio_balloon(guest)}"
 
@@ -304,7 +348,7 @@ def secure_boot(kernel: str) -> Iterator[str]:
             expect("Key was rejected by service" in said, f"modprobe: {said}")
             expect("Loading of module with unavailable key is rejected" in guest.dmesg(),
                    "no reason in the log")
-        with boot(disk, root.old, "secure-boot-with",
+        with boot(disk, root.old, "secure-boot-with", "module.sig_enforce=1",
                   firmware=_enrolled(root, disk, "with", key)) as guest:
             yield f"{_locked_down(guest)}, key known: {_has_aerator(guest, _version(deb))}"
 
@@ -328,6 +372,14 @@ def checkout(kernel: str) -> Iterator[str]:
         version = _module_version(root, root.old)
         with boot(root.disk("checkout"), root.old, "checkout") as guest:
             yield _has_aerator(guest, version)
+        # And once more, over what is there.
+        root.run("make -C /root/aerator dkms-install")
+        _break_build(root, f"/usr/src/aerator-{version}")
+        packages = root.run(_PACKAGES)
+        _upgrade_kernel(root)
+        expect_equal(_module_version(root, root.new), "", "module that could not be built")
+        more = set(root.run(_PACKAGES).split()) - set(packages.split())
+        root.run(f"rm /root/Kbuild; apt-get purge -y {' '.join(more)}")
         root.run("make -C /root/aerator dkms-remove")
         left = set(root.run(_ALL_FILES).split()) ^ set(before.split())
         expect(not left, f"changed by dkms-install and dkms-remove: {sorted(left)}")
