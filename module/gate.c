@@ -145,7 +145,7 @@ static unsigned long gate_rest_due(const struct gate *g)
  * Where the allocator does not count, nobody knows how much was treated but by
  * looking. The work's, as all that changes it but for allocations is. Returns true if
  * it turns out only now that much was taken while the work rested: then what is raw
- * was freed since, and we took it for memory that had been free all the time.
+ * was freed when it woke, and we took it for memory that had been free all the time.
  */
 static bool gate_survey(struct gate *g)
 {
@@ -189,8 +189,10 @@ static void gate_wake(struct gate *g, bool late)
 
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	if (!g->awake || late || flush)
+	if (!g->awake || flush)
 		policy_request(&g->policy, now, &limits);
+	else if (late)
+		policy_learn(&g->policy, now - jiffies_to_msecs(jiffies - g->woken));
 	g->awake = true;
 	if (flush && !g->owed) {
 		g->owed = policy_deficit(&g->policy, now, &limits);

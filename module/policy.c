@@ -173,8 +173,9 @@ static const struct policy_low *policy_since(const struct policy *p, u64 now, u6
 static u64 policy_least(const struct policy *p, u64 now, u64 span)
 {
 	const struct policy_low *low = policy_since(p, now, span);
+	u64 least = low ? min(low->pages, p->available) : p->available;
 
-	return low ? min(low->pages, p->available) : p->available;
+	return now - p->learned.at < span ? min(least, p->learned.pages) : least;
 }
 
 /**
@@ -242,6 +243,7 @@ static void policy_give(struct policy *p, u64 given)
 	p->given = given;
 	for (i = 0; i < p->nr_lows; i++)
 		policy_take_off(&policy_low(p, i)->pages, pages);
+	policy_take_off(&p->learned.pages, pages);
 	policy_take_off(&p->available, pages);
 	policy_take_off(&p->peak, pages);
 	policy_take_off(&p->most, pages);
@@ -314,6 +316,20 @@ void policy_request(struct policy *p, u64 now, const struct policy_limits *limit
 
 	policy_remember(p, now, min(p->treated, p->available), span);
 	p->refused = 0;
+}
+
+/**
+ * policy_learn - what was treated when memory was freed is known only now
+ * @p: the policy, with a sample of this moment
+ * @freed: when that was, and policy_request() with it, ms
+ *
+ * What turns out to be raw was not free before then.
+ */
+void policy_learn(struct policy *p, u64 freed)
+{
+	p->learned = (struct policy_low) {
+		.from = freed, .at = freed, .pages = min(p->treated, p->available),
+	};
 }
 
 /*
@@ -554,6 +570,8 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 		wait = min(wait, p->quiet_since + hold - now);
 	else if (low)
 		wait = min(wait, low->at + hold - now);
+	if (now - p->learned.at < hold)
+		wait = min(wait, p->learned.at + hold - now);
 	return max_t(u64, wait, 1);
 }
 

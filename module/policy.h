@@ -62,6 +62,7 @@ struct policy_low {
  * struct policy - when to treat, and how much
  * @slack: a rise or fall smaller than this is noise, pages
  * @lows: the least there was, oldest and smallest first; a ring
+ * @learned: how little it was when memory was freed, found out later than that
  * @first: index of the oldest
  * @nr_lows: how many there are
  * @available: what could be treated at the last look, treated or not, pages
@@ -88,6 +89,7 @@ struct policy_low {
 struct policy {
 	u64 slack;
 	struct policy_low lows[POLICY_LOWS];
+	struct policy_low learned;
 	unsigned int first;
 	unsigned int nr_lows;
 	u64 available;
@@ -112,6 +114,7 @@ void policy_init(struct policy *p, u64 now, u64 slack);
 void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		   const struct policy_limits *limits);
 void policy_request(struct policy *p, u64 now, const struct policy_limits *limits);
+void policy_learn(struct policy *p, u64 freed);
 void policy_press(struct policy *p, u64 now);
 u64 policy_surplus(const struct policy *p, u64 now,
 		   const struct policy_limits *limits);

@@ -315,3 +315,45 @@ TEST(policy_pressure_ends_what_follows)
 	check_eq(policy.nr_lows, 1);
 	expect_due(T0 + 20, WINDOW, MIB(100));
 }
+
+/*
+ * What was treated when memory was freed may be found out later.
+ */
+TEST(policy_learn_counts_from_the_free)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	/* 400 MiB were taken and freed again, and nobody knows. */
+	wake(T0, MIB(1000), MIB(1000));
+	look(T0 + 900, MIB(1000), MIB(600));
+	check_eq(deficit(T0 + 900), MIB(400));
+	policy_learn(&policy, T0);
+	check_eq(deficit(T0 + 900), 0);
+	check_eq(deficit(T0 + WINDOW - 1), 0);
+	check_eq(wait(T0 + WINDOW - 1), 1);
+	check_eq(deficit(T0 + WINDOW), MIB(400));
+}
+
+/* It is one more low: what fell later counts, and what was known to be lower. */
+TEST(policy_learn_is_a_low_like_others)
+{
+	setup(WINDOW, MIB(1000), MIB(1000));
+	wake(T0, MIB(1000), MIB(1000));
+	look(T0 + 300, MIB(500), MIB(500));
+	look(T0 + 400, MIB(1000), MIB(500));
+	policy_learn(&policy, T0);
+	check_eq(surplus(T0 + 300 + WINDOW), MIB(500));
+	check_eq(surplus(T0 + 400 + WINDOW), MIB(1000));
+	/* Over four holds as well, if memory fell. */
+	look(T0 + 2000, MIB(900), MIB(500));
+	check_eq(surplus(T0 + 2000), MIB(500));
+	check_eq(surplus(T0 + 2000 + WINDOW), MIB(900));
+	/* And of the balloon's. */
+	setup(WINDOW, MIB(1000), MIB(600));
+	policy_learn(&policy, T0);
+	policy.given = 0;
+	const struct policy_level level = {
+		.free = MIB(900), .blocks = MIB(900), .treated = MIB(600), .given = MIB(100),
+	};
+	policy_sample(&policy, T0 + 10, &level, &limits);
+	check_eq(surplus(T0 + 10), MIB(500));
+}
