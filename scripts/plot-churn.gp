@@ -51,7 +51,7 @@ unset ylabel
 unset offsets
 set xrange [0 : 1]
 set yrange [0 : 1]
-set key center center spacing 1.6 reverse Left noenhanced textcolor rgb text_colour
+set key center center vertical maxrows 10 spacing 1.4 reverse Left noenhanced textcolor rgb text_colour
 plot for [i = 1 : words(names)] NaN with points pointsize 2 linewidth 2 \
 	pointtype int(word(points, i)) linecolor rgb word(colours, i) title word(names, i)
 unset multiplot
