@@ -192,9 +192,14 @@ def _harmful(host: Host, work: Work, behaviour: str) -> None:
 
 def _stubborn(host: Host, work: Work) -> None:
     """It cannot be reset, and is silent until everybody has had enough time to use pages
-    that are still its own."""
+    that are still its own. Other batches need no reset."""
     _prepare(host, work)
     host.write("stubborn", 1)
+    host.guest.run(f"echo 8 >{PARAMETERS}/reactor_size && echo 32 >{PARAMETERS}/reactor_size",
+                   timeout=30)
+    _do(host, work, "with other batches")
+    host.well()
+    _prepare(host, work)
     _misbehave(host, work, "never")
     done = work.start(host)
     wait_until(f"no reset, {work.queue}", 10,
