@@ -156,13 +156,15 @@ class Guest:
             self._agent.wait_ready(self._boot_limit)
 
     def reset(self) -> None:
-        """As its button does: the same machine boots again."""
+        """As its button does: the same machine boots again, where a panic would end it."""
+        self.qmp.execute("set-action", reboot="reset")
         self.qmp.execute("system_reset")
         try:
             with ticking("booting a guest again"):
                 self._agent.wait_ready(self._boot_limit)
         except (AgentGone, AgentSilent) as failure:
             raise self._failure("did not boot again", failure) from None
+        self.qmp.execute("set-action", reboot="shutdown")
 
     def _stop(self) -> None:
         if self._qemu:
