@@ -117,6 +117,8 @@ static void policy_expire(struct policy *p, u64 now, u64 pages, u64 span)
 		p->nr_lows--;
 	while (p->nr_lows && now - policy_low(p, 0)->at >= span)
 		policy_forget_oldest(p);
+	if (now - p->learned.at >= span)
+		p->learned.at = 0;
 }
 
 /* Make room: for all that is known then, the oldest low lasted as long as the next. */
@@ -170,12 +172,17 @@ static const struct policy_low *policy_since(const struct policy *p, u64 now, u6
 	return NULL;
 }
 
+static bool policy_learned(const struct policy *p, u64 now, u64 span)
+{
+	return p->learned.at && now - p->learned.at < span;
+}
+
 static u64 policy_least(const struct policy *p, u64 now, u64 span)
 {
 	const struct policy_low *low = policy_since(p, now, span);
 	u64 least = low ? min(low->pages, p->available) : p->available;
 
-	return now - p->learned.at < span ? min(least, p->learned.pages) : least;
+	return policy_learned(p, now, span) ? min(least, p->learned.pages) : least;
 }
 
 /**
@@ -570,7 +577,7 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 		wait = min(wait, p->quiet_since + hold - now);
 	else if (low)
 		wait = min(wait, low->at + hold - now);
-	if (now - p->learned.at < hold)
+	if (policy_learned(p, now, hold))
 		wait = min(wait, p->learned.at + hold - now);
 	return max_t(u64, wait, 1);
 }

@@ -62,7 +62,8 @@ struct policy_low {
  * struct policy - when to treat, and how much
  * @slack: a rise or fall smaller than this is noise, pages
  * @lows: the least there was, oldest and smallest first; a ring
- * @learned: how little it was when memory was freed, found out later than that
+ * @learned: how little it was when memory was freed, found out later than that; at 0
+ *	if nothing was
  * @first: index of the oldest
  * @nr_lows: how many there are
  * @available: what could be treated at the last look, treated or not, pages

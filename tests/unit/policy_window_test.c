@@ -357,3 +357,20 @@ TEST(policy_learn_is_a_low_like_others)
 	policy_sample(&policy, T0 + 10, &level, &limits);
 	check_eq(surplus(T0 + 10), MIB(500));
 }
+
+/* The clock may be young, and to learn nothing is no low. Who flushes forgets the rest. */
+TEST(policy_learn_of_nothing_is_none)
+{
+	setup_new(WINDOW);
+	policy_init(&policy, 1, SLACK);
+	look(2, MIB(1000), 0);
+	limits.window_ms = 0;
+	look(3, MIB(1000), 0);
+	policy_learn(&policy, 3);
+	look(4, MIB(1000), 0);
+	pass(4, MIB(1000));
+	limits.window_ms = WINDOW;
+	look(5, MIB(1000), MIB(1000));
+	check_eq(surplus(5), MIB(1000));
+	check_eq(wait(5), POLICY_NEVER);
+}
