@@ -215,11 +215,13 @@ void policy_press(struct policy *p, u64 now)
 
 /*
  * Was what was released taken back, or left for long enough? It was taken at some
- * time after the last look.
+ * time after the last look. As much as may follow a release says nothing: where the
+ * kernel keeps marks, blocks lose them as what follows merges with them.
  */
 static void policy_judge(struct policy *p, u64 now, u64 hold)
 {
-	bool taken = p->treated + p->slack < p->mark;
+	u64 part = max(p->slack, p->release / POLICY_FOLLOWS);
+	bool taken = p->treated + part < p->mark;
 	u64 seen = taken ? p->looked : now;
 
 	if (!p->released)

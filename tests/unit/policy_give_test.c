@@ -38,7 +38,7 @@ TEST(policy_given_is_no_strike)
 	look_given(T0 + 10, MIB(600), MIB(600), MIB(400));
 	check_eq(policy.strikes, 0);
 	check(policy.released);
-	look_given(T0 + 20, MIB(500), MIB(500), MIB(400));
+	look_given(T0 + 20, MIB(450), MIB(450), MIB(400));
 	check_eq(policy.strikes, 1);
 }
 

@@ -138,17 +138,25 @@ TEST(policy_regret_is_taken_for_granted)
 	check_eq(policy.released, 0);
 }
 
+/* Less than the slack is, and less than what may follow a release. */
 TEST(policy_regret_of_little_is_none)
 {
-	setup_release();
-	wake(T0, MIB(1000) + CHURN, MIB(1000));
-	look(T0 + WINDOW, MIB(1000) + CHURN, MIB(1000));
-	pass(T0 + WINDOW, CHURN);
-	look(T0 + WINDOW + 10, MIB(1000) + CHURN - SLACK, MIB(1000) + CHURN - SLACK);
-	check_eq(policy.strikes, 0);
-	look(T0 + WINDOW + 20, MIB(1000) + CHURN - SLACK - 1,
-	     MIB(1000) + CHURN - SLACK - 1);
-	check_eq(policy.strikes, 1);
+	static const u64 releases[] = { MIB(100), SLACK * PART, SLACK * PART + PART, CHURN };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(releases); i++) {
+		u64 part = releases[i] / PART > SLACK ? releases[i] / PART : SLACK;
+		u64 free = MIB(1000) + releases[i];
+
+		setup_release();
+		wake(T0, free, MIB(1000));
+		look(T0 + WINDOW, free, MIB(1000));
+		pass(T0 + WINDOW, releases[i]);
+		look(T0 + WINDOW + 10, free - part, free - part);
+		check_note("release of %llu pages", releases[i]);
+		check_eq(policy.strikes, 0);
+		look(T0 + WINDOW + 20, free - part - 1, free - part - 1);
+		check_eq(policy.strikes, 1);
+	}
 }
 
 /* What is taken of the raw memory is no regret. */
