@@ -542,15 +542,6 @@ static u64 policy_look(const struct policy *p, u64 now, u64 hold)
 	return clamp_t(u64, now - p->quiet_since, POLICY_LOOK_MIN, look);
 }
 
-/* Until the rate allows it, if that is not long: what is surplus may cease to be. */
-static unsigned int policy_debt(const struct policy *p, u64 now, u64 deficit,
-				const struct policy_limits *limits)
-{
-	u64 most = max(policy_hold(p, limits), POLICY_LOOK_MAX);
-
-	return clamp_t(u64, policy_unpaid(p, now, deficit, limits), 1, most);
-}
-
 /**
  * policy_wait - how long until it is worth to look again
  * @p: the policy
@@ -569,10 +560,10 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 	u64 deficit = policy_deficit(p, now, limits);
 	u64 wait = policy_look(p, now, hold);
 
-	if (policy_allowance(p, now, limits))
-		return 0;
+	/* When the rate allows it, if that is soon: what is surplus may cease to be. */
 	if (deficit)
-		return policy_debt(p, now, deficit, limits);
+		return min_t(u64, policy_unpaid(p, now, deficit, limits),
+			     max_t(u64, hold, POLICY_LOOK_MAX));
 	if (policy_raw(p) < (quiet && !policy_follows(p, hold) ? p->slack : 1))
 		return POLICY_NEVER;
 	if (!quiet)
