@@ -7,6 +7,7 @@ The rows that are printed are a table in Markdown: Documentation/dropin.md has i
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import tempfile
 import time
@@ -17,9 +18,9 @@ from aerator_vm.common import processors
 from aerator_vm.driver import bind
 
 from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action, Sleep,
-                             all_is_back, compacted, halves, memory_short,
+                             all_is_back, compacted, deflated, halves, memory_short,
                              memory_short_deflating, rebooted, reported, statistics, stopped,
-                             targets, too_little, unbound, unplugged)
+                             targets, too_little, unbound, unheard, unplugged)
 from .dropin_rows import TABLE_HEAD, Difference, Row, faults, pair_up
 from .dropin_subject import Subject
 from .harness import (BUILD_KERNELS, MIB, MODULE, TREATED, balloon_device, balloon_driver,
@@ -37,7 +38,7 @@ _ALLOWED = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:$")
 
 _SCRIPT: tuple[Action, ...] = (
     targets, too_little, statistics, stopped, compacted, memory_short, unbound, rebooted,
-    unplugged, reported, memory_short_deflating)
+    unplugged, reported, deflated, memory_short_deflating)
 _SLEEPS = (SUSPEND_TO_IDLE, HIBERNATE, SUSPEND_TO_RAM)
 
 # Page reporting of 5.10 has its work done on a queue that does not freeze, also after
@@ -59,10 +60,14 @@ def _devices(disk: Path) -> tuple[str, ...]:
             "-device", "virtio-blk-pci,drive=swap")
 
 
+# The agent's console is silent after 7.3 has woken up, with virtio_balloon too; for
+# suspend to RAM see suspend.py.
+_UNHEARD = {"7.3": (SUSPEND_TO_IDLE, HIBERNATE)}
+
+
 def _nights(kernel: str) -> tuple[Sleep, ...]:
-    """How a guest can sleep. The agent's console is silent after 7.3 has woken up from
-    idle, with virtio_balloon too; for suspend to RAM see suspend.py."""
-    return () if kernel == "7.3" else _SLEEPS
+    """How a guest can sleep, and do more afterwards."""
+    return () if kernel in _UNHEARD else _SLEEPS
 
 
 def _rows(subject: Subject, script: Iterable[Action]) -> Iterator[Row]:
@@ -79,15 +84,25 @@ def _life(kernel: str, subject: Subject) -> Iterator[Row]:
     yield from all_is_back(subject)
 
 
-def _run_script(kernel: str, driver: str) -> list[Row]:
+@contextlib.contextmanager
+def _subject(kernel: str, driver: str) -> Iterator[Subject]:
     with tempfile.NamedTemporaryFile(prefix="aerator-disk-") as disk:
         disk.truncate(_GUEST_MIB * MIB)
         with make_guest(kernel, f"dropin-{driver}", mem=_GUEST_MIB, smp=1, balloon=None,
                         qemu_args=_devices(Path(disk.name)), allow=_ALLOWED) as guest:
             bind(guest, driver)
-            rows = list(_life(kernel, Subject(guest, driver, _GUEST_MIB * MIB)))
-            # After it slept it cannot power off.
-            guest.finish(power_off=SUSPEND_TO_RAM not in _nights(kernel))
+            yield Subject(guest, driver, _GUEST_MIB * MIB)
+
+
+def _run_script(kernel: str, driver: str) -> list[Row]:
+    with _subject(kernel, driver) as subject:
+        rows = list(_life(kernel, subject))
+        # After it slept it cannot power off.
+        subject.guest.finish(power_off=SUSPEND_TO_RAM not in _nights(kernel))
+    for sleep in _UNHEARD.get(kernel, ()):
+        with _subject(kernel, driver) as subject:
+            rows += unheard(subject, sleep)
+            subject.guest.finish_unheard()
     return rows
 
 

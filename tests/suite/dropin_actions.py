@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from .harness import MIB, balloon_driver, expect, settled_free
 Action = Callable[[Subject], Iterator[Row]]
 
 HALF = 512 * MIB
+# What it still lives with.
+_LEAST = 256 * MIB
 _DRIVERS = "/sys/bus/virtio/drivers"
 _ROOT_PORT = "rootport"
 _UNSET = (1 << 64) - 1
@@ -25,10 +28,10 @@ _UNSET = (1 << 64) - 1
 # What a guest of 1 GiB is asked to come to: down, up, by little, by single pages, by
 # what is no page, to nearly nothing, and above what it has.
 _TARGETS = (768 * MIB, HALF, 896 * MIB, 892 * MIB, 700 * MIB + 3 * PAGE,
-            600 * MIB + 1234, 256 * MIB, 4096 * MIB)
+            600 * MIB + 1234, _LEAST, 4096 * MIB)
 _TOO_LITTLE = 16 * MIB
 
-# For the guest's programs: more than it has left at half, less than it has.
+# For the guest's programs: more than it has left then, less than it has.
 _TOO_MUCH_MIB = 700
 
 # What QEMU itself uses, with the code that it made of the guest's.
@@ -36,6 +39,11 @@ _QEMU_MIB = 120
 
 # As single pages, to have some of what is compacted.
 _SCATTERED_MIB = 200
+
+# Until what was freed has been reported, or most of it.
+_REPORTED_SECONDS = 8
+# And what a guest that does nothing may touch meanwhile.
+_OTHERS_MIB = 40
 
 # A free part of memory, which the host does not drop unless it is told of it.
 _TOUCHED_MIB = 800
@@ -145,12 +153,12 @@ def _hold_too_much(subject: Subject) -> tuple[bool, float]:
 
 def memory_short(subject: Subject) -> Iterator[Row]:
     """Without deflate-on-oom the balloon stays, and a program is killed."""
-    subject.reach(HALF)
+    subject.reach(_LEAST)
     got, took = _hold_too_much(subject)
     killed = "Killed process" in subject.guest.dmesg()
     subject.guest.run("dmesg -c >/dev/null")
     # The less of free memory the host has, the longer it takes to find that too little.
-    yield Row(f"{_TOO_MUCH_MIB} MiB wanted, deflate-on-oom=off",
+    yield Row(f"{_TOO_MUCH_MIB} MiB wanted at {mib(_LEAST)}, deflate-on-oom=off",
               f"{'got' if got else 'not got'}, {'killed' if killed else 'not killed'},"
               f" actual {mib(subject.actual())}", shown=f"after {took:.2f} s")
     subject.reach(subject.bytes)
@@ -158,16 +166,16 @@ def memory_short(subject: Subject) -> Iterator[Row]:
 
 def memory_short_deflating(subject: Subject) -> Iterator[Row]:
     """With it the balloon gives way. What it is then is up to the guest."""
-    subject.reach(HALF)
+    subject.reach(_LEAST)
     got, took = _hold_too_much(subject)
     killed = "Killed process" in subject.guest.dmesg()
     actual = subject.actual()
-    grown = "more" if actual > HALF else "as before"
-    yield Row(f"{_TOO_MUCH_MIB} MiB wanted, deflate-on-oom=on",
+    grown = "more" if actual > _LEAST else "as before"
+    yield Row(f"{_TOO_MUCH_MIB} MiB wanted at {mib(_LEAST)}, deflate-on-oom=on",
               f"{'got' if got else 'not got'}, {'killed' if killed else 'not killed'},"
               f" actual is {grown}", took, actual / MIB)
     time.sleep(3)
-    later = "at the target" if subject.actual() == HALF else "not at the target"
+    later = "at the target" if subject.actual() == _LEAST else "not at the target"
     yield Row("3 s after it was freed", f"actual is {later}")
     yield Row("balloon 1024 MiB", f"actual {mib(subject.bytes)}", subject.reach(subject.bytes))
 
@@ -284,6 +292,19 @@ def reported(subject: Subject) -> Iterator[Row]:
     job.wait()
 
 
+def deflated(subject: Subject) -> Iterator[Row]:
+    """What comes out of the balloon is free and not in the host's memory. Only the
+    allocator could know that, so it is reported like all that was freed."""
+    subject.reach(HALF)
+    held = subject.held()
+    with subject.guest.host.madvise_traced() as dropped:
+        subject.reach(subject.bytes)
+        time.sleep(_REPORTED_SECONDS)
+    more = "more" if subject.held() > held + _OTHERS_MIB else "no more"
+    yield Row("512 MiB deflated, and left alone", f"host holds {more}",
+              shown=f"{dropped.bytes / MIB:.0f} MiB reported")
+
+
 @dataclass(frozen=True)
 class Sleep:
     """An action: the guest sleeps with half of its memory in the balloon.
@@ -354,6 +375,25 @@ HIBERNATE = Sleep("hibernate at 512 MiB",
                   f"modprobe virtio_blk && mkswap {_SWAP} && swapon {_SWAP} &&"
                   f" cat /sys/block/{Path(_SWAP).name}/dev >/sys/power/resume;"
                   " echo test_resume >/sys/power/disk && echo disk >/sys/power/state", _come_back)
+
+
+# The host has its target again by then.
+_SETTLED_SECONDS = 6
+_TOTAL = re.compile(r"MemTotal: +(\d+) kB\n")
+
+
+def unheard(subject: Subject, sleep: Sleep) -> Iterator[Row]:
+    """The same where the agent is silent from then on, and the last that this guest does:
+    what it has to say goes to its log."""
+    subject.reach(HALF)
+    subject.guest.start_job(f"sleep 1; {sleep.command}; sleep {_SETTLED_SECONDS};"
+                            " grep MemTotal: /proc/meminfo >/dev/kmsg")
+    asleep = sleep.wake(subject)
+    took = subject.wait_actual(HALF)
+    subject.wait("word of the guest", lambda: bool(_TOTAL.search(_log(subject))))
+    total = int(_TOTAL.findall(_log(subject))[0])
+    yield Row(sleep.name, f"meanwhile {mib(asleep)}, then {mib(subject.actual())}, MemTotal"
+              f" less {mib((subject.total_kb - total) * 1024)}", took)
 
 
 def all_is_back(subject: Subject) -> Iterator[Row]:
