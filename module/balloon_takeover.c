@@ -78,7 +78,8 @@ static struct device *takeover_transport(struct device *dev)
 
 /*
  * A driver whose probe failed leaves the device marked so. The next one is not
- * to find it like that, but as the bus hands it to the first.
+ * to find it like that, but as the bus hands it to the first. A PCI device that is
+ * gone reads as ones, and a reset of it would never be over.
  */
 static bool takeover_reset(struct device *dev)
 {
@@ -86,7 +87,8 @@ static bool takeover_reset(struct device *dev)
 	bool orphan;
 
 	device_lock(dev);
-	orphan = !dev->driver && device_is_registered(dev);
+	orphan = !dev->driver && device_is_registered(dev) &&
+		 vdev->config->get_status(vdev) != U8_MAX;
 	if (orphan) {
 		virtio_reset_device(vdev);
 		virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
