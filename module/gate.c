@@ -554,11 +554,14 @@ void gate_start(struct gate *g, struct workqueue_struct *wq,
 
 	g->wq = wq;
 	g->prdev = prdev;
+	/* Who asks for the surplus may be at it. */
+	spin_lock(&g->lock);
 	policy_init(&g->policy, gate_ms(), slack);
 	g->known = 0;
 	g->surveyed = jiffies - msecs_to_jiffies(GATE_SURVEY_MS);
 	g->owed = 0;
 	g->awake = false;
+	spin_unlock(&g->lock);
 	WRITE_ONCE(g->running, true);
 }
 
