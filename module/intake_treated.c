@@ -231,7 +231,11 @@ static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zon
 	return r->pages;
 }
 
-/* No more than was raw when we came: what is freed meanwhile is for later. */
+/*
+ * No more than was raw when we came: what is freed meanwhile is for later. And one
+ * batch at least, however long the host had the processor since the pass began: a
+ * pass that treats nothing says that nothing can be done.
+ */
 static void treated_zone(struct treated *tp, struct zone *zone)
 {
 	u64 raw = 0, treated = 0, pages, allowance;
@@ -239,7 +243,7 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 
 	clear_bit(ZONE_RAW, &zone->flags);
 	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
-	while (raw && time_before(jiffies, tp->until)) {
+	while (raw && (!tp->sent || time_before(jiffies, tp->until))) {
 		r = treated_reactor(tp);
 		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate);
 		if (!allowance)
