@@ -16,9 +16,6 @@
 /* The driver that this one stands in for, as it calls itself on the bus. */
 #define BALLOON_RIVAL	"virtio_balloon"
 
-/* How long what the host asks for keeps a guest from going to sleep. */
-#define BALLOON_AWAKE_MS	1000
-
 /* Entries of one chain: more gain nothing, and cost a larger indirect table. */
 #define BALLOON_CHAIN_MAX	128
 

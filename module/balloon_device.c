@@ -14,6 +14,9 @@
 /* A descriptor's length has 32 bits. In pages. */
 #define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
 
+/* How long what the host asks for keeps a guest from going to sleep. */
+#define BALLOON_AWAKE_MS	1000
+
 /* Would the guest notice that the content of a free page changed? */
 static bool balloon_content_matters(void)
 {

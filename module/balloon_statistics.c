@@ -20,6 +20,12 @@
 /* All that there are. A device skips those that it does not know. */
 #define STATISTICS_TAGS		16
 
+/*
+ * A guest that is about to sleep stays awake for the answer: by far longer than that
+ * takes, and no longer, as hosts ask each second.
+ */
+#define STATISTICS_AWAKE_MS	100
+
 /**
  * struct balloon_report - what the host gets on the statistics queue
  * @stat: pairs of tag and value; how many of them are filled varies
@@ -148,7 +154,7 @@ void statistics_asked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
-	pm_wakeup_event(&vq->vdev->dev, BALLOON_AWAKE_MS);
+	pm_wakeup_event(&vq->vdev->dev, STATISTICS_AWAKE_MS);
 	queue_work(system_freezable_wq, &a->answer);
 }
 
