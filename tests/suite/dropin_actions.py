@@ -379,6 +379,7 @@ HIBERNATE = Sleep("hibernate at 512 MiB",
 
 # The host has its target again by then.
 _SETTLED_SECONDS = 6
+_AWAKE = re.compile(r"PM: (suspend|hibernation:.*) exit")
 _TOTAL = re.compile(r"MemTotal: +(\d+) kB\n")
 
 
@@ -389,6 +390,7 @@ def unheard(subject: Subject, sleep: Sleep) -> Iterator[Row]:
     subject.guest.start_job(f"sleep 1; {sleep.command}; sleep {_SETTLED_SECONDS};"
                             " grep MemTotal: /proc/meminfo >/dev/kmsg")
     asleep = sleep.wake(subject)
+    subject.wait("the guest is awake", lambda: bool(_AWAKE.search(_log(subject))))
     took = subject.wait_actual(HALF)
     subject.wait("word of the guest", lambda: bool(_TOTAL.search(_log(subject))))
     total = int(_TOTAL.findall(_log(subject))[0])
