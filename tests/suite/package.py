@@ -44,8 +44,8 @@ _PACKAGES = "dpkg-query -W -f '${Package}\n'"
 # key that dkms makes for any module.
 _ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path /tmp"
               r" -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg"
-              r" -o -path /var/lib/apt -o -name 'mok.*' -o -name '*.old' \) -prune"
-              r" -o -print | sort")
+              r" -o -path /var/lib/apt -o -name 'mok.*' -o -name '*.old'"
+              r" -o -name __pycache__ \) -prune -o -print | sort")
 
 
 @functools.cache
