@@ -258,6 +258,7 @@ static void policy_give(struct policy *p, u64 given)
 	policy_take_off(&p->most, pages);
 	policy_take_off(&p->most_before, pages);
 	policy_take_off(&p->mark, pages);
+	policy_take_off(&p->sent, pages);
 }
 
 /* Has memory not been seen to fall for that long? */
@@ -363,6 +364,12 @@ static u64 policy_following(const struct policy *p, u64 now, u64 hold)
 static u64 policy_settled(const struct policy *p, u64 now, u64 hold)
 {
 	return policy_least(p, now, policy_quiet(p, now, hold) ? hold : hold * POLICY_SPAN);
+}
+
+/* Is what is treated no more than that, or does some of it only follow? */
+static bool policy_is_settled(const struct policy *p, u64 now, u64 hold)
+{
+	return p->treated <= policy_settled(p, now, hold) + p->slack;
 }
 
 /**
@@ -492,6 +499,7 @@ void policy_treat(struct policy *p, u64 now, u64 pages,
 		  const struct policy_limits *limits)
 {
 	p->treated += pages;
+	p->sent = policy_is_settled(p, now, policy_hold(p, limits)) ? p->treated : 0;
 	if (!limits->rate)
 		return;
 	p->tokens = policy_tokens(p, now, limits) - (s64)(pages * MSEC_PER_SEC);
@@ -506,16 +514,19 @@ void policy_treat(struct policy *p, u64 now, u64 pages,
  * @limits: what the user asked for
  *
  * Several in a row are one release. What follows it later is none, and so has an
- * end; nor is what is too little to notice if it is taken back.
+ * end; nor is what is too little to notice if it is taken back. Some may be taken
+ * back before the pass is over, which ends it: that counts like what is taken later.
  */
 void policy_passed(struct policy *p, u64 now, u64 pages,
 		   const struct policy_limits *limits)
 {
 	u64 hold = policy_hold(p, limits);
 	u64 release = pages;
+	u64 mark = p->sent;
 
+	p->sent = 0;
 	p->refused = pages ? 0 : policy_above(p, policy_surplus(p, now, limits));
-	if (p->treated > policy_settled(p, now, hold) + p->slack)
+	if (!mark)
 		return;
 	if (p->released && now - p->released <= hold / POLICY_FOLLOWS)
 		release += p->release;
@@ -523,7 +534,7 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 		return;
 	p->release = release;
 	p->released = now;
-	p->mark = p->treated;
+	p->mark = mark;
 }
 
 /* Raw memory that may become surplus. */

@@ -78,7 +78,8 @@ struct policy_low {
  * @refused: surplus of which a pass could treat nothing, pages
  * @released: when the last release ended, ms; 0 once it was taken back, or is old
  * @release: what it treated, pages
- * @mark: what was treated then, pages
+ * @mark: what was treated with the last of it, pages
+ * @sent: likewise in the pass that is under way; 0 if it is no release
  * @strikes: releases in a row that the guest took back at once
  * @tokens: thousandths of a page that the rate allows; less than 0 after a pass that
  *	took more
@@ -106,6 +107,7 @@ struct policy {
 	u64 released;
 	u64 release;
 	u64 mark;
+	u64 sent;
 	unsigned int strikes;
 	s64 tokens;
 	u64 tokens_at;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include "policy_guest_fixture.h"
 
-/* As in gate.c, and what a batch and the host's part in it may take. */
+/* As in gate.c, and what a batch and the host's part in it take, if no test has its own. */
 #define GATE_SOON_MS		10
 #define GATE_BATCH		MIB(128)
 #define GATE_BATCH_MS		5
@@ -96,7 +96,7 @@ static void gate_work(struct guest *g)
 		policy_treat(&g->policy, g->now, pages, &g->limits);
 		g->passing = true;
 		g->pass += pages;
-		g->work_at = g->now + GATE_BATCH_MS;
+		g->work_at = g->now + g->batch_ms;
 		return;
 	}
 	if (g->passing) {
@@ -208,6 +208,7 @@ void guest_start(struct guest *g, enum guest_driver driver, unsigned int window_
 		.driver = driver,
 		.limits = { .window_ms = window_ms, .cap = U64_MAX },
 		.level = { .free = free, .blocks = free },
+		.batch_ms = GATE_BATCH_MS,
 		.now = T0,
 		.work_at = T0,
 		.watch_at = GUEST_NEVER,

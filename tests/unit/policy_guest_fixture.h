@@ -21,6 +21,7 @@ enum guest_driver {
  * @policy: aerator's
  * @limits: likewise
  * @level: what is free; what the host knows of
+ * @batch_ms: how long the host takes for a batch
  * @now: ms
  * @work_at: when the driver's work runs, ms, or GUEST_NEVER
  * @watch_at: when aerator looks back, likewise
@@ -40,6 +41,7 @@ struct guest {
 	struct policy policy;
 	struct policy_limits limits;
 	struct policy_level level;
+	unsigned int batch_ms;
 	u64 now;
 	u64 work_at;
 	u64 watch_at;

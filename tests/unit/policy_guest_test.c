@@ -113,6 +113,24 @@ TEST(policy_guest_churns_slowly)
 		}
 }
 
+/* The host is slow: what is released is taken back while it still is at it. */
+TEST(policy_guest_churns_beside_a_slow_host)
+{
+	static const unsigned int batches[] = { 20, 40, 60, 100 };
+	static const unsigned int gaps[] = { 1250, 1300, 1400, 1500 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(batches); i++)
+		for (unsigned int k = 0; k < ARRAY_LEN(gaps); k++) {
+			unsigned int share;
+
+			setup_guest(GUEST_AERATOR, ALL);
+			guest.batch_ms = batches[i];
+			share = guest_churn(&guest, CHURN, gaps[k], 3000, 100);
+			check_note("batch %u ms, gap %u ms: %u", batches[i], gaps[k], share);
+			check(share <= 50);
+		}
+}
+
 /* Much longer: to the host the memory is worth more than it costs the guest. */
 TEST(policy_guest_comes_back_late)
 {
