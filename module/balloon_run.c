@@ -40,6 +40,18 @@ static const struct run_queue {
 	RUN_QUEUE(hinting, VIRTIO_BALLOON_F_REPORTING, hinting_acked),
 };
 
+/**
+ * struct run_room - what the entries of all batches need
+ * @runs: the entries
+ * @reactors: how many batches there may be
+ * @size: most entries of one
+ */
+struct run_room {
+	struct reactor_run *runs;
+	unsigned int reactors;
+	unsigned int size;
+};
+
 static DEFINE_MUTEX(balloon_mutex);
 
 /* The bound device: page reporting takes one, so there is one. balloon_mutex */
@@ -126,31 +138,30 @@ static void run_reset(struct aerator *a)
 	a->vdev->config->del_vqs(a->vdev);
 }
 
-/*
- * Room for the batches that the settings of now allow. All reactors are idle:
- * the intake is stopped. balloon_mutex held.
- */
-static int run_equip(struct aerator *a)
+/* Room for the batches that the settings of now allow, which nobody uses yet. */
+static int run_make_room(struct run_room *room)
 {
-	unsigned int size = READ_ONCE(aerator_params.reactor_size);
-	unsigned int nr = READ_ONCE(aerator_params.reactors);
+	room->size = READ_ONCE(aerator_params.reactor_size);
+	room->reactors = READ_ONCE(aerator_params.reactors);
+	room->runs = kvcalloc(room->reactors * room->size, sizeof(*room->runs),
+			      GFP_KERNEL);
+	return room->runs ? 0 : -ENOMEM;
+}
+
+/* All reactors are idle: the intake is stopped. balloon_mutex held. */
+static int run_equip(struct aerator *a, const struct run_room *room)
+{
 	unsigned int i;
 	int err;
 
-	a->runs = kvcalloc(nr * size, sizeof(*a->runs), GFP_KERNEL);
-	if (!a->runs)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++) {
-		err = reactor_equip(&a->reactors[i], a->runs + i * size, size);
+	for (i = 0; i < room->reactors; i++) {
+		err = reactor_equip(&a->reactors[i], room->runs + i * room->size, room->size);
 		if (WARN_ON_ONCE(err))
-			goto free;
+			return err;
 	}
-	a->intake->nr_reactors = nr;
+	a->intake->nr_reactors = room->reactors;
+	a->runs = room->runs;
 	return 0;
-
-free:
-	kvfree(a->runs);
-	return err;
 }
 
 /* The device is the driver's: tell it the rest. balloon_mutex held. */
@@ -167,20 +178,22 @@ static void run_make_ready(struct aerator *a)
 	virtio_device_ready(vdev);
 }
 
-/* From queues to free memory being returned, as the settings of now say. balloon_mutex held. */
-static int run_start_intake(struct aerator *a)
+/*
+ * From queues to free memory being returned, as the settings of now say. The room is
+ * the intake's then, or gone. balloon_mutex held.
+ */
+static int run_start_intake(struct aerator *a, const struct run_room *room)
 {
 	int err;
 
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
 				ARRAY_SIZE(a->sg));
-	err = run_equip(a);
+	err = run_equip(a, room);
+	if (!err)
+		err = a->intake->ops->start(a->intake);
 	if (err)
-		return err;
-	err = a->intake->ops->start(a->intake);
-	if (err)
-		kvfree(a->runs);
+		kvfree(room->runs);
 	return err;
 }
 
@@ -207,12 +220,16 @@ static void run_close(struct aerator *a)
 /* From features negotiated to a device that does all that it is for. balloon_mutex held. */
 static int run_start(struct aerator *a)
 {
-	int err = run_find_queues(a);
+	struct run_room room;
+	int err = run_make_room(&room);
 
 	if (err)
 		return err;
+	err = run_find_queues(a);
+	if (err)
+		goto free;
 	run_make_ready(a);
-	err = run_start_intake(a);
+	err = run_start_intake(a, &room);
 	if (err) {
 		run_reset(a);
 		return err;
@@ -222,6 +239,10 @@ static int run_start(struct aerator *a)
 	freepage_start(a);
 	a->up = true;
 	return 0;
+
+free:
+	kvfree(room.runs);
+	return err;
 }
 
 /*
@@ -472,13 +493,20 @@ void balloon_wake(void)
 	mutex_unlock(&balloon_mutex);
 }
 
-/* Batches of another kind or size, on the same queues. balloon_mutex held. */
+/*
+ * Batches of another kind or size, on the same queues. What can fail comes first: not
+ * every device can be reset, and one that cannot must not lose its queues for a lack
+ * of memory. balloon_mutex held.
+ */
 static int run_restart_intake(struct aerator *a)
 {
-	int err;
+	struct run_room room;
+	int err = run_make_room(&room);
 
+	if (err)
+		return err;
 	run_stop_intake(a);
-	err = run_start_intake(a);
+	err = run_start_intake(a, &room);
 	if (err) {
 		run_close(a);
 		run_recover_soon(a);
@@ -493,8 +521,8 @@ static int run_restart_intake(struct aerator *a)
  *
  * Context: may sleep for as long as a batch takes to settle.
  *
- * Return: 0, also without a device, or a negative errno; the device is down
- * then, and recovery tries again with the settings it finds.
+ * Return: 0, also without a device. -ENOMEM with nothing changed, or another negative
+ * errno: the device is down then, and recovery tries again with the settings it finds.
  */
 int balloon_restart(void)
 {
