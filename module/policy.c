@@ -210,27 +210,38 @@ void policy_press(struct policy *p, u64 now)
 {
 	p->lows[p->first] = (struct policy_low) { .from = now, .at = now };
 	p->nr_lows = 1;
+	p->fell = now;
 	p->quiet_since = now;
 }
 
+/* Has memory not been seen to fall for that long? */
+static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
+{
+	return now - p->quiet_since >= ms;
+}
+
 /*
- * Was what was released taken back, or left for long enough? It was taken at some
- * time after the last look. As much as may follow a release says nothing: where the
- * kernel keeps marks, blocks lose them as what follows merges with them.
+ * Was what was released taken back, or left for long enough? It was taken from the time
+ * on at which the fall began: where each page is a fault of a slow host that may take
+ * longer than a hold, and until it is over nothing has lasted. As much as may follow a
+ * release says nothing: where the kernel keeps marks, blocks lose them as what follows
+ * merges with them.
  */
 static void policy_judge(struct policy *p, u64 now, u64 hold)
 {
 	u64 part = max(p->slack, p->release / POLICY_FOLLOWS);
 	bool taken = p->treated + part < p->mark;
-	u64 seen = taken ? p->looked : now;
+	bool over = taken || now >= p->released + hold * POLICY_SPAN;
+	bool quiet = policy_quiet(p, now, hold);
+	u64 lasted = quiet ? p->looked : p->fell;
 
-	if (!p->released)
+	if (!p->released || (!over && !quiet))
 		return;
-	if (seen >= p->released + hold)
+	if ((taken ? lasted : now) >= p->released + hold)
 		p->strikes = 0;
 	else if (taken)
 		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
-	if (taken || now >= p->released + hold * POLICY_SPAN)
+	if (over)
 		p->released = 0;
 }
 
@@ -259,12 +270,6 @@ static void policy_give(struct policy *p, u64 given)
 	policy_take_off(&p->most_before, pages);
 	policy_take_off(&p->mark, pages);
 	policy_take_off(&p->sent, pages);
-}
-
-/* Has memory not been seen to fall for that long? */
-static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
-{
-	return now - p->quiet_since >= ms;
 }
 
 /*
@@ -301,6 +306,9 @@ void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 	p->available = policy_available(level, limits);
 	p->treated = level->treated;
 	if (p->available + p->slack < p->peak) {
+		/* It may have begun right after the last look. */
+		if (policy_quiet(p, now, hold))
+			p->fell = p->looked;
 		p->quiet_since = now;
 		p->peak = p->available;
 	}
@@ -601,8 +609,9 @@ unsigned int policy_watch(const struct policy *p, u64 now,
 			  const struct policy_limits *limits)
 {
 	unsigned int hold = policy_hold(p, limits);
+	bool lasts = now >= p->released + hold && policy_quiet(p, now, hold);
 
-	if (p->released && now < p->released + hold)
+	if (p->released && !lasts)
 		return max(hold / POLICY_WATCHES, POLICY_LOOK_MIN);
 	return policy_raw(p) ? max(hold, POLICY_LOOK_MIN) : POLICY_NEVER;
 }

@@ -72,6 +72,7 @@ struct policy_low {
  * @looked: when that look was, ms
  * @peak: most of @available since @quiet_since, pages
  * @quiet_since: when @available was last seen to fall, ms
+ * @fell: when that fall began, or those before it with less than a hold in between, ms
  * @most: most of @available since @most_since, pages
  * @most_before: likewise in the span before that, 0 if it was quiet for a hold since
  * @most_since: when @most began to count anew, ms
@@ -100,6 +101,7 @@ struct policy {
 	u64 looked;
 	u64 peak;
 	u64 quiet_since;
+	u64 fell;
 	u64 most;
 	u64 most_before;
 	u64 most_since;

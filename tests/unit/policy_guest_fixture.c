@@ -11,6 +11,9 @@
 #define GATE_BATCH		MIB(128)
 #define GATE_BATCH_MS		5
 
+/* A churn gets its memory in so many parts. */
+#define TOUCHES			16
+
 /* As in mm/page_reporting.c. */
 #define BALLOON_DELAY_MS	2000
 #define BALLOON_PART		16
@@ -179,6 +182,18 @@ bool guest_rests(const struct guest *g)
 	return g->work_at == GUEST_NEVER && g->watch_at == GUEST_NEVER;
 }
 
+/* Little by little. */
+static void guest_touch(struct guest *g, u64 pages)
+{
+	u64 free = g->level.free, start = g->now;
+
+	for (unsigned int i = 1; i <= TOUCHES; i++) {
+		u64 left = free - pages * i / TOUCHES;
+
+		guest_change(g, start + g->touch_ms * i / TOUCHES, left, left);
+	}
+}
+
 /*
  * Take @pages for @use_ms and free them for @gap_ms, again and again; all is free at
  * the end. What the first round takes back the guest could not know. Returns how much
@@ -190,7 +205,7 @@ unsigned int guest_churn(struct guest *g, u64 pages, unsigned int gap_ms,
 	u64 free = g->level.free;
 
 	for (unsigned int i = 0; i <= rounds; i++) {
-		guest_change(g, g->now, free - pages, free - pages);
+		guest_touch(g, pages);
 		if (!i)
 			guest_count_anew(g);
 		guest_change(g, g->now + use_ms, free, free);

@@ -22,6 +22,7 @@ enum guest_driver {
  * @limits: likewise
  * @level: what is free; what the host knows of
  * @batch_ms: how long the host takes for a batch
+ * @touch_ms: how long a churn takes to get its memory
  * @now: ms
  * @work_at: when the driver's work runs, ms, or GUEST_NEVER
  * @watch_at: when aerator looks back, likewise
@@ -42,6 +43,7 @@ struct guest {
 	struct policy_limits limits;
 	struct policy_level level;
 	unsigned int batch_ms;
+	unsigned int touch_ms;
 	u64 now;
 	u64 work_at;
 	u64 watch_at;

@@ -131,6 +131,24 @@ TEST(policy_guest_churns_beside_a_slow_host)
 		}
 }
 
+/* Or takes longer than the window to bring it back: what falls has not lasted. */
+TEST(policy_guest_churns_beside_a_host_that_swaps)
+{
+	static const unsigned int touches[] = { 200, 700, 1500, 3000, 4000 };
+	static const unsigned int gaps[] = { 1250, 1500, 1800, 2000 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(touches); i++)
+		for (unsigned int k = 0; k < ARRAY_LEN(gaps); k++) {
+			unsigned int share;
+
+			setup_guest(GUEST_AERATOR, ALL);
+			guest.touch_ms = touches[i];
+			share = guest_churn(&guest, CHURN, gaps[k], 3000, 100);
+			check_note("touch %u ms, gap %u ms: %u", touches[i], gaps[k], share);
+			check(share <= 50);
+		}
+}
+
 /* Much longer: to the host the memory is worth more than it costs the guest. */
 TEST(policy_guest_comes_back_late)
 {
