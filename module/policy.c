@@ -98,78 +98,11 @@ u64 policy_available(const struct policy_level *level,
 	return min3(level->blocks, above, limits->cap);
 }
 
-/* The oldest low but @i. */
-static struct policy_low *policy_low(struct policy *p, unsigned int i)
-{
-	return &p->lows[(p->first + i) % POLICY_LOWS];
-}
-
-static void policy_forget_oldest(struct policy *p)
-{
-	p->first = (p->first + 1) % POLICY_LOWS;
-	p->nr_lows--;
-}
-
-/* Forget lows that are not lower than @pages, and those older than @span. */
-static void policy_expire(struct policy *p, u64 now, u64 pages, u64 span)
-{
-	while (p->nr_lows && policy_low(p, p->nr_lows - 1)->pages >= pages)
-		p->nr_lows--;
-	while (p->nr_lows && now - policy_low(p, 0)->at >= span)
-		policy_forget_oldest(p);
-	if (now - p->learned.at >= span)
-		p->learned.at = 0;
-}
-
-/* Make room: for all that is known then, the oldest low lasted as long as the next. */
-static void policy_merge_oldest(struct policy *p)
-{
-	policy_low(p, 1)->pages = policy_low(p, 0)->pages;
-	policy_forget_oldest(p);
-}
-
-/* Likewise the last but one as long as the last, if it began hardly before that. */
-static void policy_merge_close(struct policy *p, u64 grain)
-{
-	struct policy_low *before, *last;
-
-	if (p->nr_lows < 2)
-		return;
-	before = policy_low(p, p->nr_lows - 2);
-	last = policy_low(p, p->nr_lows - 1);
-	if (last->at - before->from > grain)
-		return;
-	before->at = last->at;
-	p->nr_lows--;
-}
-
-/*
- * Remember how little there was until now. Lows that follow each other closely count
- * as one: this bounds their number, and nothing is surplus too soon.
- */
 static void policy_remember(struct policy *p, u64 now, u64 pages, u64 span)
 {
-	policy_expire(p, now, pages, span);
-	policy_merge_close(p, span / POLICY_GRAINS);
-	if (p->nr_lows == POLICY_LOWS)
-		policy_merge_oldest(p);
-	*policy_low(p, p->nr_lows++) = (struct policy_low) {
-		.from = now, .at = now, .pages = pages,
-	};
-}
-
-/* The oldest low that is younger than @span, and so the least since; or NULL. */
-static const struct policy_low *policy_since(const struct policy *p, u64 now, u64 span)
-{
-	const struct policy_low *low;
-	unsigned int i;
-
-	for (i = 0; i < p->nr_lows; i++) {
-		low = &p->lows[(p->first + i) % POLICY_LOWS];
-		if (now - low->at < span)
-			return low;
-	}
-	return NULL;
+	lows_remember(&p->lows, now, pages, span);
+	if (now - p->learned.at >= span)
+		p->learned.at = 0;
 }
 
 static bool policy_learned(const struct policy *p, u64 now, u64 span)
@@ -179,7 +112,7 @@ static bool policy_learned(const struct policy *p, u64 now, u64 span)
 
 static u64 policy_least(const struct policy *p, u64 now, u64 span)
 {
-	const struct policy_low *low = policy_since(p, now, span);
+	const struct low *low = lows_since(&p->lows, now, span);
 	u64 least = low ? min(low->pages, p->available) : p->available;
 
 	return policy_learned(p, now, span) ? min(least, p->learned.pages) : least;
@@ -208,8 +141,7 @@ void policy_init(struct policy *p, u64 now, u64 slack)
  */
 void policy_press(struct policy *p, u64 now)
 {
-	p->lows[p->first] = (struct policy_low) { .from = now, .at = now };
-	p->nr_lows = 1;
+	lows_forget(&p->lows, now);
 	p->fell = now;
 	p->quiet_since = now;
 }
@@ -258,11 +190,9 @@ static void policy_take_off(u64 *amount, u64 pages)
 static void policy_give(struct policy *p, u64 given)
 {
 	u64 pages = given - min(given, p->given);
-	unsigned int i;
 
 	p->given = given;
-	for (i = 0; i < p->nr_lows; i++)
-		policy_take_off(&policy_low(p, i)->pages, pages);
+	lows_take_off(&p->lows, pages);
 	policy_take_off(&p->learned.pages, pages);
 	policy_take_off(&p->available, pages);
 	policy_take_off(&p->peak, pages);
@@ -345,7 +275,7 @@ void policy_request(struct policy *p, u64 now, const struct policy_limits *limit
  */
 void policy_learn(struct policy *p, u64 freed)
 {
-	p->learned = (struct policy_low) {
+	p->learned = (struct low) {
 		.from = freed, .at = freed, .pages = min(p->treated, p->available),
 	};
 }
@@ -575,7 +505,7 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 {
 	u64 hold = policy_hold(p, limits);
 	bool quiet = policy_quiet(p, now, hold);
-	const struct policy_low *low = policy_since(p, now, hold);
+	const struct low *low = lows_since(&p->lows, now, hold);
 	u64 deficit = policy_deficit(p, now, limits);
 	u64 wait = policy_look(p, now, hold);
 

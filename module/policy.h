@@ -3,16 +3,10 @@
 #define AERATOR_POLICY_H
 
 #include <linux/types.h>
+#include "lows.h"
 
 /* policy_wait(), policy_watch(): there is no need. */
 #define POLICY_NEVER		(~0U)
-
-/*
- * Lows are told apart that are more than this part of four holds from each other, and
- * the last two: so many are remembered.
- */
-#define POLICY_GRAINS		64U
-#define POLICY_LOWS		(POLICY_GRAINS + 2U)
 
 /**
  * struct policy_limits - what the user asked for
@@ -47,25 +41,11 @@ struct policy_level {
 };
 
 /**
- * struct policy_low - how little there was at some time
- * @from: when it was so, ms
- * @at: until when it was, for all that is known
- * @pages: the least in between
- */
-struct policy_low {
-	u64 from;
-	u64 at;
-	u64 pages;
-};
-
-/**
  * struct policy - when to treat, and how much
  * @slack: a rise or fall smaller than this is noise, pages
- * @lows: the least there was, oldest and smallest first; a ring
+ * @lows: the least there was
  * @learned: how little it was when memory was freed, found out later than that; at 0
  *	if nothing was
- * @first: index of the oldest
- * @nr_lows: how many there are
  * @available: what could be treated at the last look, treated or not, pages
  * @treated: what was, pages
  * @given: what was given up, pages
@@ -91,10 +71,8 @@ struct policy_low {
  */
 struct policy {
 	u64 slack;
-	struct policy_low lows[POLICY_LOWS];
-	struct policy_low learned;
-	unsigned int first;
-	unsigned int nr_lows;
+	struct lows lows;
+	struct low learned;
 	u64 available;
 	u64 treated;
 	u64 given;

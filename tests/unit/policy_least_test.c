@@ -87,14 +87,14 @@ static void check_spans(void)
 /* Later ones are higher. */
 static void check_lows(u64 now)
 {
-	const struct policy_low *last = NULL;
+	const struct lows *lows = &policy.lows;
+	const struct low *last = NULL;
 
-	check(policy.nr_lows <= POLICY_LOWS);
-	check(policy.first < POLICY_LOWS);
-	for (unsigned int i = 0; i < policy.nr_lows; i++) {
-		const struct policy_low *low;
+	check(lows->nr <= LOWS_MAX);
+	check(lows->first < LOWS_MAX);
+	for (unsigned int i = 0; i < lows->nr; i++) {
+		const struct low *low = &lows->ring[(lows->first + i) % LOWS_MAX];
 
-		low = &policy.lows[(policy.first + i) % POLICY_LOWS];
 		check(low->at <= now);
 		check(!last || low->at >= last->at);
 		check(!last || low->pages > last->pages);

@@ -241,7 +241,7 @@ TEST(policy_rate_of_a_tib)
 	policy_treat(&policy, T0, TIB(64), &limits);
 	look(T0, TIB(128), TIB(64));
 	policy.quiet_since = T0 - LONG_AGO;
-	policy.nr_lows = 0;
+	policy.lows.nr = 0;
 	check_eq(allowed_after(T0), 63000 + 1000 / STEPS);
 	check_eq(allowance(T0 + 63500), TIB(1) / 2);
 }

@@ -312,7 +312,7 @@ TEST(policy_pressure_ends_what_follows)
 	pass(T0, MIB(1000));
 	look(T0 + 10, MIB(1100), MIB(1000));
 	policy_press(&policy, T0 + 20);
-	check_eq(policy.nr_lows, 1);
+	check_eq(policy.lows.nr, 1);
 	expect_due(T0 + 20, WINDOW, MIB(100));
 }
 
