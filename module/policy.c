@@ -20,7 +20,7 @@
  *      as it went a moment ago it may well go again.
  *   3. A release that the guest takes back within a hold was wrong: it waited
  *      longer than it lasted. From the second in a row on each doubles the hold,
- *      up to eight windows. One that lasts makes it one window again.
+ *      up to eight windows. As much that lasts makes it one window again.
  *   4. What comes on top of a release, up to an eighth of it, waits an eighth of
  *      the hold only: kernels keep a part of a large free in the lists of their
  *      processors, and empty those in the seconds after.
@@ -152,6 +152,35 @@ static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
 	return now - p->quiet_since >= ms;
 }
 
+static void policy_take_off(u64 *amount, u64 pages)
+{
+	*amount -= min(*amount, pages);
+}
+
+/* How much of the last release the guest took back. */
+static u64 policy_gone(const struct policy *p)
+{
+	return min(p->release, p->mark - min(p->mark, p->treated));
+}
+
+/* It was taken back at once. A few MiB say nothing of many that were not, nor did. */
+static void policy_strike(struct policy *p)
+{
+	if (p->release >= p->wrong / POLICY_FOLLOWS)
+		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
+	p->wrong = max(p->wrong, policy_gone(p));
+}
+
+/* It lasted. Here a few MiB add up. */
+static void policy_forgive(struct policy *p)
+{
+	if (!p->lasted)
+		policy_take_off(&p->wrong, p->release + p->release / POLICY_FOLLOWS);
+	p->lasted = true;
+	if (!p->wrong)
+		p->strikes = 0;
+}
+
 /*
  * Was what was released taken back, or left for long enough? It was taken from the time
  * on at which the fall began: where each page is a fault of a slow host that may take
@@ -161,25 +190,28 @@ static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
  */
 static void policy_judge(struct policy *p, u64 now, u64 hold)
 {
-	u64 part = max(p->slack, p->release / POLICY_FOLLOWS);
-	bool taken = p->treated + part < p->mark;
+	bool taken = policy_gone(p) > max(p->slack, p->release / POLICY_FOLLOWS);
 	bool over = taken || now >= p->released + hold * POLICY_SPAN;
 	bool quiet = policy_quiet(p, now, hold);
 	u64 lasted = quiet ? p->looked : p->fell;
 
-	if (!p->released || (!over && !quiet))
+	if (!over && !quiet)
 		return;
 	if ((taken ? lasted : now) >= p->released + hold)
-		p->strikes = 0;
+		policy_forgive(p);
 	else if (taken)
-		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
+		policy_strike(p);
 	if (over)
 		p->released = 0;
 }
 
-static void policy_take_off(u64 *amount, u64 pages)
+/* What was released: was it right, or more wrong than was seen yet? */
+static void policy_look_back(struct policy *p, u64 now, u64 hold)
 {
-	*amount -= min(*amount, pages);
+	if (p->released)
+		policy_judge(p, now, hold);
+	else if (!p->lasted && !policy_quiet(p, now, hold))
+		p->wrong = max(p->wrong, policy_gone(p));
 }
 
 /*
@@ -246,7 +278,7 @@ void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 	policy_rise(p, now, hold);
 	/* When it rose nobody knows: not before now. */
 	policy_remember(p, now, min(before, p->available), hold * POLICY_SPAN);
-	policy_judge(p, now, hold);
+	policy_look_back(p, now, hold);
 	p->looked = now;
 }
 
@@ -471,6 +503,7 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 	if (!pages || release < p->slack)
 		return;
 	p->release = release;
+	p->lasted = false;
 	p->released = now;
 	p->mark = mark;
 }

@@ -83,6 +83,77 @@ TEST(policy_release_that_lasts_is_forgiveness)
 	check_eq(policy.strikes, 1);
 }
 
+/* A guest that rests frees @pages for good, and they are released. Returns when. */
+static u64 release_little(u64 now, u64 pages)
+{
+	wake(now, MIB(1000) + pages, MIB(1000));
+	now += hold();
+	look(now, MIB(1000) + pages, MIB(1000));
+	pass(now, pages);
+	now += LONG_AGO;
+	look(now, MIB(1000) + pages, MIB(1000) + pages);
+	return now;
+}
+
+/* Of what was taken back an eighth less may be enough. */
+TEST(policy_forgiveness_is_for_as_much)
+{
+	static const u64 lasting[] = { SLACK, MIB(100), CHURN * PART / (PART + 1) + 1 };
+	static const unsigned int times[] = { 28, 5, 1 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(lasting); i++) {
+		unsigned int n = 0;
+		u64 now = T0;
+
+		setup_release();
+		for (unsigned int k = 0; k < 4; k++)
+			now = release(now + LONG_AGO, 10);
+		do {
+			check_eq(policy.strikes, 4);
+			now = release_little(now + LONG_AGO, lasting[i]);
+		} while (++n < 100 && policy.strikes);
+		check_note("%llu MiB", lasting[i] / MIB(1));
+		check_eq(n, times[i]);
+	}
+}
+
+/* It is wrong by all that is taken in the end, whatever of that the first look saw. */
+TEST(policy_wrong_release_is_seen_to_the_end)
+{
+	u64 now = T0 + WINDOW;
+
+	setup_release();
+	wake(T0, MIB(1000) + CHURN, MIB(1000));
+	look(now, MIB(1000) + CHURN, MIB(1000));
+	pass(now, CHURN);
+	look(now + 10, MIB(1400), MIB(1400));
+	check_eq(policy.strikes, 1);
+	check_eq(policy.wrong, MIB(100));
+	look(now + 20, MIB(1100), MIB(1100));
+	check_eq(policy.wrong, MIB(400));
+	/* More than it was is not of it. */
+	look(now + 30, MIB(100), MIB(100));
+	check_eq(policy.wrong, CHURN);
+}
+
+/* And a few MiB that are taken back at once say nothing of many. */
+TEST(policy_wrong_little_is_no_strike)
+{
+	u64 now;
+
+	setup_release();
+	now = release(T0, 10);
+	for (unsigned int i = 0; i < 2; i++) {
+		u64 little = CHURN / PART - !i;
+
+		wake(now += LONG_AGO, MIB(1000) + little, MIB(1000));
+		look(now += WINDOW, MIB(1000) + little, MIB(1000));
+		pass(now, little);
+		look(now + 10, MIB(1000), MIB(1000));
+		check_eq(policy.strikes, 1 + i);
+	}
+}
+
 /* As long as it had waited: a ms less is regretted, and the hold is what it was. */
 TEST(policy_regret_is_exact)
 {
