@@ -7,6 +7,8 @@ import concurrent.futures
 import contextlib
 import functools
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -69,6 +71,7 @@ class Case:
     kernel: str | None = None
     long: bool = False
     alone: bool = False
+    first: bool = False  # it takes minutes: others are to run beside it
 
     @property
     def built_kernel(self) -> str | None:
@@ -95,7 +98,7 @@ def is_treated(kernel: str) -> bool:
     return "-treated" in kernel
 
 
-def is_debug(kernel: str) -> bool:
+def is_debug(kernel: str | None) -> bool:
     """Whether it looks for mistakes, and is slow."""
     return kernel in DEBUG_KERNELS
 
@@ -230,12 +233,47 @@ def settled_free(guest: Guest) -> int:
     return meminfo(guest, "MemFree") + parked * 4
 
 
-def build_kernels(cases: Iterable[Case]) -> set[str]:
-    """Build what the cases need and the cache lacks; scripts/kernel says on stderr
-    how far it is. Returns those that failed."""
-    kernels = dict.fromkeys(case.built_kernel for case in cases)
-    return {kernel for kernel in kernels if kernel and subprocess.run(
-        [TOP / "scripts/kernel", kernel], stdout=subprocess.DEVNULL).returncode}
+class Kernels:
+    """Those that cases need and that are built here, unless the cache has them.
+
+    Debug kernels take longest to build, and few cases need them. So they get what others
+    leave of the processors' time, beside cases that do not need them: more than a third,
+    as tests wait for timers. What measures waits until they are built.
+    """
+
+    _IDLE = ("chrt", "--idle", "0")
+
+    def __init__(self) -> None:
+        self._builder = concurrent.futures.ThreadPoolExecutor(1)
+        self._built: dict[str, concurrent.futures.Future[bool]] = {}
+        self._script: subprocess.Popen[bytes] | None = None
+
+    def begin(self, cases: Iterable[Case], idle: bool) -> None:
+        """Build those that the cases need, one after the other."""
+        for kernel in dict.fromkeys(case.built_kernel for case in cases):
+            if kernel and kernel not in self._built:
+                self._built[kernel] = self._builder.submit(self._build, kernel, idle)
+
+    def _build(self, kernel: str, idle: bool) -> bool:
+        """scripts/kernel says on stderr how far it is."""
+        command = [*(self._IDLE if idle else ()), TOP / "scripts/kernel", kernel]
+        self._script = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                        start_new_session=True)
+        return self._script.wait() == 0
+
+    def end(self) -> None:
+        """Build no more, and give up what is being built."""
+        self._builder.shutdown(wait=False, cancel_futures=True)
+        if self._script and self._script.poll() is None:
+            os.killpg(self._script.pid, signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until nothing is built any more."""
+        concurrent.futures.wait(self._built.values())
+
+    def lack(self, case: Case) -> bool:
+        """Whether the one that the case needs could not be built."""
+        return case.built_kernel is not None and not self._built[case.built_kernel].result()
 
 
 @dataclass(frozen=True)
@@ -264,12 +302,13 @@ def _try_case(case: Case, notes: list[str]) -> str | None:
     return None
 
 
-def _run_case(case: Case, lost: set[str]) -> _Result:
+def _run_case(case: Case, kernels: Kernels) -> _Result:
+    lacking = kernels.lack(case)
     start = time.monotonic()
     print(f"{case.name} ...", file=sys.stderr)
     notes: list[str] = []
     reason = (f"{case.kernel} could not be built, see what scripts/kernel said"
-              if case.built_kernel in lost else _try_case(case, notes))
+              if lacking else _try_case(case, notes))
     return _Result(case, notes, reason, time.monotonic() - start)
 
 
@@ -280,9 +319,9 @@ def _processors() -> int:
     return cores if cores < 3 else min(cores - 1, 4)
 
 
-def _run_together(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
+def _run_together(cases: list[Case], kernels: Kernels) -> Iterable[_Result]:
     with concurrent.futures.ThreadPoolExecutor(_processors()) as pool:
-        futures = [pool.submit(_run_case, case, lost) for case in cases]
+        futures = [pool.submit(_run_case, case, kernels) for case in cases]
         try:
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
@@ -292,13 +331,18 @@ def _run_together(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
             raise
 
 
-def _run_all(cases: list[Case], lost: set[str]) -> Iterable[_Result]:
-    """In their order, but that those that need not be alone are not."""
-    for alone, some in itertools.groupby(cases, lambda case: case.alone):
+def _run_all(cases: list[Case], kernels: Kernels) -> Iterable[_Result]:
+    """In their order, but that those that need not be alone are not: of these, what takes
+    long comes first, and what needs a debug kernel last."""
+    for alone, group in itertools.groupby(cases, lambda case: case.alone):
+        some = list(group)
+        kernels.begin(some, idle=not alone)
         if alone:
-            yield from (_run_case(case, lost) for case in some)
+            kernels.wait()
+            yield from (_run_case(case, kernels) for case in some)
         else:
-            yield from _run_together(list(some), lost)
+            some.sort(key=lambda case: (not case.first, is_debug(case.kernel)))
+            yield from _run_together(some, kernels)
 
 
 def _say_skipped(skipped: list[Case]) -> None:
@@ -311,20 +355,27 @@ def _say_skipped(skipped: list[Case]) -> None:
             print(f"# left out, {reason}: {', '.join(names)}")
 
 
+def _say_result(number: int, result: _Result) -> bool:
+    """Returns whether it failed."""
+    lines = [*result.notes, *(result.reason or "").splitlines()]
+    for line in lines:
+        print(f"# {line}")
+    print(f"{'ok' if result.reason is None else 'not ok'} {number} {result.case.name}"
+          f" # {result.seconds:.0f} s", flush=True)
+    return result.reason is not None
+
+
 def run_cases(cases: list[Case], skipped: list[Case]) -> int:
     """Run them all, and say how each went when it is over."""
-    failed = 0
-    lost = build_kernels(cases)
-    print(f"KTAP version 1\n1..{len(cases)}", flush=True)
-    _say_skipped(skipped)
-    for number, result in enumerate(_run_all(cases, lost), 1):
-        lines = list(result.notes)
-        if result.reason is not None:
-            failed += 1
-            lines += result.reason.splitlines()
-        for line in lines:
-            print(f"# {line}")
-        print(f"{'ok' if result.reason is None else 'not ok'} {number} {result.case.name}"
-              f" # {result.seconds:.0f} s", flush=True)
+    kernels = Kernels()
+    try:
+        kernels.begin((case for case in cases if not is_debug(case.kernel)), idle=False)
+        kernels.wait()
+        print(f"KTAP version 1\n1..{len(cases)}", flush=True)
+        _say_skipped(skipped)
+        failed = sum(_say_result(number, result)
+                     for number, result in enumerate(_run_all(cases, kernels), 1))
+    finally:
+        kernels.end()
     print(f"{len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0

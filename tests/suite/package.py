@@ -394,7 +394,8 @@ def checkout(kernel: str) -> Iterator[str]:
 
 CASES = [
     Case("lintian", lintian),
-    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE),
+    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,
+         first=True),
     Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),
     Case(f"secure-boot {_NATIVE}", functools.partial(secure_boot, _NATIVE), _NATIVE, long=True),
     Case(f"purge {_NATIVE}", functools.partial(package, _NATIVE, "cloud"), _NATIVE, long=True),
