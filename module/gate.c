@@ -129,14 +129,29 @@ static unsigned long gate_survey_due(const struct gate *g)
 }
 
 /*
- * Until the work may rest, jiffies: what allocations took while it did the last time
- * has to be known first.
+ * Where the allocator does not count: may allocations have taken what is treated since
+ * the last survey, before this wake or in a fall that was seen after it? They take raw
+ * memory first by and large only, so that what is free says little of it.
  */
-static unsigned long gate_rest_due(const struct gate *g)
+static bool gate_survey_stale(struct gate *g)
+{
+	u64 fell;
+
+	if (gate_intake(g)->ops->treated)
+		return false;
+	spin_lock(&g->lock);
+	fell = g->policy.quiet_since;
+	spin_unlock(&g->lock);
+	return time_before(g->surveyed, g->woken) ||
+	       jiffies_to_msecs(jiffies - g->surveyed) > gate_ms() - fell;
+}
+
+/* Until the work may rest, jiffies: what is treated has to be known first. */
+static unsigned long gate_rest_due(struct gate *g)
 {
 	unsigned long due = gate_left(g->woken, GATE_AWAKE_MS);
 
-	if (!gate_intake(g)->ops->treated && time_before(g->surveyed, g->woken))
+	if (gate_survey_stale(g))
 		due = max(due, max(gate_survey_due(g), 1UL));
 	return due;
 }
