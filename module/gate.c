@@ -430,8 +430,9 @@ static unsigned int gate_rest(struct gate *g)
 	unsigned long due = gate_rest_due(g);
 	unsigned int wait, watch;
 
+	/* In bits: the kernel tells of no free while the work is queued. */
 	if (due)
-		return jiffies_to_msecs(due);
+		return min(jiffies_to_msecs(due), GATE_AWAKE_MS);
 	wait = gate_let_sleep(g);
 	if (wait != POLICY_NEVER)
 		return wait;
