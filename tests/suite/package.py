@@ -190,7 +190,7 @@ def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
     expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
     yield from _new_kernel(root, name, whole)
 
-    yield _broken(root, name)
+    yield _broken(root, name, whole)
     _check_gone(root, *before)
 
 
@@ -262,16 +262,18 @@ def _built_in(root: Root, name: str, version: str) -> str:
         return f"built in: {found}, {_purge(guest, whole=False)}"
 
 
+_LIST = "/etc/initramfs-tools/modules"
+
+
 def _listed(root: Root, whole: bool) -> None:
     """Where virtio_balloon is in the initramfs, aerator is. Only those who have the time
     for the guest to make another boot it."""
-    listed = "/etc/initramfs-tools/modules"
-    root.run(f"echo virtio_balloon >>{listed}")
+    root.run(f"echo virtio_balloon >>{_LIST}")
     _upgrade_kernel(root)
     expect("aerator.ko" in root.run(f"lsinitramfs /boot/initrd.img-{root.new}"),
            "aerator is not in the initramfs")
     if not whole:
-        root.run(f"sed -i /virtio_balloon/d {listed}; update-initramfs -u -k {root.new}")
+        root.run(f"sed -i /virtio_balloon/d {_LIST}; update-initramfs -u -k {root.new}")
 
 
 def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
@@ -304,14 +306,31 @@ $scripts.postinst configure {version}
 """
 
 
-def _broken(root: Root, name: str) -> str:
+def _make_old_image(root: Root) -> str:
+    """The older kernel's initramfs, with aerator and a date that is long ago."""
+    image = f"/boot/initrd.img-{root.old}"
+    root.run(f"echo virtio_balloon >>{_LIST}; update-initramfs -u -k {root.old};"
+             f" touch --date=@0 {image}")
+    return image
+
+
+def _check_new_image(root: Root, image: str) -> None:
+    """An upgrade made it anew, so that it does not load what was there before."""
+    expect(int(root.run(f"stat --format=%Y {image}")), "an older initramfs has the old module")
+    root.run(f"sed -i /virtio_balloon/d {_LIST}; update-initramfs -u -k {root.old}")
+
+
+def _broken(root: Root, name: str, whole: bool) -> str:
     """The kernel is installed, and boots; the package is installed again, as an upgrade
     does it, and others have the module."""
     tree = f"/usr/src/aerator-{_NEXT}"
     root.run(f"dkms remove -m aerator -v {_NEXT} -k {root.new}")
     _break_build(root, tree)
     _upgrade_kernel(root)
+    image = _make_old_image(root) if whole else None
     root.run(_CONFIGURE.format(version=_NEXT))
+    if image:
+        _check_new_image(root, image)
     expect_equal(_module_version(root, root.new), "", "module that could not be built")
     expect_equal(_module_version(root, root.old), _NEXT, "module that could be built")
     _mend_build(root, tree)
@@ -370,6 +389,12 @@ def _put_checkout(root: Root) -> None:
         root.put(checkout)
 
 
+def _check_package_refused(root: Root) -> None:
+    """Of the two neither would undo what the other did."""
+    said = root.run(f"apt-get install -y {root.put(_deb())} 2>&1 || :")
+    expect("make dkms-remove first" in said, f"the package was installed as well:\n{said}")
+
+
 def checkout(kernel: str) -> Iterator[str]:
     """make dkms-install and dkms-remove; and nothing stays."""
     with _open_root("checkout", kernel) as root:
@@ -381,6 +406,7 @@ def checkout(kernel: str) -> Iterator[str]:
             yield _has_aerator(guest, version)
         # And once more, over what is there.
         root.run("make -C /root/aerator dkms-install")
+        _check_package_refused(root)
         _break_build(root, f"/usr/src/aerator-{version}")
         packages = root.run(_PACKAGES)
         _upgrade_kernel(root)
