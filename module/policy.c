@@ -50,6 +50,9 @@
 /* What comes on top of a release: this part of it, after this part of the hold. */
 #define POLICY_FOLLOWS		8U
 
+/* How long a wrong release counts for more than those that last, in holds. */
+#define POLICY_REMEMBERS	64U
+
 /* The part of the swing of free memory that is worth a coarse pass. */
 #define POLICY_COARSE		2U
 
@@ -142,7 +145,7 @@ void policy_init(struct policy *p, u64 now, u64 slack)
 void policy_press(struct policy *p, u64 now)
 {
 	lows_forget(&p->lows, now);
-	p->fell = now;
+	p->fell = p->looked;
 	p->quiet_since = now;
 }
 
@@ -164,21 +167,33 @@ static u64 policy_gone(const struct policy *p)
 }
 
 /* It was taken back at once. A few MiB say nothing of many that were not, nor did. */
-static void policy_strike(struct policy *p)
+static void policy_strike(struct policy *p, u64 now)
 {
+	p->struck = now;
 	if (p->release >= p->wrong / POLICY_FOLLOWS)
 		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
 	p->wrong = max(p->wrong, policy_gone(p));
 }
 
-/* It lasted. Here a few MiB add up. */
-static void policy_forgive(struct policy *p)
+/* It lasted. Here a few MiB add up, and are enough when the last strike is long ago. */
+static void policy_forgive(struct policy *p, u64 now, u64 hold)
 {
+	if (now - p->struck >= hold * POLICY_REMEMBERS)
+		p->wrong = 0;
 	if (!p->lasted)
 		policy_take_off(&p->wrong, p->release + p->release / POLICY_FOLLOWS);
 	p->lasted = true;
 	if (!p->wrong)
 		p->strikes = 0;
+}
+
+/*
+ * Is memory falling since the release, for all that is known? It was falling before it
+ * too in a guest that is never quiet, and that says nothing.
+ */
+static bool policy_falls(const struct policy *p, u64 now, u64 hold)
+{
+	return !policy_quiet(p, now, hold) && p->fell >= p->released;
 }
 
 /*
@@ -192,15 +207,15 @@ static void policy_judge(struct policy *p, u64 now, u64 hold)
 {
 	bool taken = policy_gone(p) > max(p->slack, p->release / POLICY_FOLLOWS);
 	bool over = taken || now >= p->released + hold * POLICY_SPAN;
-	bool quiet = policy_quiet(p, now, hold);
-	u64 lasted = quiet ? p->looked : p->fell;
+	bool falls = policy_falls(p, now, hold);
+	u64 lasted = falls ? p->fell : p->looked;
 
-	if (!over && !quiet)
+	if (!over && falls)
 		return;
 	if ((taken ? lasted : now) >= p->released + hold)
-		policy_forgive(p);
+		policy_forgive(p, now, hold);
 	else if (taken)
-		policy_strike(p);
+		policy_strike(p, now);
 	if (over)
 		p->released = 0;
 }
@@ -572,7 +587,7 @@ unsigned int policy_watch(const struct policy *p, u64 now,
 			  const struct policy_limits *limits)
 {
 	unsigned int hold = policy_hold(p, limits);
-	bool lasts = now >= p->released + hold && policy_quiet(p, now, hold);
+	bool lasts = now >= p->released + hold && !policy_falls(p, now, hold);
 
 	if (p->released && !lasts)
 		return max(hold / POLICY_WATCHES, POLICY_LOOK_MIN);

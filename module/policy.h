@@ -64,6 +64,7 @@ struct policy_level {
  * @sent: likewise in the pass that is under way; 0 if it is no release
  * @strikes: releases that the guest took back at once, since as much lasted
  * @wrong: how much has to last until they are forgiven, pages
+ * @struck: when the last of them was seen to be one, ms
  * @tokens: thousandths of a page that the rate allows; less than 0 after a pass that
  *	took more
  * @tokens_at: when that was so, ms
@@ -93,6 +94,7 @@ struct policy {
 	u64 sent;
 	unsigned int strikes;
 	u64 wrong;
+	u64 struck;
 	s64 tokens;
 	u64 tokens_at;
 };

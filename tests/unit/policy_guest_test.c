@@ -149,6 +149,55 @@ TEST(policy_guest_churns_beside_a_host_that_swaps)
 		}
 }
 
+/*
+ * It takes 32 MiB for a moment, 0.7 s after 0.7 s, and so is never quiet. Returns when
+ * that was so for @ms.
+ */
+static void guest_bustles(u64 free, unsigned int ms)
+{
+	u64 end = guest.now + ms;
+
+	while (guest.now < end) {
+		guest_change(&guest, guest.now + 400, free - MIB(32), free - MIB(32));
+		guest_change(&guest, guest.now + 300, free, free);
+	}
+}
+
+/* Its falls are older than what it frees for good, which lasts, and counts. */
+TEST(policy_guest_bustles_and_is_forgiven)
+{
+	static const unsigned int pauses[] = { 10000, 15000, 20000, 30000, 40000 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(pauses); i++) {
+		u64 free = MIB(500);
+
+		setup_guest(GUEST_AERATOR, free);
+		guest.policy.strikes = 4;
+		guest.policy.wrong = MIB(200);
+		guest.policy.struck = guest.now;
+		for (u64 end = guest.now + 20 * MINUTE; guest.now < end; free += MIB(40))
+			guest_bustles(free, pauses[i]);
+		check_note("each %u ms", pauses[i]);
+		check_eq(guest.policy.strikes, 0);
+	}
+}
+
+/* Nor is it wrong to release what it then leaves alone for longer than the hold. */
+TEST(policy_guest_bustles_and_comes_back_late)
+{
+	static const unsigned int gaps[] = { 7000, 8000, 9000, 10000, 20000 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(gaps); i++) {
+		setup_guest(GUEST_AERATOR, ALL);
+		for (u64 end = guest.now + 20 * MINUTE; guest.now < end;) {
+			guest_bustles(ALL, gaps[i]);
+			guest_bustles(ALL - MIB(1024), 5000);
+		}
+		check_note("gap %u ms", gaps[i]);
+		check_eq(guest.policy.strikes, 0);
+	}
+}
+
 /* Much longer: to the host the memory is worth more than it costs the guest. */
 TEST(policy_guest_comes_back_late)
 {

@@ -90,7 +90,7 @@ static u64 release_little(u64 now, u64 pages)
 	now += hold();
 	look(now, MIB(1000) + pages, MIB(1000));
 	pass(now, pages);
-	now += LONG_AGO;
+	now += hold();
 	look(now, MIB(1000) + pages, MIB(1000) + pages);
 	return now;
 }
@@ -110,11 +110,39 @@ TEST(policy_forgiveness_is_for_as_much)
 			now = release(now + LONG_AGO, 10);
 		do {
 			check_eq(policy.strikes, 4);
-			now = release_little(now + LONG_AGO, lasting[i]);
+			now = release_little(now, lasting[i]);
 		} while (++n < 100 && policy.strikes);
 		check_note("%llu MiB", lasting[i] / MIB(1));
 		check_eq(n, times[i]);
 	}
+}
+
+/* And any is enough after so long. */
+TEST(policy_forgiveness_comes_with_time)
+{
+	static const int more[] = { -1, 0 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(more); i++) {
+		u64 struck, now = T0;
+
+		setup_release();
+		for (unsigned int k = 0; k < 4; k++)
+			now = release(now + LONG_AGO, 10);
+		struck = now;
+		release_little(struck + REMEMBERS * hold() - 2 * hold() + more[i], SLACK);
+		check_eq(policy.strikes, more[i] < 0 ? 4 : 0);
+	}
+}
+
+/* Who takes all of it is short of memory; that is no reason to forgive him. */
+TEST(policy_regret_is_seen_under_pressure)
+{
+	setup(WINDOW, MIB(1000) + CHURN, MIB(1000));
+	pass(T0, CHURN);
+	look(T0 + WINDOW / 2, MIB(1000) + CHURN, MIB(1000) + CHURN);
+	policy_press(&policy, T0 + WINDOW + 1);
+	look(T0 + WINDOW + 1, MIB(1000), MIB(1000));
+	check_eq(policy.strikes, 1);
 }
 
 /* It is wrong by all that is taken in the end, whatever of that the first look saw. */
