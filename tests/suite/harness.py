@@ -247,6 +247,7 @@ class Kernels:
         self._builder = concurrent.futures.ThreadPoolExecutor(1)
         self._built: dict[str, concurrent.futures.Future[bool]] = {}
         self._script: subprocess.Popen[bytes] | None = None
+        self._ended = False
 
     def begin(self, cases: Iterable[Case], idle: bool) -> None:
         """Build those that the cases need, one after the other."""
@@ -259,13 +260,17 @@ class Kernels:
         command = [*(self._IDLE if idle else ()), TOP / "scripts/kernel", kernel]
         self._script = subprocess.Popen(command, stdout=subprocess.DEVNULL,
                                         start_new_session=True)
+        if self._ended:
+            self.end()
         return self._script.wait() == 0
 
     def end(self) -> None:
-        """Build no more, and give up what is being built."""
+        """Build no more, and give up what is being built: who waits for it goes on."""
+        self._ended = True
         self._builder.shutdown(wait=False, cancel_futures=True)
         if self._script and self._script.poll() is None:
-            os.killpg(self._script.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._script.pid, signal.SIGTERM)
 
     def wait(self) -> None:
         """Until nothing is built any more."""
@@ -327,6 +332,7 @@ def _run_together(cases: list[Case], kernels: Kernels) -> Iterable[_Result]:
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            kernels.end()
             end_all()
             raise
 
