@@ -255,6 +255,6 @@ def many_rounds(kernel: str) -> Iterator[str]:
 
 
 CASES = [*on_kernels(drop_in, (_OFTEN,)), *on_kernels(transports, (_OFTEN,)),
-         *on_kernels(rounds, (_OFTEN, TREATED)),
+         *on_kernels(rounds, (_OFTEN,)), *on_kernels(rounds, (TREATED,), long=True),
          *on_kernels(drop_in, _RARELY, long=True), *on_kernels(transports, _RARELY, long=True),
          *on_kernels(many_rounds, BUILD_KERNELS, long=True)]

@@ -103,5 +103,6 @@ def page_poison(kernel: str) -> None:
         expect("free pages are poisoned" in guest.dmesg(), "no reason in the log")
 
 
-CASES = [*on_kernels(features), *on_kernels(init_on_free),
+CASES = [*on_kernels(features, ("6.12",)), *on_kernels(init_on_free),
+         *on_kernels(features, ("6.1", "7.3"), long=True),
          *on_kernels(page_poison, (PAGEALLOC,))]
