@@ -21,7 +21,7 @@ from .agent import Agent
 from .common import TOP, Deadline
 from .cpio import append_files
 from .guest import Guest
-from .qemu import Machine, Qemu, QemuFailed, kvm_works
+from .qemu import Qemu, QemuFailed, kvm_works
 
 _TEMPLATE = TOP / "scripts" / "libvirt-domain.xml"
 # The name that it gives.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .harness import (DEBUG_KERNELS, MIB, MODULE, TREATED, counters, expect,
+from .harness import (DEBUG_KERNELS, MIB, TREATED, counters, expect,
                       load_aerator, make_guest, on_kernels)
 
 _CHURN_MIB = 512

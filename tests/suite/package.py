@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aerator_vm import Guest
 from aerator_vm.balloon import park_little
-from aerator_vm.common import BUILD, TOP, CommandFailed
+from aerator_vm.common import BUILD, TOP
 from aerator_vm.firmware import Firmware
 from aerator_vm.release import record_release
 from aerator_vm.root import Root, boot

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from aerator_vm import CommandFailed, Guest, Job
 from aerator_vm.balloon import park_little
 
-from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
+from .harness import (KASAN, MIB, PARAMETERS, TREATED, TREATED_KERNELS, counters,
                       expect, expect_equal, is_debug, load_aerator, make_guest,
                       on_kernels, settled_free)
 from .lifecycle import QUARANTINE
