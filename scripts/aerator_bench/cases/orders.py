@@ -49,6 +49,7 @@ def _release(guest: Guest, driver: str, order: int) -> Report:
         starter = f"{PARAMETERS}/enabled"
         guest.run(f"echo 0 >{starter}")
     report = release(guest, _FREED_MIB, order, starter)
+    guest.run(f"echo 1 >{starter}")
     if report.mib < _LEAST_SHARE * _FREED_MIB:
         raise GuestFailed(f"only {report.mib} MiB freed in blocks of order {order}")
     return report
