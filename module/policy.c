@@ -20,7 +20,7 @@
  *      as it went a moment ago it may well go again.
  *   3. A release that the guest takes back within a hold was wrong: it waited
  *      longer than it lasted. From the second in a row on each doubles the hold,
- *      up to eight windows. As much that lasts makes it one window again.
+ *      up to eight windows. One that lasts makes it one window again.
  *   4. What comes on top of a release, up to an eighth of it, waits an eighth of
  *      the hold only: kernels keep a part of a large free in the lists of their
  *      processors, and empty those in the seconds after.
@@ -49,9 +49,6 @@
 
 /* What comes on top of a release: this part of it, after this part of the hold. */
 #define POLICY_FOLLOWS		8U
-
-/* How long a wrong release counts for more than those that last, in holds. */
-#define POLICY_REMEMBERS	64U
 
 /* The part of the swing of free memory that is worth a coarse pass. */
 #define POLICY_COARSE		2U
@@ -166,27 +163,6 @@ static u64 policy_gone(const struct policy *p)
 	return min(p->release, p->mark - min(p->mark, p->treated));
 }
 
-/* It was taken back at once. A few MiB say nothing of many that were not, nor did. */
-static void policy_strike(struct policy *p, u64 now)
-{
-	p->struck = now;
-	if (p->release >= p->wrong / POLICY_FOLLOWS)
-		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
-	p->wrong = max(p->wrong, policy_gone(p));
-}
-
-/* It lasted. Here a few MiB add up, and are enough when the last strike is long ago. */
-static void policy_forgive(struct policy *p, u64 now, u64 hold)
-{
-	if (now - p->struck >= hold * POLICY_REMEMBERS)
-		p->wrong = 0;
-	if (!p->lasted)
-		policy_take_off(&p->wrong, p->release + p->release / POLICY_FOLLOWS);
-	p->lasted = true;
-	if (!p->wrong)
-		p->strikes = 0;
-}
-
 /*
  * Is memory falling since the release, for all that is known? It was falling before it
  * too in a guest that is never quiet, and that says nothing.
@@ -210,23 +186,14 @@ static void policy_judge(struct policy *p, u64 now, u64 hold)
 	bool falls = policy_falls(p, now, hold);
 	u64 lasted = falls ? p->fell : p->looked;
 
-	if (!over && falls)
+	if (!p->released || (!over && falls))
 		return;
 	if ((taken ? lasted : now) >= p->released + hold)
-		policy_forgive(p, now, hold);
+		p->strikes = 0;
 	else if (taken)
-		policy_strike(p, now);
+		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
 	if (over)
 		p->released = 0;
-}
-
-/* What was released: was it right, or more wrong than was seen yet? */
-static void policy_look_back(struct policy *p, u64 now, u64 hold)
-{
-	if (p->released)
-		policy_judge(p, now, hold);
-	else if (!p->lasted && !policy_quiet(p, now, hold))
-		p->wrong = max(p->wrong, policy_gone(p));
 }
 
 /*
@@ -293,7 +260,7 @@ void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 	policy_rise(p, now, hold);
 	/* When it rose nobody knows: not before now. */
 	policy_remember(p, now, min(before, p->available), hold * POLICY_SPAN);
-	policy_look_back(p, now, hold);
+	policy_judge(p, now, hold);
 	p->looked = now;
 }
 
@@ -518,7 +485,6 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 	if (!pages || release < p->slack)
 		return;
 	p->release = release;
-	p->lasted = false;
 	p->released = now;
 	p->mark = mark;
 }

@@ -59,12 +59,9 @@ struct policy_level {
  * @refused: surplus of which a pass could treat nothing, pages
  * @released: when the last release ended, ms; 0 once it was taken back, or is old
  * @release: what it treated, pages
- * @lasted: it did, and counts
  * @mark: what was treated with the last of it, pages
  * @sent: likewise in the pass that is under way; 0 if it is no release
- * @strikes: releases that the guest took back at once, since as much lasted
- * @wrong: how much has to last until they are forgiven, pages
- * @struck: when the last of them was seen to be one, ms
+ * @strikes: releases in a row that the guest took back at once
  * @tokens: thousandths of a page that the rate allows; less than 0 after a pass that
  *	took more
  * @tokens_at: when that was so, ms
@@ -89,12 +86,9 @@ struct policy {
 	u64 refused;
 	u64 released;
 	u64 release;
-	bool lasted;
 	u64 mark;
 	u64 sent;
 	unsigned int strikes;
-	u64 wrong;
-	u64 struck;
 	s64 tokens;
 	u64 tokens_at;
 };

@@ -20,9 +20,6 @@
 /* In holds: how far back a guest that took memory is looked at. */
 #define SPAN		4U
 
-/* In holds: how long a wrong release counts for more than those that last. */
-#define REMEMBERS	64U
-
 /* Lows no further from each other count as one; a part of four holds, ms. */
 #define GRAIN(_hold)	(SPAN * (_hold) / 64)
 

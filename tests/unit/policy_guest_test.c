@@ -173,8 +173,6 @@ TEST(policy_guest_bustles_and_is_forgiven)
 
 		setup_guest(GUEST_AERATOR, free);
 		guest.policy.strikes = 4;
-		guest.policy.wrong = MIB(200);
-		guest.policy.struck = guest.now;
 		for (u64 end = guest.now + 20 * MINUTE; guest.now < end; free += MIB(40))
 			guest_bustles(free, pauses[i]);
 		check_note("each %u ms", pauses[i]);

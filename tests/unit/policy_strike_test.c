@@ -83,57 +83,6 @@ TEST(policy_release_that_lasts_is_forgiveness)
 	check_eq(policy.strikes, 1);
 }
 
-/* A guest that rests frees @pages for good, and they are released. Returns when. */
-static u64 release_little(u64 now, u64 pages)
-{
-	wake(now, MIB(1000) + pages, MIB(1000));
-	now += hold();
-	look(now, MIB(1000) + pages, MIB(1000));
-	pass(now, pages);
-	now += hold();
-	look(now, MIB(1000) + pages, MIB(1000) + pages);
-	return now;
-}
-
-/* Of what was taken back an eighth less may be enough. */
-TEST(policy_forgiveness_is_for_as_much)
-{
-	static const u64 lasting[] = { SLACK, MIB(100), CHURN * PART / (PART + 1) + 1 };
-	static const unsigned int times[] = { 28, 5, 1 };
-
-	for (unsigned int i = 0; i < ARRAY_LEN(lasting); i++) {
-		unsigned int n = 0;
-		u64 now = T0;
-
-		setup_release();
-		for (unsigned int k = 0; k < 4; k++)
-			now = release(now + LONG_AGO, 10);
-		do {
-			check_eq(policy.strikes, 4);
-			now = release_little(now, lasting[i]);
-		} while (++n < 100 && policy.strikes);
-		check_note("%llu MiB", lasting[i] / MIB(1));
-		check_eq(n, times[i]);
-	}
-}
-
-/* And any is enough after so long. */
-TEST(policy_forgiveness_comes_with_time)
-{
-	static const int more[] = { -1, 0 };
-
-	for (unsigned int i = 0; i < ARRAY_LEN(more); i++) {
-		u64 struck, now = T0;
-
-		setup_release();
-		for (unsigned int k = 0; k < 4; k++)
-			now = release(now + LONG_AGO, 10);
-		struck = now;
-		release_little(struck + REMEMBERS * hold() - 2 * hold() + more[i], SLACK);
-		check_eq(policy.strikes, more[i] < 0 ? 4 : 0);
-	}
-}
-
 /* Who takes all of it is short of memory; that is no reason to forgive him. */
 TEST(policy_regret_is_seen_under_pressure)
 {
@@ -143,43 +92,6 @@ TEST(policy_regret_is_seen_under_pressure)
 	policy_press(&policy, T0 + WINDOW + 1);
 	look(T0 + WINDOW + 1, MIB(1000), MIB(1000));
 	check_eq(policy.strikes, 1);
-}
-
-/* It is wrong by all that is taken in the end, whatever of that the first look saw. */
-TEST(policy_wrong_release_is_seen_to_the_end)
-{
-	u64 now = T0 + WINDOW;
-
-	setup_release();
-	wake(T0, MIB(1000) + CHURN, MIB(1000));
-	look(now, MIB(1000) + CHURN, MIB(1000));
-	pass(now, CHURN);
-	look(now + 10, MIB(1400), MIB(1400));
-	check_eq(policy.strikes, 1);
-	check_eq(policy.wrong, MIB(100));
-	look(now + 20, MIB(1100), MIB(1100));
-	check_eq(policy.wrong, MIB(400));
-	/* More than it was is not of it. */
-	look(now + 30, MIB(100), MIB(100));
-	check_eq(policy.wrong, CHURN);
-}
-
-/* And a few MiB that are taken back at once say nothing of many. */
-TEST(policy_wrong_little_is_no_strike)
-{
-	u64 now;
-
-	setup_release();
-	now = release(T0, 10);
-	for (unsigned int i = 0; i < 2; i++) {
-		u64 little = CHURN / PART - !i;
-
-		wake(now += LONG_AGO, MIB(1000) + little, MIB(1000));
-		look(now += WINDOW, MIB(1000) + little, MIB(1000));
-		pass(now, little);
-		look(now + 10, MIB(1000), MIB(1000));
-		check_eq(policy.strikes, 1 + i);
-	}
 }
 
 /* As long as it had waited: a ms less is regretted, and the hold is what it was. */
