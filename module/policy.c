@@ -152,17 +152,6 @@ static bool policy_quiet(const struct policy *p, u64 now, u64 ms)
 	return now - p->quiet_since >= ms;
 }
 
-static void policy_take_off(u64 *amount, u64 pages)
-{
-	*amount -= min(*amount, pages);
-}
-
-/* How much of the last release the guest took back. */
-static u64 policy_gone(const struct policy *p)
-{
-	return min(p->release, p->mark - min(p->mark, p->treated));
-}
-
 /*
  * Is memory falling since the release, for all that is known? It was falling before it
  * too in a guest that is never quiet, and that says nothing.
@@ -181,7 +170,8 @@ static bool policy_falls(const struct policy *p, u64 now, u64 hold)
  */
 static void policy_judge(struct policy *p, u64 now, u64 hold)
 {
-	bool taken = policy_gone(p) > max(p->slack, p->release / POLICY_FOLLOWS);
+	u64 part = max(p->slack, p->release / POLICY_FOLLOWS);
+	bool taken = p->treated + part < p->mark;
 	bool over = taken || now >= p->released + hold * POLICY_SPAN;
 	bool falls = policy_falls(p, now, hold);
 	u64 lasted = falls ? p->fell : p->looked;
@@ -194,6 +184,11 @@ static void policy_judge(struct policy *p, u64 now, u64 hold)
 		p->strikes = min(p->strikes + 1, POLICY_STRIKES_MAX);
 	if (over)
 		p->released = 0;
+}
+
+static void policy_take_off(u64 *amount, u64 pages)
+{
+	*amount -= min(*amount, pages);
 }
 
 /*
