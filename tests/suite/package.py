@@ -265,6 +265,10 @@ def _built_in(root: Root, name: str, version: str) -> str:
 _LIST = "/etc/initramfs-tools/modules"
 
 
+def _unlist(root: Root, release: str) -> None:
+    root.run(f"sed -i /virtio_balloon/d {_LIST}; update-initramfs -u -k {release}")
+
+
 def _listed(root: Root, whole: bool) -> None:
     """Where virtio_balloon is in the initramfs, aerator is. Only those who have the time
     for the guest to make another boot it."""
@@ -273,7 +277,7 @@ def _listed(root: Root, whole: bool) -> None:
     expect("aerator.ko" in root.run(f"lsinitramfs /boot/initrd.img-{root.new}"),
            "aerator is not in the initramfs")
     if not whole:
-        root.run(f"sed -i /virtio_balloon/d {_LIST}; update-initramfs -u -k {root.new}")
+        _unlist(root, root.new)
 
 
 def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
@@ -317,7 +321,7 @@ def _make_old_image(root: Root) -> str:
 def _check_new_image(root: Root, image: str) -> None:
     """An upgrade made it anew, so that it does not load what was there before."""
     expect(int(root.run(f"stat --format=%Y {image}")), "an older initramfs has the old module")
-    root.run(f"sed -i /virtio_balloon/d {_LIST}; update-initramfs -u -k {root.old}")
+    _unlist(root, root.old)
 
 
 def _broken(root: Root, name: str, whole: bool) -> str:
