@@ -68,17 +68,29 @@ static struct policy_limits gate_limits(const struct gate *g)
 	struct policy_limits limits = {
 		.window_ms = READ_ONCE(aerator_params.window_ms),
 		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
-		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
 		.cap = mult_frac(totalram_pages(),
 				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
 		.coarse = !gate_intake(g)->ops->treated,
 	};
 
-	if (atomic_read(&g->flushes)) {
+	if (atomic_read(&g->flushes))
 		limits.window_ms = 0;
-		limits.rate = 0;
-	}
 	return limits;
+}
+
+/* Pages a second, 0 for no limit. */
+static u64 gate_rate(const struct gate *g)
+{
+	if (atomic_read(&g->flushes))
+		return 0;
+	return mib_to_pages(READ_ONCE(aerator_params.rate_mb));
+}
+
+/* What may be treated now, pages. g->lock held. */
+static u64 gate_allowed(const struct gate *g, u64 now, const struct policy_limits *limits)
+{
+	return rate_allowance(&g->rate, now, policy_deficit(&g->policy, now, limits),
+			      gate_rate(g));
 }
 
 /*
@@ -267,7 +279,7 @@ u64 gate_allowance(struct gate *g)
 	if (gate_dry(g))
 		return 0;
 	spin_lock(&g->lock);
-	pages = policy_allowance(&g->policy, gate_sample(g, &limits), &limits);
+	pages = gate_allowed(g, gate_sample(g, &limits), &limits);
 	spin_unlock(&g->lock);
 	return pages;
 }
@@ -292,7 +304,7 @@ bool gate_allows(struct gate *g, u64 pages)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	allowed = pages <= policy_deficit(&g->policy, now, &limits) &&
-		  policy_allowance(&g->policy, now, &limits);
+		  gate_allowed(g, now, &limits);
 	spin_unlock(&g->lock);
 	return allowed;
 }
@@ -308,10 +320,13 @@ void gate_treat(struct gate *g, u64 pages)
 {
 	struct policy_limits limits = gate_limits(g);
 
+	u64 now = gate_ms();
+
 	g->owed -= min(g->owed, pages);
 	spin_lock(&g->lock);
 	g->known += pages;
-	policy_treat(&g->policy, gate_ms(), pages, &limits);
+	policy_treat(&g->policy, now, pages, &limits);
+	rate_pay(&g->rate, now, pages, gate_rate(g));
 	spin_unlock(&g->lock);
 }
 
@@ -351,9 +366,16 @@ static unsigned int gate_wait(struct gate *g)
 {
 	struct policy_limits limits = gate_limits(g);
 	unsigned int wait;
+	u64 now, deficit;
 
 	spin_lock(&g->lock);
-	wait = policy_wait(&g->policy, gate_sample(g, &limits), &limits);
+	now = gate_sample(g, &limits);
+	deficit = policy_deficit(&g->policy, now, &limits);
+	if (deficit)	/* not for long in one piece: what is surplus may cease to be */
+		wait = min_t(u64, rate_wait(&g->rate, now, deficit, gate_rate(g)),
+			     max(limits.window_ms, GATE_AWAKE_MS));
+	else
+		wait = policy_wait(&g->policy, now, &limits);
 	spin_unlock(&g->lock);
 	return wait;
 }
@@ -390,7 +412,7 @@ static unsigned int gate_look(struct gate *g)
 	if (g->awake || gate_dry(g))
 		return POLICY_NEVER;
 	now = gate_sample(g, &limits);
-	g->awake = policy_allowance(&g->policy, now, &limits);
+	g->awake = gate_allowed(g, now, &limits);
 	return g->awake ? 0 : policy_watch(&g->policy, now, &limits);
 }
 
@@ -573,6 +595,7 @@ void gate_start(struct gate *g, struct workqueue_struct *wq,
 	/* Who asks for the surplus may be at it. */
 	spin_lock(&g->lock);
 	policy_init(&g->policy, gate_ms(), slack);
+	g->rate = (struct rate) {};
 	g->known = 0;
 	g->surveyed = jiffies - msecs_to_jiffies(GATE_SURVEY_MS);
 	g->owed = 0;

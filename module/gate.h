@@ -9,6 +9,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "policy.h"
+#include "rate.h"
 
 /* The one value of prdev->state that an intake needs to know: not asked for. */
 #define GATE_IDLE		0
@@ -20,8 +21,9 @@
  * struct gate - what an intake's work asks before it takes blocks, and tells after
  * @wq: where the intake's work is queued, and the watch
  * @prdev: the device that is registered, whose work the intake's is
- * @lock: for the policy, @known and @awake
+ * @lock: for the policy, @rate, @known and @awake
  * @policy: how much may be treated, and when
+ * @rate: how much may be treated a second
  * @known: what is treated, pages, where the allocator does not count it: no more
  *	than this
  * @surveyed: when @known was last found out, jiffies; owned by the work
@@ -47,6 +49,7 @@ struct gate {
 	struct page_reporting_dev_info *prdev;
 	spinlock_t lock; /* see above */
 	struct policy policy;
+	struct rate rate;
 	u64 known;
 	unsigned long surveyed;
 	unsigned long woken;

@@ -36,9 +36,7 @@
  * Pure: no clock, no mm. The caller brings the time and the amounts.
  */
 #include <linux/limits.h>
-#include <linux/math64.h>
 #include <linux/minmax.h>
-#include <linux/time64.h>
 #include "policy.h"
 
 /* Strikes beyond these do not lengthen the hold: window << 3. */
@@ -63,12 +61,6 @@
 
 /* Looks in the hold after a release. */
 #define POLICY_WATCHES		2U
-
-/* The rate is paid out in so many parts of a second. */
-#define POLICY_STEPS		8U
-
-/* No debt lasts longer: that of 4 GiB at 4 MiB a second. Keeps sums in 64 bits. */
-#define POLICY_DEBT_MS_MAX	(1024ULL * MSEC_PER_SEC)
 
 /**
  * policy_hold - how long memory has to stay free now
@@ -371,7 +363,7 @@ static u64 policy_floor(const struct policy *p, u64 now,
  * @now: milliseconds
  * @limits: what the user asked for
  *
- * Return: pages that should be treated, whatever the rate; 0 if it is too little
+ * Return: pages that should be treated; 0 if it is too little
  * to bother yet, or no more than a pass could do nothing about.
  */
 u64 policy_deficit(const struct policy *p, u64 now,
@@ -384,62 +376,11 @@ u64 policy_deficit(const struct policy *p, u64 now,
 	return deficit > policy_floor(p, now, limits) ? deficit : 0;
 }
 
-/* A second's worth is saved up at most, and no debt lasts for ever. */
-static s64 policy_tokens(const struct policy *p, u64 now,
-			 const struct policy_limits *limits)
-{
-	s64 most = limits->rate * MSEC_PER_SEC;
-	u64 ms = now - p->tokens_at;
-
-	if (ms >= POLICY_DEBT_MS_MAX)
-		return most;
-	return min_t(s64, most, p->tokens + (s64)(limits->rate * ms));
-}
-
-/* What the rate has to allow before it is worth a pass. */
-static u64 policy_step(u64 deficit, const struct policy_limits *limits)
-{
-	return min(deficit, max_t(u64, limits->rate / POLICY_STEPS, 1));
-}
-
-/* How long until the rate allows a pass, ms. */
-static u64 policy_unpaid(const struct policy *p, u64 now, u64 deficit,
-			 const struct policy_limits *limits)
-{
-	s64 step = policy_step(deficit, limits) * MSEC_PER_SEC;
-	s64 tokens;
-
-	if (!limits->rate)
-		return 0;
-	tokens = policy_tokens(p, now, limits);
-	return tokens < step ? div64_u64(step - tokens + limits->rate - 1, limits->rate) : 0;
-}
-
-/**
- * policy_allowance - what may be treated now
- * @p: the policy
- * @now: milliseconds
- * @limits: what the user asked for
- *
- * Return: pages, 0 for nothing now.
- */
-u64 policy_allowance(const struct policy *p, u64 now,
-		     const struct policy_limits *limits)
-{
-	u64 deficit = policy_deficit(p, now, limits);
-
-	if (!limits->rate)
-		return deficit;
-	if (policy_unpaid(p, now, deficit, limits))
-		return 0;
-	return min(deficit, div_u64(policy_tokens(p, now, limits), MSEC_PER_SEC));
-}
-
 /**
  * policy_treat - blocks are on their way to the host
  * @p: the policy
  * @now: milliseconds
- * @pages: how much; may be more than the rate allows, which is paid for later
+ * @pages: how much
  * @limits: what the user asked for
  */
 void policy_treat(struct policy *p, u64 now, u64 pages,
@@ -447,10 +388,6 @@ void policy_treat(struct policy *p, u64 now, u64 pages,
 {
 	p->treated += pages;
 	p->sent = policy_is_settled(p, now, policy_hold(p, limits)) ? p->treated : 0;
-	if (!limits->rate)
-		return;
-	p->tokens = policy_tokens(p, now, limits) - (s64)(pages * MSEC_PER_SEC);
-	p->tokens_at = now;
 }
 
 /**
@@ -515,13 +452,10 @@ unsigned int policy_wait(const struct policy *p, u64 now,
 	u64 hold = policy_hold(p, limits);
 	bool quiet = policy_quiet(p, now, hold);
 	const struct low *low = lows_since(&p->lows, now, hold);
-	u64 deficit = policy_deficit(p, now, limits);
 	u64 wait = policy_look(p, now, hold);
 
-	/* When the rate allows it, if that is soon: what is surplus may cease to be. */
-	if (deficit)
-		return min_t(u64, policy_unpaid(p, now, deficit, limits),
-			     max_t(u64, hold, POLICY_LOOK_MAX));
+	if (policy_deficit(p, now, limits))
+		return 0;
 	if (policy_raw(p) < (quiet && !policy_follows(p, hold) ? p->slack : 1))
 		return POLICY_NEVER;
 	if (!quiet)

@@ -12,14 +12,12 @@
  * struct policy_limits - what the user asked for
  * @window_ms: how long memory has to stay free before it is surplus
  * @reserve: free memory that is never surplus, pages
- * @rate: most pages treated a second, 0 for no limit
  * @cap: most pages that are treated at a time
  * @coarse: a pass takes what it gets, also what was freed last
  */
 struct policy_limits {
 	unsigned int window_ms;
 	u64 reserve;
-	u64 rate;
 	u64 cap;
 	bool coarse;
 };
@@ -62,9 +60,6 @@ struct policy_level {
  * @mark: what was treated with the last of it, pages
  * @sent: likewise in the pass that is under way; 0 if it is no release
  * @strikes: releases in a row that the guest took back at once
- * @tokens: thousandths of a page that the rate allows; less than 0 after a pass that
- *	took more
- * @tokens_at: when that was so, ms
  *
  * Times are of one clock that never goes back, and is not 0. Not locked: that is
  * up to the caller.
@@ -89,8 +84,6 @@ struct policy {
 	u64 mark;
 	u64 sent;
 	unsigned int strikes;
-	s64 tokens;
-	u64 tokens_at;
 };
 
 void policy_init(struct policy *p, u64 now, u64 slack);
@@ -103,8 +96,6 @@ u64 policy_surplus(const struct policy *p, u64 now,
 		   const struct policy_limits *limits);
 u64 policy_deficit(const struct policy *p, u64 now,
 		   const struct policy_limits *limits);
-u64 policy_allowance(const struct policy *p, u64 now,
-		     const struct policy_limits *limits);
 void policy_treat(struct policy *p, u64 now, u64 pages,
 		  const struct policy_limits *limits);
 void policy_passed(struct policy *p, u64 now, u64 pages,

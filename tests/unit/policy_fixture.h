@@ -81,11 +81,6 @@ static inline u64 deficit(u64 now)
 	return policy_deficit(&policy, now, &limits);
 }
 
-static inline u64 allowance(u64 now)
-{
-	return policy_allowance(&policy, now, &limits);
-}
-
 static inline unsigned int wait(u64 now)
 {
 	return policy_wait(&policy, now, &limits);

@@ -8,6 +8,7 @@
 
 /* As in gate.c, and what a batch and the host's part in it take, if no test has its own. */
 #define GATE_SOON_MS		10
+#define GATE_AWAKE_MS		113U
 #define GATE_BATCH		MIB(128)
 #define GATE_BATCH_MS		5
 
@@ -39,8 +40,10 @@ static void gate_sample(struct guest *g)
 static u64 gate_allowance(struct guest *g)
 {
 	gate_sample(g);
-	return min3(policy_allowance(&g->policy, g->now, &g->limits), guest_raw(g),
-		    GATE_BATCH);
+	return min3(rate_allowance(&g->bucket, g->now,
+				   policy_deficit(&g->policy, g->now, &g->limits),
+				   g->rate_limit),
+		    guest_raw(g), GATE_BATCH);
 }
 
 static void gate_begin(struct guest *g)
@@ -77,9 +80,14 @@ static void gate_look_back(struct guest *g)
 static void gate_end(struct guest *g)
 {
 	unsigned int ms;
+	u64 deficit;
 
 	gate_sample(g);
+	deficit = policy_deficit(&g->policy, g->now, &g->limits);
 	ms = policy_wait(&g->policy, g->now, &g->limits);
+	if (deficit)
+		ms = min(rate_wait(&g->bucket, g->now, deficit, g->rate_limit),
+			 (u64)max(g->limits.window_ms, GATE_AWAKE_MS));
 	g->awake = ms != POLICY_NEVER;
 	g->work_at = g->awake ? g->now + max(ms, 1U) : GUEST_NEVER;
 	if (!g->awake)
@@ -97,6 +105,7 @@ static void gate_work(struct guest *g)
 	if (pages) {
 		guest_treat(g, pages);
 		policy_treat(&g->policy, g->now, pages, &g->limits);
+		rate_pay(&g->bucket, g->now, pages, g->rate_limit);
 		g->passing = true;
 		g->pass += pages;
 		g->work_at = g->now + g->batch_ms;

@@ -9,6 +9,7 @@
 #define UNIT_POLICY_GUEST_FIXTURE_H
 
 #include "policy_fixture.h"
+#include "rate.h"
 
 enum guest_driver {
 	GUEST_AERATOR,
@@ -20,6 +21,8 @@ enum guest_driver {
  * @driver: who reports its memory
  * @policy: aerator's
  * @limits: likewise
+ * @bucket: of its rate
+ * @rate_limit: pages a second, 0 for no limit
  * @level: what is free; what the host knows of
  * @batch_ms: how long the host takes for a batch
  * @touch_ms: how long a churn takes to get its memory
@@ -41,6 +44,8 @@ struct guest {
 	enum guest_driver driver;
 	struct policy policy;
 	struct policy_limits limits;
+	struct rate bucket;
+	u64 rate_limit;
 	struct policy_level level;
 	unsigned int batch_ms;
 	unsigned int touch_ms;

@@ -332,7 +332,7 @@ TEST(policy_guest_has_small_blocks)
 TEST(policy_guest_keeps_a_rate)
 {
 	guest_start(&guest, GUEST_AERATOR, WINDOW, ALL);
-	guest.limits.rate = MIB(100);
+	guest.rate_limit = MIB(100);
 	guest_until(&guest, T0 + WINDOW + 1000);
 	check(guest.treated <= 2 * MIB(100));
 	guest_until(&guest, T0 + WINDOW + 20000);

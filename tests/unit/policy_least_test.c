@@ -228,10 +228,7 @@ static void check_amounts(u64 now)
 	check(policy.available <= limits.cap);
 	check(!deficit(now) || deficit(now) <= surplus(now) - policy.treated);
 	check(!deficit(now) || deficit(now) > policy.refused);
-	check(allowance(now) <= deficit(now));
-	check(limits.rate || allowance(now) == deficit(now));
-	check(!limits.rate || allowance(now) <= limits.rate);
-	check(!wait(now) == !!allowance(now));
+	check(!wait(now) == !!deficit(now));
 	check(hold() >= limits.window_ms && hold() <= 8 * limits.window_ms);
 	check(watch(now) >= LOOK_MIN);
 }
@@ -242,8 +239,6 @@ static void change_limits(u64 *random)
 
 	if (check_random(random, 2))
 		limits.window_ms = windows[check_random(random, ARRAY_LEN(windows))];
-	if (check_random(random, 2))
-		limits.rate = MIB(check_random(random, 300)) / 7;
 	if (check_random(random, 4) == 0)
 		limits.reserve = MIB(check_random(random, 500));
 	if (check_random(random, 4) == 0)
@@ -266,7 +261,7 @@ static void change_level(u64 *random, struct policy_level *level)
 
 static void do_something(u64 *random, u64 now, struct policy_level *level)
 {
-	u64 pages = allowance(now) / (1 + check_random(random, 3));
+	u64 pages = deficit(now) / (1 + check_random(random, 3));
 
 	switch (check_random(random, 12)) {
 	case 0:

@@ -297,7 +297,7 @@ TEST(policy_pressure_lasts)
 	for (unsigned int ms = 0; ms < 5 * WINDOW; ms += 125) {
 		look(T0 + ms, MIB(1000), MIB(500));
 		policy_press(&policy, T0 + ms);
-		check_eq(allowance(T0 + ms), 0);
+		check_eq(deficit(T0 + ms), 0);
 		check(wait(T0 + ms) && wait(T0 + ms) <= 125);
 	}
 	look(T0 + 5 * WINDOW, MIB(800), MIB(500));

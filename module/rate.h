@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AERATOR_RATE_H
+#define AERATOR_RATE_H
+
+#include <linux/types.h>
+
+/**
+ * struct rate - a token bucket for the whole guest
+ * @tokens: thousandths of a page that may be treated; less than 0 after a batch
+ *	that took more than there were
+ * @at: when that was so, ms
+ *
+ * Zeroed, it is full. Not locked: the caller serialises.
+ */
+struct rate {
+	s64 tokens;
+	u64 at;
+};
+
+u64 rate_allowance(const struct rate *r, u64 now, u64 wanted, u64 limit);
+u64 rate_wait(const struct rate *r, u64 now, u64 wanted, u64 limit);
+void rate_pay(struct rate *r, u64 now, u64 pages, u64 limit);
+
+#endif /* AERATOR_RATE_H */

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The rate: a bucket that holds a second's worth of it. */
+#include <string.h>
+#include "policy_fixture.h"
+#include "rate.h"
+
+/* The rate is paid out in parts of a second. */
+#define STEPS		8
+#define BLOCK		MIB(2)
+
+static struct rate bucket;
+static u64 limit;
+static u64 wanted;
+
+/* A full bucket, and more surplus than it can ever pay for. */
+static void setup_rate(u64 rate)
+{
+	memset(&bucket, 0, sizeof(bucket));
+	limit = rate;
+	wanted = TIB(64);
+}
+
+static u64 allowed(u64 now)
+{
+	return rate_allowance(&bucket, now, wanted, limit);
+}
+
+static u64 unpaid(u64 now)
+{
+	return rate_wait(&bucket, now, wanted, limit);
+}
+
+static void pay(u64 now, u64 pages)
+{
+	rate_pay(&bucket, now, pages, limit);
+}
+
+/* How long until something is allowed, from looks each ms. */
+static unsigned int allowed_after(u64 now)
+{
+	unsigned int ms = 0;
+
+	while (!allowed(now + ms) && ms < 10000000)
+		ms++;
+	return ms;
+}
+
+TEST(rate_0_is_no_limit)
+{
+	setup_rate(0);
+	check_eq(allowed(T0), TIB(64));
+	pay(T0, TIB(32));
+	check_eq(allowed(T0), TIB(64));
+	check_eq(unpaid(T0), 0);
+}
+
+/* After a long time without a batch, a second's worth may go at once, and no more. */
+TEST(rate_saves_up_a_second)
+{
+	setup_rate(MIB(50));
+	check_eq(allowed(T0), MIB(50));
+	check_eq(allowed(T0 + LONG_AGO), MIB(50));
+	pay(T0, MIB(50));
+	check_eq(allowed(T0), 0);
+	check_eq(allowed(T0 + 500), MIB(25));
+	check_eq(allowed(T0 + 1000), MIB(50));
+	check_eq(allowed(T0 + 1001), MIB(50));
+	check_eq(allowed(T0 + LONG_AGO), MIB(50));
+}
+
+/* Not by the page: what is paid out is worth a pass. */
+TEST(rate_is_paid_in_steps)
+{
+	setup_rate(MIB(80));
+	pay(T0, MIB(80));
+	check_eq(allowed_after(T0), 1000 / STEPS);
+	check_eq(allowed(T0 + 1000 / STEPS), MIB(80) / STEPS);
+	check_eq(unpaid(T0), 1000 / STEPS);
+	/* Less than a step is, if there is not more to treat. */
+	wanted = MIB(2);
+	check_eq(allowed_after(T0), 25);
+	check_eq(allowed(T0 + 25), MIB(2));
+}
+
+/* One large batch may exceed it, and is paid for before the next. */
+TEST(rate_debt_is_paid)
+{
+	setup_rate(MIB(80));
+	pay(T0, MIB(400));
+	check_eq(allowed_after(T0), 4000 + 1000 / STEPS);
+	/* Two are as well. */
+	pay(T0 + 1000, MIB(80));
+	check_eq(allowed_after(T0 + 1000), 4000 + 1000 / STEPS);
+}
+
+/* Until it is paid, the wait is known to the millisecond. */
+TEST(rate_debt_has_an_end)
+{
+	setup_rate(MIB(80));
+	pay(T0, MIB(400));
+	check_eq(unpaid(T0), 4000 + 1000 / STEPS);
+	check_eq(unpaid(T0 + 4000 + 1000 / STEPS - 1), 1);
+	check_eq(unpaid(T0 + 4000 + 1000 / STEPS), 0);
+}
+
+/* A quarter of an hour is enough: later no debt is left, however large it was. */
+TEST(rate_debt_is_forgiven)
+{
+	const unsigned int longest = 1024000;
+
+	setup_rate(MIB(1));
+	pay(T0, MIB(4096));
+	check_eq(allowed(T0 + longest - 1), 0);
+	check_eq(allowed(T0 + longest), MIB(1));
+	check_eq(allowed(T0 + LONG_AGO), MIB(1));
+	setup_rate(1);
+	pay(T0, TIB(32));
+	check_eq(allowed(T0 + longest - 1), 0);
+	check_eq(allowed(T0 + longest), 1);
+}
+
+/*
+ * Over a long time it is what the user asked for, whatever a pass takes: to the
+ * page, whole blocks, or batches; and whenever it comes, if not too late.
+ */
+static u64 treat_for(unsigned int ms, u64 unit, u64 *random)
+{
+	u64 treated = 0;
+	u64 now = T0;
+
+	while (now < T0 + ms) {
+		u64 pages = (allowed(now) + unit - 1) / unit * unit;
+
+		if (pages)
+			pay(now, pages);
+		treated += pages;
+		now += unpaid(now) + check_random(random, 5);
+	}
+	return treated;
+}
+
+TEST(rate_is_kept_over_time)
+{
+	static const u64 rates[] = {
+		16, 100, 256, 300, 1000, MIB(7), MIB(50), MIB(1000), MIB(65536), TIB(1),
+	};
+	static const u64 units[] = { 1, 16, BLOCK, 2 * BLOCK, MIB(128), MIB(4096) };
+	u64 random = CHECK_RANDOM_SEED;
+
+	for (unsigned int i = 0; i < ARRAY_LEN(rates); i++)
+		for (unsigned int k = 0; k < ARRAY_LEN(units); k++) {
+			/* A hundred units, and a hundred seconds. */
+			u64 seconds = 200 + 200 * units[k] / rates[i];
+			u64 want = rates[i] * seconds;
+			u64 found;
+
+			if (seconds > 20000)
+				continue;
+			setup_rate(rates[i]);
+			found = treat_for(seconds * 1000, units[k], &random);
+			check_note("rate %llu, unit %llu: %llu, not %llu", rates[i],
+				   units[k], found, want);
+			check(found <= want + rates[i] + units[k]);
+			check(found >= want - want / 100);
+		}
+}
+
+/* In no second more than what it and the one before it are worth. */
+TEST(rate_is_kept_in_each_second)
+{
+	u64 random = CHECK_RANDOM_SEED;
+	u64 treated[60000 / 10] = {};
+	u64 second = 0;
+
+	setup_rate(MIB(100));
+	for (unsigned int i = 0; i < ARRAY_LEN(treated); i++) {
+		u64 now = T0 + 10 * i;
+
+		if (check_random(&random, 40) == 0) {
+			treated[i] = allowed(now) / (1 + check_random(&random, 3));
+			pay(now, treated[i]);
+		}
+		second += treated[i];
+		second -= i >= 100 ? treated[i - 100] : 0;
+		check_note("at %u ms", 10 * i);
+		check(second <= 2 * MIB(100));
+	}
+}
+
+/*
+ * Another rate counts at once.
+ */
+TEST(rate_0_ends_a_debt)
+{
+	setup_rate(MIB(1));
+	pay(T0, MIB(16384));
+	check_eq(allowed(T0 + 1000), 0);
+	limit = 0;
+	check_eq(allowed(T0 + 1000), TIB(64));
+}
+
+TEST(rate_may_rise)
+{
+	setup_rate(MIB(8));
+	pay(T0, MIB(88));
+	limit = MIB(80);
+	check_eq(allowed_after(T0), 1000 + 1000 / STEPS);
+	check_eq(allowed(T0 + 60000), MIB(80));
+}
+
+/* What was saved up is a second's worth of what it is now. */
+TEST(rate_may_fall)
+{
+	setup_rate(MIB(800));
+	check_eq(allowed(T0), MIB(800));
+	limit = MIB(8);
+	check_eq(allowed(T0), MIB(8));
+	pay(T0, MIB(8));
+	check_eq(allowed(T0), 0);
+	check_eq(allowed_after(T0), 1000 / STEPS);
+}
+
+/* What was treated without a limit was not owed for, and saved nothing. */
+TEST(rate_comes_without_a_past)
+{
+	setup_rate(0);
+	for (unsigned int i = 0; i < 100; i++)
+		pay(T0 + i, MIB(4096));
+	limit = MIB(50);
+	check_eq(allowed(T0 + 100), MIB(50));
+}
+
+/* At 1 TiB a second nothing is cut off. */
+TEST(rate_of_a_tib)
+{
+	setup_rate(TIB(1));
+	check_eq(allowed(T0), TIB(1));
+	pay(T0, TIB(64));
+	check_eq(allowed_after(T0), 63000 + 1000 / STEPS);
+	check_eq(allowed(T0 + 63500), TIB(1) / 2);
+}
