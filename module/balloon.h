@@ -156,7 +156,6 @@ void inflate_empty(struct aerator *a);
 void inflate_destroy(struct aerator *a);
 void inflate_changed(struct aerator *a);
 unsigned long inflate_size(const struct aerator *a);
-unsigned long inflate_given(const struct aerator *a);
 
 /* balloon_freepage.c: free page hint */
 int freepage_create(struct aerator *a);

@@ -95,12 +95,6 @@ static void balloon_free(struct aerator *a)
 	kfree(a);
 }
 
-/* Neither free nor in use. */
-static u64 balloon_given(void *owner)
-{
-	return inflate_given(owner) + freepage_held();
-}
-
 /* All kinds, so that the choice can change while others look at the old one. */
 static int balloon_create_intakes(struct aerator *a)
 {
@@ -114,7 +108,6 @@ static int balloon_create_intakes(struct aerator *a)
 		in->reactors = a->reactors;
 		in->send = hinting_send;
 		in->settle = hinting_settle;
-		in->given = balloon_given;
 		in->owner = a;
 		a->intakes[i] = in;
 	}

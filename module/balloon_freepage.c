@@ -25,6 +25,7 @@
 #include <linux/sizes.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
+#include "given.h"
 
 /* What QEMU takes off its list as one, and the guest has most of. */
 #define FREEPAGE_ORDER		(ilog2(SZ_2M) - PAGE_SHIFT)
@@ -46,13 +47,19 @@ static void freepage_keep(struct list_head *blocks, unsigned long nr)
 	spin_unlock(&freepage_lock);
 }
 
+static void freepage_drop(struct page *page)
+{
+	given_add(page, -(long)FREEPAGE_PAGES);
+	__free_pages(page, FREEPAGE_ORDER);
+}
+
 static void freepage_free(struct list_head *blocks)
 {
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, blocks, lru) {
 		list_del(&page->lru);
-		__free_pages(page, FREEPAGE_ORDER);
+		freepage_drop(page);
 		cond_resched();	/* each may have to be zeroed */
 	}
 }
@@ -122,8 +129,12 @@ static int freepage_say(struct aerator *a, u32 id)
  */
 static struct page *freepage_take(void)
 {
-	return alloc_pages(__GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN,
-			   FREEPAGE_ORDER);
+	struct page *page = alloc_pages(__GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN,
+					FREEPAGE_ORDER);
+
+	if (page)
+		given_add(page, FREEPAGE_PAGES);
+	return page;
 }
 
 static int freepage_put(struct aerator *a, struct page *page)
@@ -147,7 +158,7 @@ static unsigned int freepage_fill(struct aerator *a, struct list_head *blocks,
 		if (!page)
 			break;
 		if (freepage_put(a, page)) {
-			__free_pages(page, FREEPAGE_ORDER);
+			freepage_drop(page);
 			break;
 		}
 		list_add(&page->lru, blocks);

@@ -32,6 +32,7 @@
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
 #include "compat/balloon.h"
+#include "given.h"
 
 /* Numbers of one chain. Some devices (Firecracker's) take no more. */
 #define INFLATE_CHAIN		256
@@ -61,7 +62,6 @@
  * @lock: see above
  * @pages: those pages
  * @size: how many they are; @lock to write
- * @given: as many, with those that are being taken for it
  * @running: the queues may be used; @lock
  * @closed: it is being emptied for good; @lock
  * @yielded: the guest ran out of memory: no growing before the host says how large
@@ -75,7 +75,6 @@ struct balloon {
 	struct mutex lock;	/* both queues, the size, and what is told */
 	struct compat_balloon pages;
 	unsigned long size;
-	unsigned long given;
 	bool running;
 	bool closed;
 	int yielded;	/* not all can exchange a byte */
@@ -173,6 +172,7 @@ static void inflate_free(struct list_head *pages)
 
 	list_for_each_entry_safe(page, next, pages, lru) {
 		list_del(&page->lru);
+		given_add(page, -1);
 		put_page(page);
 	}
 }
@@ -191,6 +191,7 @@ static unsigned long inflate_take_block(struct list_head *pages)
 	block = alloc_pages(gfp & ~__GFP_RECLAIM, INFLATE_BLOCK_ORDER);
 	if (!block)
 		return 0;
+	given_add(block, INFLATE_BLOCK_PAGES);
 	split_page(block, INFLATE_BLOCK_ORDER);
 	for (i = 0; i < INFLATE_BLOCK_PAGES; i++)
 		list_add_tail(&block[i].lru, pages);
@@ -203,6 +204,7 @@ static unsigned long inflate_take_page(struct list_head *pages)
 
 	if (!page)
 		return 0;
+	given_add(page, 1);
 	list_add_tail(&page->lru, pages);
 	return 1;
 }
@@ -250,12 +252,8 @@ static int inflate_grow(struct balloon *b, unsigned long want)
 	int err;
 
 	nr = min(want, inflate_batch(b->a->inflate));
-	WRITE_ONCE(b->given, READ_ONCE(b->size) + nr);
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
-	mutex_lock(&b->lock);
-	WRITE_ONCE(b->given, b->size);
-	mutex_unlock(&b->lock);
 	return !err && taken < nr ? -ENOMEM : err;
 }
 
@@ -275,7 +273,6 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 		nr = min(nr, inflate_batch(b->a->deflate));
 	nr = compat_balloon_remove(&b->pages, &pages, nr);
 	WRITE_ONCE(b->size, b->size - nr);
-	WRITE_ONCE(b->given, b->size);
 	/* Answered or reset: either way the pages are nobody's but ours. */
 	if (tell && nr && !inflate_tell_pages(b, b->a->deflate, &pages))
 		inflate_show(b);
@@ -376,6 +373,10 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 	if (!err && !balloon_is_lost(b->a))
 		inflate_tell_page(b, b->a->deflate, page);
 	mutex_unlock(&b->lock);
+	if (!err) {
+		given_add(newpage, 1);
+		given_add(page, -1);
+	}
 	return err;
 }
 
@@ -390,19 +391,6 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 unsigned long inflate_size(const struct aerator *a)
 {
 	return READ_ONCE(a->balloon->size);
-}
-
-/**
- * inflate_given - what the guest gave up, or is about to
- * @a: the device
- *
- * Context: any.
- *
- * Return: pages.
- */
-unsigned long inflate_given(const struct aerator *a)
-{
-	return READ_ONCE(a->balloon->given);
 }
 
 /**

@@ -21,19 +21,13 @@
  * would tell. Then nothing runs in a guest that frees nothing.
  */
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include "gate.h"
+#include "gate_node.h"
 #include "intake.h"
-#include "level.h"
 #include "params.h"
-#include "pressure.h"
 #include "zones.h"
-
-/* Memory goes up and down by this much, or this part of it, in a guest that rests. */
-#define GATE_SLACK_MIB		16
-#define GATE_SLACK_PART		128
 
 /* How old what a survey found may get. */
 #define GATE_SURVEY_MS		1000
@@ -47,11 +41,6 @@
 /* A flush that takes longer than this fails; unbinding has to wait for it. */
 #define GATE_FLUSH_MS		60000
 
-static u64 gate_ms(void)
-{
-	return ktime_to_ms(ktime_get());
-}
-
 static u64 mib_to_pages(unsigned int mib)
 {
 	return (u64)mib << (20 - PAGE_SHIFT);
@@ -62,80 +51,45 @@ static const struct intake *gate_intake(const struct gate *g)
 	return container_of(g, struct intake, gate);
 }
 
-/* Who flushes does not want to wait for window and rate. */
-static struct policy_limits gate_limits(const struct gate *g)
+/* A flush does not wait for the window and the rate. */
+static struct gate_limits gate_limits(const struct gate *g)
 {
-	struct policy_limits limits = {
+	struct gate_limits limits = {
 		.window_ms = READ_ONCE(aerator_params.window_ms),
 		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
+		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
 		.cap = mult_frac(totalram_pages(),
 				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
-		.coarse = !gate_intake(g)->ops->treated,
 	};
 
-	if (atomic_read(&g->flushes))
+	if (atomic_read(&g->flushes)) {
 		limits.window_ms = 0;
+		limits.rate = 0;
+	}
 	return limits;
 }
 
-/* Pages a second, 0 for no limit. */
-static u64 gate_rate(const struct gate *g)
+static bool gate_is_coarse(const struct gate *g)
 {
-	if (atomic_read(&g->flushes))
-		return 0;
-	return mib_to_pages(READ_ONCE(aerator_params.rate_mb));
+	return !gate_intake(g)->ops->treated;
 }
 
-/* What may be treated now, pages. g->lock held. */
-static u64 gate_allowed(const struct gate *g, u64 now, const struct policy_limits *limits)
+/* Let the policies see what is free now. Returns the time. */
+static u64 gate_sample(struct gate *g, const struct gate_limits *limits)
 {
-	return rate_allowance(&g->rate, now, policy_deficit(&g->policy, now, limits),
-			      gate_rate(g));
+	return gate_nodes_sample(g, limits);
 }
 
-/*
- * What is out is free: it comes back by itself. In a guest that is down to its
- * watermarks nothing is: kswapd is about to run, or does. g->lock held.
- */
-static struct policy_level gate_level(const struct gate *g)
+/* What is left of some time since then, ms. */
+static unsigned int gate_left(u64 since, unsigned int ms)
 {
-	const struct intake *in = gate_intake(g);
-	struct policy_level level;
-	u64 out = in->ops->out(in);
+	u64 passed = gate_ms() - since;
 
-	level.free = level_free() + out;
-	if (level.free <= level_watermark())
-		level.free = 0;
-	level.blocks = level_blocks(in->ops->order(in)) + out;
-	level.treated = in->ops->treated ? in->ops->treated(in) + out :
-					   min(g->known, level.blocks);
-	level.given = in->given(in->owner);
-	return level;
+	return passed < ms ? ms - passed : 0;
 }
 
-/* Let the policy see what is free now. g->lock held; returns the time. */
-static u64 gate_sample(struct gate *g, const struct policy_limits *limits)
-{
-	struct policy_level level = gate_level(g);
-	u64 now = gate_ms();
-
-	g->known = level.treated;
-	if (pressure_felt())
-		policy_press(&g->policy, now);
-	policy_sample(&g->policy, now, &level, limits);
-	return now;
-}
-
-/* What is left of some time since then, jiffies. */
-static unsigned long gate_left(unsigned long since, unsigned int ms)
-{
-	unsigned long due = since + msecs_to_jiffies(ms);
-
-	return time_before(jiffies, due) ? due - jiffies : 0;
-}
-
-/* Until it is worth to survey again, jiffies. */
-static unsigned long gate_survey_due(const struct gate *g)
+/* Until it is worth to survey again, ms. */
+static unsigned int gate_survey_due(const struct gate *g)
 {
 	return gate_left(g->surveyed, GATE_SURVEY_MS);
 }
@@ -147,48 +101,59 @@ static unsigned long gate_survey_due(const struct gate *g)
  */
 static bool gate_survey_stale(struct gate *g)
 {
-	u64 fell;
+	struct gate_node *n;
+	u64 fell = 0;
 
-	if (gate_intake(g)->ops->treated)
+	if (!gate_is_coarse(g))
 		return false;
 	spin_lock(&g->lock);
-	fell = g->policy.quiet_since;
+	for_each_gate_node(n, g)
+		fell = max(fell, n->policy.quiet_since);
 	spin_unlock(&g->lock);
-	return time_before(g->surveyed, g->woken) ||
-	       jiffies_to_msecs(jiffies - g->surveyed) > gate_ms() - fell;
+	return g->surveyed < g->woken || g->surveyed < fell;
 }
 
-/* Until the work may rest, jiffies: what is treated has to be known first. */
-static unsigned long gate_rest_due(struct gate *g)
+/* Until the work may rest, ms: what is treated has to be known first. */
+static unsigned int gate_rest_due(struct gate *g)
 {
-	unsigned long due = gate_left(g->woken, GATE_AWAKE_MS);
+	unsigned int due = gate_left(g->woken, GATE_AWAKE_MS);
 
 	if (gate_survey_stale(g))
-		due = max(due, max(gate_survey_due(g), 1UL));
+		due = max(due, max(gate_survey_due(g), 1U));
 	return due;
 }
 
 /*
- * Where the allocator does not count, nobody knows how much was treated but by
- * looking. The work's, as all that changes it but for allocations is. Returns true if
- * it turns out only now that much was taken while the work rested: then what is raw
- * was freed when it woke, and we took it for memory that had been free all the time.
+ * What is treated of a node is known. If it turns out only now that much was taken
+ * while the work rested, then what is raw was freed when it woke, and was taken for
+ * memory that had been free all the time.
  */
-static bool gate_survey(struct gate *g)
+static void gate_survey_node(struct gate *g, int nid, u64 found, bool first)
+{
+	struct gate_node *n = &g->nodes[nid];
+
+	spin_lock(&g->lock);
+	n->late = first && found + n->policy.slack < n->known;
+	n->known = found;
+	spin_unlock(&g->lock);
+}
+
+/*
+ * Where the allocator does not count, how much is treated is known only from looking.
+ * The intake's work does that, as it does all that changes the amount, but for
+ * allocations.
+ */
+static void gate_survey(struct gate *g)
 {
 	const struct intake *in = gate_intake(g);
-	bool first = time_before(g->surveyed, g->woken);
-	u64 found, known;
+	bool first = g->surveyed < g->woken;
+	int nid;
 
-	if (in->ops->treated)
-		return false;
-	found = in->ops->survey(in);
-	g->surveyed = jiffies;
-	spin_lock(&g->lock);
-	known = g->known;
-	g->known = found;
-	spin_unlock(&g->lock);
-	return first && found + g->policy.slack < known;
+	if (!gate_is_coarse(g))
+		return;
+	for_each_online_node(nid)
+		gate_survey_node(g, nid, in->ops->survey(in, nid), first);
+	g->surveyed = gate_ms();
 }
 
 /**
@@ -204,25 +169,19 @@ bool gate_dry(const struct gate *g)
 	return !READ_ONCE(g->running) || !READ_ONCE(aerator_params.enabled);
 }
 
-/*
- * Wake up, if we are not, or when @late we learn what happened before; for those who
- * flush whatever was refused is tried again.
- */
-static void gate_wake(struct gate *g, bool late)
+/* Wake up; for a flush, whatever was refused is tried again. */
+static void gate_wake(struct gate *g)
 {
-	struct policy_limits limits = gate_limits(g);
+	struct gate_limits limits = gate_limits(g);
 	bool flush = atomic_read(&g->flushes);
 	u64 now;
 
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	if (!g->awake || flush)
-		policy_request(&g->policy, now, &limits);
-	else if (late)
-		policy_learn(&g->policy, now - jiffies_to_msecs(jiffies - g->woken));
+	gate_nodes_wake(g, now, g->awake && !flush, g->woken);
 	g->awake = true;
 	if (flush && !g->owed) {
-		g->owed = policy_deficit(&g->policy, now, &limits);
+		g->owed = gate_nodes_deficit(g, now);
 		g->series = g->begun;
 	}
 	spin_unlock(&g->lock);
@@ -239,8 +198,6 @@ static void gate_wake(struct gate *g, bool late)
  */
 bool gate_begin(struct gate *g)
 {
-	bool late = false;
-
 	if (gate_dry(g)) {
 		spin_lock(&g->lock);
 		g->awake = false;
@@ -254,16 +211,54 @@ bool gate_begin(struct gate *g)
 	g->err = 0;
 	g->put_off = false;
 	if (!READ_ONCE(g->awake))
-		g->woken = jiffies;
+		g->woken = gate_ms();
 	if (!gate_survey_due(g) || atomic_read(&g->flushes))
-		late = gate_survey(g);
-	gate_wake(g, late);
+		gate_survey(g);
+	gate_wake(g);
 	return true;
 }
 
+/* How long until a pass may begin, ms. */
+static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
+			 const struct gate_limits *limits)
+{
+	return rate_wait(&g->rate, now, deficit, limits->rate);
+}
+
+/* Is there a deficit, and may a pass begin to see to it? g->lock held. */
+static bool gate_may_pass(struct gate *g, const struct gate_limits *limits)
+{
+	u64 now = gate_sample(g, limits);
+	u64 deficit = gate_nodes_deficit(g, now);
+
+	return deficit && !gate_pass_due(g, now, deficit, limits);
+}
+
 /**
- * gate_allowance - how much may be treated now
+ * gate_wants_pass - is there something to treat now?
  * @g: the gate
+ *
+ * Context: the intake's work, after gate_begin().
+ *
+ * Return: true if a pass is to run.
+ */
+bool gate_wants_pass(struct gate *g)
+{
+	struct gate_limits limits = gate_limits(g);
+	bool wanted;
+
+	if (gate_dry(g))
+		return false;
+	spin_lock(&g->lock);
+	wanted = gate_may_pass(g, &limits);
+	spin_unlock(&g->lock);
+	return wanted;
+}
+
+/**
+ * gate_allowance - how much of a node may be treated now
+ * @g: the gate
+ * @nid: the node
  *
  * Asked before each batch: it is less, or nothing, as soon as memory gets short.
  *
@@ -271,15 +266,20 @@ bool gate_begin(struct gate *g)
  *
  * Return: pages.
  */
-u64 gate_allowance(struct gate *g)
+u64 gate_allowance(struct gate *g, int nid)
 {
-	struct policy_limits limits = gate_limits(g);
-	u64 pages;
+	struct gate_limits limits = gate_limits(g);
+	struct gate_node *n = &g->nodes[nid];
+	u64 pages = 0, now;
 
 	if (gate_dry(g))
 		return 0;
 	spin_lock(&g->lock);
-	pages = gate_allowed(g, gate_sample(g, &limits), &limits);
+	now = gate_sample(g, &limits);
+	if (n->present)
+		pages = rate_allowance(&g->rate, now,
+				       policy_deficit(&n->policy, now, &n->limits),
+				       limits.rate);
 	spin_unlock(&g->lock);
 	return pages;
 }
@@ -287,15 +287,17 @@ u64 gate_allowance(struct gate *g)
 /**
  * gate_allows - may a batch be treated that cannot be made smaller?
  * @g: the gate
+ * @nid: the node that it is from
  * @pages: how much it is
  *
  * Context: the intake's work, after gate_begin().
  *
- * Return: true if all of it is surplus; it may exceed the rate, but once.
+ * Return: true if it may. It may exceed the rate, but once.
  */
-bool gate_allows(struct gate *g, u64 pages)
+bool gate_allows(struct gate *g, int nid, u64 pages)
 {
-	struct policy_limits limits = gate_limits(g);
+	struct gate_limits limits = gate_limits(g);
+	struct gate_node *n = &g->nodes[nid];
 	bool allowed;
 	u64 now;
 
@@ -303,48 +305,74 @@ bool gate_allows(struct gate *g, u64 pages)
 		return false;
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	allowed = pages <= policy_deficit(&g->policy, now, &limits) &&
-		  gate_allowed(g, now, &limits);
+	allowed = n->present && rate_allowance(&g->rate, now, pages, limits.rate) &&
+		  pages <= policy_deficit(&n->policy, now, &n->limits);
 	spin_unlock(&g->lock);
 	return allowed;
 }
 
 /**
+ * gate_out - blocks are out of the allocator, or back in it
+ * @g: the gate
+ * @nid: the node that they are of
+ * @pages: how much; less than 0 when they are back
+ *
+ * Context: the intake's work.
+ */
+void gate_out(struct gate *g, int nid, s64 pages)
+{
+	spin_lock(&g->lock);
+	g->nodes[nid].out += pages;
+	spin_unlock(&g->lock);
+}
+
+/**
  * gate_treat - blocks are treated, or on their way
  * @g: the gate
+ * @nid: the node that they are of
  * @pages: how much
  *
  * Context: the intake's work.
  */
-void gate_treat(struct gate *g, u64 pages)
+void gate_treat(struct gate *g, int nid, u64 pages)
 {
-	struct policy_limits limits = gate_limits(g);
-
+	struct gate_limits limits = gate_limits(g);
+	struct gate_node *n = &g->nodes[nid];
 	u64 now = gate_ms();
 
 	g->owed -= min(g->owed, pages);
 	spin_lock(&g->lock);
-	g->known += pages;
-	policy_treat(&g->policy, now, pages, &limits);
-	rate_pay(&g->rate, now, pages, gate_rate(g));
+	n->known += pages;
+	n->done += pages;
+	policy_treat(&n->policy, now, pages, &n->limits);
+	rate_pay(&g->rate, now, pages, limits.rate);
 	spin_unlock(&g->lock);
 }
 
 /**
  * gate_passed - a pass ran
  * @g: the gate
- * @pages: what the host took in it
- * @err: why it ended before it was done, or 0
+ * @complete: it came to all that there is; otherwise it ended before
+ * @err: why the host took nothing any more, or 0
+ *
+ * Of a node of which a complete pass treated nothing, nothing can be treated for now.
  *
  * Context: the intake's work, with nothing under way.
  */
-void gate_passed(struct gate *g, u64 pages, int err)
+void gate_passed(struct gate *g, bool complete, int err)
 {
-	struct policy_limits limits = gate_limits(g);
+	struct gate_limits limits = gate_limits(g);
+	struct gate_node *n;
+	u64 now;
 
 	g->err = err;
 	spin_lock(&g->lock);
-	policy_passed(&g->policy, gate_sample(g, &limits), pages, &limits);
+	now = gate_sample(g, &limits);
+	for_each_gate_node(n, g) {
+		if (complete || err || n->done)
+			policy_passed(&n->policy, now, err ? 0 : n->done, &n->limits);
+		n->done = 0;
+	}
 	spin_unlock(&g->lock);
 }
 
@@ -362,20 +390,32 @@ void gate_put_off(struct gate *g)
 	g->put_off = true;
 }
 
+/*
+ * How long until a pass may begin, if there is a deficit. Not for long in one piece:
+ * what is surplus may cease to be.
+ */
+static unsigned int gate_wait_deficit(struct gate *g, u64 now,
+				      const struct gate_limits *limits)
+{
+	u64 deficit = gate_nodes_deficit(g, now);
+	u64 due;
+
+	if (!deficit)
+		return POLICY_NEVER;
+	due = gate_pass_due(g, now, deficit, limits);
+	return min_t(u64, due, max(limits->window_ms, GATE_AWAKE_MS));
+}
+
 static unsigned int gate_wait(struct gate *g)
 {
-	struct policy_limits limits = gate_limits(g);
+	struct gate_limits limits = gate_limits(g);
 	unsigned int wait;
-	u64 now, deficit;
+	u64 now;
 
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	deficit = policy_deficit(&g->policy, now, &limits);
-	if (deficit)	/* not for long in one piece: what is surplus may cease to be */
-		wait = min_t(u64, rate_wait(&g->rate, now, deficit, gate_rate(g)),
-			     max(limits.window_ms, GATE_AWAKE_MS));
-	else
-		wait = policy_wait(&g->policy, now, &limits);
+	wait = gate_wait_deficit(g, now, &limits);
+	wait = min(wait, gate_nodes_wait(g, now));
 	spin_unlock(&g->lock);
 	return wait;
 }
@@ -405,15 +445,13 @@ static void gate_watch(struct gate *g, unsigned int ms)
 /* A look while the work rests. Returns when to look again; 0 wakes the work. */
 static unsigned int gate_look(struct gate *g)
 {
-	struct policy_limits limits = gate_limits(g);
-	u64 now;
+	struct gate_limits limits = gate_limits(g);
 
 	/* While it is awake, what it has out would look like a fall. */
 	if (g->awake || gate_dry(g))
 		return POLICY_NEVER;
-	now = gate_sample(g, &limits);
-	g->awake = gate_allowed(g, now, &limits);
-	return g->awake ? 0 : policy_watch(&g->policy, now, &limits);
+	g->awake = gate_may_pass(g, &limits);
+	return g->awake ? 0 : gate_nodes_watch(g, gate_ms());
 }
 
 static void gate_look_back(struct work_struct *work)
@@ -448,19 +486,18 @@ static unsigned int gate_let_sleep(struct gate *g)
 /* Rest, and let the watch look now and then. Returns how long to wait if we may not. */
 static unsigned int gate_rest(struct gate *g)
 {
-	struct policy_limits limits = gate_limits(g);
-	unsigned long due = gate_rest_due(g);
+	unsigned int due = gate_rest_due(g);
 	unsigned int wait, watch;
 
 	/* In bits: the kernel tells of no free while the work is queued. */
 	if (due)
-		return min(jiffies_to_msecs(due), GATE_AWAKE_MS);
+		return min(due, GATE_AWAKE_MS);
 	wait = gate_let_sleep(g);
 	if (wait != POLICY_NEVER)
 		return wait;
 	spin_lock(&g->lock);
 	g->awake = false;
-	watch = policy_watch(&g->policy, gate_ms(), &limits);
+	watch = gate_nodes_watch(g, gate_ms());
 	spin_unlock(&g->lock);
 	gate_watch(g, watch);
 	return POLICY_NEVER;
@@ -550,17 +587,14 @@ int gate_flush_end(struct gate *g, unsigned int ticket)
  */
 u64 gate_surplus(struct gate *g)
 {
-	struct policy_limits limits = gate_limits(g);
-	struct policy_level level;
+	struct gate_limits limits = gate_limits(g);
 	u64 pages;
 
 	spin_lock(&g->lock);
-	/* Who rests, or is paused, may not have looked for long: see gate_look(). */
+	/* A work that rests, or is paused, may not have looked for long: see gate_look(). */
 	if (!g->awake)
 		gate_sample(g, &limits);
-	level = gate_level(g);
-	pages = min(policy_surplus(&g->policy, gate_ms(), &limits),
-		    policy_available(&level, &limits));
+	pages = gate_nodes_surplus(g, gate_ms());
 	spin_unlock(&g->lock);
 	return pages << PAGE_SHIFT;
 }
@@ -568,12 +602,27 @@ u64 gate_surplus(struct gate *g)
 /**
  * gate_init - make a gate, closed
  * @g: the gate
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or -ENOMEM.
  */
-void gate_init(struct gate *g)
+int gate_init(struct gate *g)
 {
 	spin_lock_init(&g->lock);
 	INIT_DELAYED_WORK(&g->watch, gate_look_back);
 	init_waitqueue_head(&g->passed);
+	g->nodes = gate_nodes_alloc();
+	return g->nodes ? 0 : -ENOMEM;
+}
+
+/**
+ * gate_destroy - undo gate_init()
+ * @g: the gate, stopped, or gate_init() failed
+ */
+void gate_destroy(struct gate *g)
+{
+	kvfree(g->nodes);
 }
 
 /**
@@ -587,17 +636,14 @@ void gate_init(struct gate *g)
 void gate_start(struct gate *g, struct workqueue_struct *wq,
 		struct page_reporting_dev_info *prdev)
 {
-	u64 slack = min_t(u64, mib_to_pages(GATE_SLACK_MIB),
-			  totalram_pages() / GATE_SLACK_PART);
-
 	g->wq = wq;
 	g->prdev = prdev;
-	/* Who asks for the surplus may be at it. */
+	/* Readers of the surplus may be at it. */
 	spin_lock(&g->lock);
-	policy_init(&g->policy, gate_ms(), slack);
+	gate_nodes_start(g);
 	g->rate = (struct rate) {};
-	g->known = 0;
-	g->surveyed = jiffies - msecs_to_jiffies(GATE_SURVEY_MS);
+	g->surveyed = 0;
+	g->woken = 0;
 	g->owed = 0;
 	g->awake = false;
 	spin_unlock(&g->lock);

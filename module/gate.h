@@ -3,12 +3,12 @@
 #define AERATOR_GATE_H
 
 #include <linux/atomic.h>
+#include <linux/ktime.h>
 #include <linux/page_reporting.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include "policy.h"
 #include "rate.h"
 
 /* The one value of prdev->state that an intake needs to know: not asked for. */
@@ -21,13 +21,11 @@
  * struct gate - what an intake's work asks before it takes blocks, and tells after
  * @wq: where the intake's work is queued, and the watch
  * @prdev: the device that is registered, whose work the intake's is
- * @lock: for the policy, @rate, @known and @awake
- * @policy: how much may be treated, and when
+ * @lock: for @nodes, @rate and @awake
+ * @nodes: what is free on each node, by its number; nr_node_ids of them
  * @rate: how much may be treated a second
- * @known: what is treated, pages, where the allocator does not count it: no more
- *	than this
- * @surveyed: when @known was last found out, jiffies; owned by the work
- * @woken: when @awake was last set, jiffies; owned by the work
+ * @surveyed: when it was last found out what is treated, ms; owned by the work
+ * @woken: when @awake was last set, ms; owned by the work
  * @awake: the work comes back by itself; no free has to wake it
  * @watch: looks now and then for a while, when not @awake
  * @running: between start and close; written under the intake's owner's lock
@@ -48,11 +46,10 @@ struct gate {
 	struct workqueue_struct *wq;
 	struct page_reporting_dev_info *prdev;
 	spinlock_t lock; /* see above */
-	struct policy policy;
+	struct gate_node *nodes;
 	struct rate rate;
-	u64 known;
-	unsigned long surveyed;
-	unsigned long woken;
+	u64 surveyed;
+	u64 woken;
 	bool awake;
 	struct delayed_work watch;
 	bool running;
@@ -67,8 +64,15 @@ struct gate {
 	wait_queue_head_t passed;
 };
 
+/* The one clock of the gate and its policies, ms. */
+static inline u64 gate_ms(void)
+{
+	return ktime_to_ms(ktime_get());
+}
+
 /* The intake's owner. */
-void gate_init(struct gate *g);
+int gate_init(struct gate *g);
+void gate_destroy(struct gate *g);
 void gate_start(struct gate *g, struct workqueue_struct *wq,
 		struct page_reporting_dev_info *prdev);
 void gate_close(struct gate *g);
@@ -76,10 +80,12 @@ void gate_stop(struct gate *g);
 
 /* The intake's work, in this order. */
 bool gate_begin(struct gate *g);
-u64 gate_allowance(struct gate *g);
-bool gate_allows(struct gate *g, u64 pages);
-void gate_treat(struct gate *g, u64 pages);
-void gate_passed(struct gate *g, u64 pages, int err);
+bool gate_wants_pass(struct gate *g);
+u64 gate_allowance(struct gate *g, int nid);
+bool gate_allows(struct gate *g, int nid, u64 pages);
+void gate_out(struct gate *g, int nid, s64 pages);
+void gate_treat(struct gate *g, int nid, u64 pages);
+void gate_passed(struct gate *g, bool complete, int err);
 void gate_put_off(struct gate *g);
 void gate_end(struct gate *g);
 

@@ -53,7 +53,10 @@ struct intake *intake_create(enum intake_kind kind)
 	if (!in)
 		return NULL;
 	in->ops = intake_kinds[kind];
-	gate_init(&in->gate);
+	if (gate_init(&in->gate)) {
+		intake_destroy(in);
+		return NULL;
+	}
 	return in;
 }
 
@@ -63,6 +66,8 @@ struct intake *intake_create(enum intake_kind kind)
  */
 void intake_destroy(struct intake *in)
 {
-	if (in)
-		in->ops->destroy(in);
+	if (!in)
+		return;
+	gate_destroy(&in->gate);
+	in->ops->destroy(in);
 }

@@ -37,10 +37,12 @@ enum intake_kind {
  * @wake: settings changed, or a flush began: queue the work now; between @start
  *	and @stop only
  * @order: smallest order that it takes at present; from anyone, at any time
- * @out: pages that are out of the allocator for a batch; as @order
- * @treated: pages in blocks of at least @order that the host knows of, but for
- *	@out; as @order. NULL if the allocator does not count them
+ * @treated: pages of a node in blocks of at least @order that the host knows of, but
+ *	for those that are out of the allocator; as @order. NULL if the allocator does
+ *	not count them
  * @survey: only then: the same by looking at them; may sleep
+ * @batch: only then: pages in the smallest full batch, which is taken or refused as a
+ *	whole; as @order
  * @counts: free memory that the host still has to keep, and that it knows it
  *	need not, pages of any order. At any time, from anyone who may sleep, also
  *	while it is stopped
@@ -57,9 +59,9 @@ struct intake_ops {
 	void (*stop)(struct intake *in);
 	void (*wake)(struct intake *in);
 	unsigned int (*order)(const struct intake *in);
-	u64 (*out)(const struct intake *in);
-	u64 (*treated)(const struct intake *in);
-	u64 (*survey)(const struct intake *in);
+	u64 (*treated)(const struct intake *in, int nid);
+	u64 (*survey)(const struct intake *in, int nid);
+	u64 (*batch)(const struct intake *in);
 	void (*counts)(u64 *raw, u64 *treated);
 };
 
@@ -99,8 +101,7 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  *	stop, nor does the room in each
  * @send: the way to the host
  * @settle: and back
- * @given: what the guest has given up, in a balloon for example: pages
- * @owner: argument of all three
+ * @owner: argument of both
  * @ring: most entries that one chain holds; longer batches take several
  */
 struct intake {
@@ -110,7 +111,6 @@ struct intake {
 	unsigned int nr_reactors;
 	intake_send_fn send;
 	intake_settle_fn settle;
-	u64 (*given)(void *owner);
 	void *owner;
 	unsigned int ring;
 };

@@ -22,10 +22,10 @@
  *	                                 +--(more to do)--> [work]
  *
  * Which blocks, and how many at once, is up to the kernel. We decide how much, by
- * refusing the batch that would be more than the surplus: the kernel then puts it
- * back, and its pass ends. It puts what was reported behind what was not, so that
- * allocations take raw blocks first, by and large. And it does not count what was
- * reported: we look (walk.c).
+ * refusing the batch that would be too much of what is no surplus (gate_batch.c): the
+ * kernel then puts it back, and its pass ends. The kernel puts what was reported at the
+ * tail of the free list, so that allocations take raw blocks first, and what was refused
+ * behind that. And it does not count what was reported: we look (walk.c).
  *
  * What must be kept for this to be right:
  *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
@@ -62,9 +62,11 @@
  * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
  * @old_order: the kernel's order before ours
- * @out: pages that the kernel has handed over, and may have back already
- * @pages: pages that were treated in it; owned by the work
- * @err: why the running or last pass ended early, or 0; owned by the work
+ * @out: pages that the kernel has handed over, and may have back already; as all
+ *	below owned by the work
+ * @nid: the node that they are of
+ * @refused: the running or last pass was ended by a batch that was refused
+ * @err: why the host did not take a batch of it, or 0
  */
 struct reporting {
 	struct intake in;
@@ -74,7 +76,8 @@ struct reporting {
 	struct notice notice;
 	unsigned int old_order;
 	u64 out;
-	u64 pages;
+	int nid;
+	bool refused;
 	int err;
 };
 
@@ -119,11 +122,20 @@ static void reporting_overdue(struct notice *notice)
 	reporting_queue(container_of(notice, struct reporting, notice), GATE_SOON_MS);
 }
 
+/* So much of a node is out of the allocator now, instead of what was before. */
+static void reporting_out(struct reporting *rp, int nid, u64 pages)
+{
+	gate_out(&rp->in.gate, rp->nid, -(s64)rp->out);
+	gate_out(&rp->in.gate, nid, pages);
+	rp->nid = nid;
+	rp->out = pages;
+}
+
 static void reporting_pass(struct reporting *rp, struct work_struct *work)
 {
 	struct reactor *r = rp->in.reactors;
 
-	rp->pages = 0;
+	rp->refused = false;
 	rp->err = 0;
 
 	reactor_fill(r, ktime_get_ns());
@@ -132,8 +144,8 @@ static void reporting_pass(struct reporting *rp, struct work_struct *work)
 	WRITE_ONCE(rp->passer, NULL);
 	reactor_rest(r, ktime_get_ns());
 
-	WRITE_ONCE(rp->out, 0);
-	gate_passed(&rp->in.gate, rp->pages, rp->err);
+	reporting_out(rp, rp->nid, 0);
+	gate_passed(&rp->in.gate, true, rp->err);
 }
 
 /* The gate: what the work runs instead of the kernel's function. */
@@ -146,7 +158,7 @@ static void reporting_work(struct work_struct *work)
 	/* Without a pass the state stays: a free does not queue the work. */
 	if (!gate_begin(g))
 		return;
-	if (gate_allowance(g))
+	if (gate_wants_pass(g))
 		reporting_pass(rp, work);
 	gate_end(g);
 }
@@ -194,18 +206,19 @@ static int reporting_report(struct page_reporting_dev_info *prdev,
 {
 	struct reporting *rp = container_of(prdev, struct reporting, prdev);
 	u64 pages = reporting_size(sg, nents);
+	int nid = page_to_nid(sg_page(sg));
 
 	if (READ_ONCE(rp->passer) != current)
 		return -EBUSY;
-	WRITE_ONCE(rp->out, pages);
-	if (!gate_allows(&rp->in.gate, pages))
+	/* All blocks of a batch are of one zone. */
+	reporting_out(rp, nid, pages);
+	rp->refused = !gate_allows(&rp->in.gate, nid, pages);
+	if (rp->refused)
 		return -EAGAIN;
 	while (nents && !rp->err)
 		rp->err = reporting_batch(rp, &sg, &nents);
-	if (!rp->err) {
-		rp->pages += pages;
-		gate_treat(&rp->in.gate, pages);
-	}
+	if (!rp->err)
+		gate_treat(&rp->in.gate, nid, pages);
 	return rp->err;
 }
 
@@ -288,14 +301,15 @@ static unsigned int reporting_order(const struct intake *in)
 	return compat_reporting_order(&to_reporting(in)->prdev);
 }
 
-static u64 reporting_out(const struct intake *in)
+static u64 reporting_survey(const struct intake *in, int nid)
 {
-	return READ_ONCE(to_reporting(in)->out);
+	return walk_treated_blocks(nid, reporting_order(in));
 }
 
-static u64 reporting_survey(const struct intake *in)
+static u64 reporting_least_batch(const struct intake *in)
 {
-	return walk_treated_blocks(reporting_order(in));
+	return (u64)compat_reporting_capacity(&to_reporting(in)->prdev)
+		<< reporting_order(in);
 }
 
 static void reporting_destroy(struct intake *in)
@@ -335,7 +349,7 @@ const struct intake_ops intake_reporting_ops = {
 	.stop = reporting_stop,
 	.wake = reporting_wake,
 	.order = reporting_order,
-	.out = reporting_out,
 	.survey = reporting_survey,
+	.batch = reporting_least_batch,
 	.counts = walk_counts,
 };

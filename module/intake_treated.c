@@ -162,6 +162,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 		list_splice_tail(&piece, &tp->batches[r->index]);
 		cond_resched();
 	}
+	gate_out(&tp->in.gate, zone_to_nid(zone), r->pages);
 	WRITE_ONCE(tp->taken, tp->taken + r->pages);
 }
 
@@ -185,6 +186,9 @@ static void treated_give(struct list_head *batch, bool treated)
 /* The batch is back: its blocks go to where they came from. */
 static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
+	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
+
+	gate_out(&tp->in.gate, page_to_nid(first), -(s64)r->pages);
 	treated_give(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->given, tp->given + r->pages);
 	wake_up_all(&tp->back);
@@ -222,7 +226,7 @@ static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zon
 		reactor_rest(r, ktime_get_ns());
 		return 0;
 	}
-	gate_treat(&tp->in.gate, r->pages);
+	gate_treat(&tp->in.gate, zone_to_nid(zone), r->pages);
 	err = tp->in.send(tp->in.owner, r);
 	if (err)
 		treated_drain(tp, r, err);
@@ -239,13 +243,14 @@ static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zon
 static void treated_zone(struct treated *tp, struct zone *zone)
 {
 	u64 raw = 0, treated = 0, pages, allowance;
+	int nid = zone_to_nid(zone);
 	struct reactor *r;
 
 	clear_bit(ZONE_RAW, &zone->flags);
 	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
 	while (raw && (!tp->sent || time_before(jiffies, tp->until))) {
 		r = treated_reactor(tp);
-		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate);
+		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate, nid);
 		if (!allowance)
 			return;
 		pages = treated_batch(tp, r, zone, allowance);
@@ -284,7 +289,7 @@ static void treated_pass(struct treated *tp)
 	if (treated_was_put_off(tp))
 		gate_put_off(&tp->in.gate);
 	else
-		gate_passed(&tp->in.gate, tp->pages, tp->err);
+		gate_passed(&tp->in.gate, time_before(jiffies, tp->until), tp->err);
 }
 
 static void treated_work(struct work_struct *work)
@@ -295,7 +300,7 @@ static void treated_work(struct work_struct *work)
 
 	if (!gate_begin(g))
 		return;
-	if (gate_allowance(g))
+	if (gate_wants_pass(g))
 		treated_pass(tp);
 	gate_end(g);
 }
@@ -365,35 +370,25 @@ static unsigned int treated_order(const struct intake *in)
 	return to_treated(in)->prdev.order;
 }
 
-static u64 treated_out(const struct intake *in)
+static u64 treated_treated(const struct intake *in, int nid)
 {
-	const struct treated *tp = to_treated(in);
+	u64 raw = 0, treated = 0;
+	struct zone *zone;
 
-	return READ_ONCE(tp->taken) - READ_ONCE(tp->given);
+	for_each_populated_of(zone, nid)
+		treated_zone_counts(zone, treated_order(in), &raw, &treated);
+	return treated;
 }
 
 /* The allocator counts, whether this intake runs or not. */
-static void treated_all_counts(unsigned int order, u64 *raw, u64 *treated)
+static void treated_counts(u64 *raw, u64 *treated)
 {
 	struct zone *zone;
 
 	*raw = 0;
 	*treated = 0;
 	for_each_populated(zone)
-		treated_zone_counts(zone, order, raw, treated);
-}
-
-static u64 treated_treated(const struct intake *in)
-{
-	u64 raw, treated;
-
-	treated_all_counts(treated_order(in), &raw, &treated);
-	return treated;
-}
-
-static void treated_counts(u64 *raw, u64 *treated)
-{
-	treated_all_counts(0, raw, treated);
+		treated_zone_counts(zone, 0, raw, treated);
 }
 
 static void treated_destroy(struct intake *in)
@@ -435,7 +430,6 @@ const struct intake_ops intake_treated_ops = {
 	.stop = treated_stop,
 	.wake = treated_wake,
 	.order = treated_order,
-	.out = treated_out,
 	.treated = treated_treated,
 	.counts = treated_counts,
 };

@@ -1,60 +1,87 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How much is free, as the allocator counts it anyway. Read without its locks:
- * each number is one that was true a moment ago.
+ * How much memory of a node is free, as the allocator counts it anyway. Read
+ * without its locks: each number is one that was true a moment ago.
  */
 #include <linux/compiler.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/vmstat.h>
 #include "compat/compat.h"
 #include "level.h"
 #include "zones.h"
 
 /**
- * level_free - all free memory
+ * level_free - all free memory of a node
+ * @nid: the node; one that has memory
  *
  * Context: any.
  *
  * Return: pages.
  */
-u64 level_free(void)
+u64 level_free(int nid)
 {
-	return global_zone_page_state(NR_FREE_PAGES);
+	struct zone *zone;
+	u64 pages = 0;
+
+	for_each_populated_of(zone, nid)
+		pages += zone_page_state(zone, NR_FREE_PAGES);
+	return pages;
 }
 
 /**
- * level_blocks - free memory in blocks of an order, and of larger ones
+ * level_blocks - free memory of a node in blocks of an order, and of larger ones
+ * @nid: the node; one that has memory
  * @order: log2 of pages
  *
  * Context: any.
  *
  * Return: pages.
  */
-u64 level_blocks(unsigned int order)
+u64 level_blocks(int nid, unsigned int order)
 {
 	struct zone *zone;
 	u64 pages = 0;
 	unsigned int i;
 
-	for_each_populated(zone)
+	for_each_populated_of(zone, nid)
 		for (i = order; i <= MAX_PAGE_ORDER; i++)
 			pages += (u64)READ_ONCE(zone->free_area[i].nr_free) << i;
 	return pages;
 }
 
 /**
- * level_watermark - what is kept free for those who cannot wait
+ * level_watermark - what a node keeps free for allocations that cannot wait
+ * @nid: the node; one that has memory
  *
  * Context: any.
  *
  * Return: pages; once that little is free, the kernel reclaims memory.
  */
-u64 level_watermark(void)
+u64 level_watermark(int nid)
 {
 	struct zone *zone;
 	u64 pages = 0;
 
-	for_each_populated(zone)
+	for_each_populated_of(zone, nid)
 		pages += high_wmark_pages(zone);
+	return pages;
+}
+
+/**
+ * level_managed - all memory of a node that the allocator hands out
+ * @nid: the node; one that has memory
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+u64 level_managed(int nid)
+{
+	struct zone *zone;
+	u64 pages = 0;
+
+	for_each_populated_of(zone, nid)
+		pages += zone_managed_pages(zone);
 	return pages;
 }

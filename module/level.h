@@ -4,8 +4,9 @@
 
 #include <linux/types.h>
 
-u64 level_free(void);
-u64 level_blocks(unsigned int order);
-u64 level_watermark(void);
+u64 level_free(int nid);
+u64 level_blocks(int nid, unsigned int order);
+u64 level_watermark(int nid);
+u64 level_managed(int nid);
 
 #endif /* AERATOR_LEVEL_H */

@@ -391,6 +391,19 @@ void policy_treat(struct policy *p, u64 now, u64 pages,
 }
 
 /**
+ * policy_refuse - what is surplus now cannot be treated
+ * @p: the policy
+ * @now: milliseconds
+ * @limits: what the user asked for
+ *
+ * There is no deficit until there is more surplus than that.
+ */
+void policy_refuse(struct policy *p, u64 now, const struct policy_limits *limits)
+{
+	p->refused = policy_above(p, policy_surplus(p, now, limits));
+}
+
+/**
  * policy_passed - a pass ran
  * @p: the policy
  * @now: milliseconds
@@ -409,7 +422,9 @@ void policy_passed(struct policy *p, u64 now, u64 pages,
 	u64 mark = p->sent;
 
 	p->sent = 0;
-	p->refused = pages ? 0 : policy_above(p, policy_surplus(p, now, limits));
+	p->refused = 0;
+	if (!pages)
+		policy_refuse(p, now, limits);
 	if (!mark)
 		return;
 	if (p->released && now - p->released <= hold / POLICY_FOLLOWS)

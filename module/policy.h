@@ -98,6 +98,7 @@ u64 policy_deficit(const struct policy *p, u64 now,
 		   const struct policy_limits *limits);
 void policy_treat(struct policy *p, u64 now, u64 pages,
 		  const struct policy_limits *limits);
+void policy_refuse(struct policy *p, u64 now, const struct policy_limits *limits);
 void policy_passed(struct policy *p, u64 now, u64 pages,
 		   const struct policy_limits *limits);
 unsigned int policy_wait(const struct policy *p, u64 now,

@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is the guest short of memory?
+ * Is a node short of memory?
  *
- * Whoever reclaims memory asks all shrinkers what they have, so one that
- * hardly ever has anything is told of each reclaim as it happens, in kswapd or in a task that
- * could not wait. It is what pressure stall information is made of, which itself
- * no module can read (psi_system is not exported, in no kernel up to 7.3). Before
- * something is killed, the OOM notifiers are asked as well. Who has reached the
- * limit of his cgroup does not ask us; who drops caches by hand does.
+ * Reclaim asks all shrinkers what they have, and says for which node. So a shrinker
+ * that hardly ever has anything is told of each reclaim as it happens, in kswapd or
+ * in a task that could not wait. Pressure stall information is made of the same
+ * events, but no module can read it (psi_system is not exported in any kernel up to
+ * 7.3). Before the kernel kills a task it calls the OOM notifiers, for all nodes.
+ * Reclaim of a cgroup at its limit does not get here; caches that are dropped by hand
+ * do.
  *
- * Well, there is one thing: blocks that a migration was told of are free memory to
- * whoever needs it.
+ * The one thing that this shrinker may have is blocks that a migration was told of:
+ * they are free memory as soon as an allocation needs them.
  */
-#include <linux/compiler.h>
+#include <linux/nodemask.h>
 #include <linux/notifier.h>
 #include <linux/oom.h>
 #include "balloon.h"
 #include "compat/shrinker.h"
 #include "pressure.h"
 
-/* Set by many, cleared by the one that looks: it only has to be seen once. */
-static bool pressure_seen;
+/* Nodes that were short since they were last looked at: atomic bits. */
+static nodemask_t pressure_seen;
 
-static void pressure_note(void)
+static void pressure_note(int nid)
 {
-	if (!READ_ONCE(pressure_seen))
-		WRITE_ONCE(pressure_seen, true);
+	if (!node_isset(nid, pressure_seen))
+		node_set(nid, pressure_seen);
 }
 
 static unsigned long pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	pressure_note();
+	pressure_note(sc->nid);
 	return freepage_held() ?: SHRINK_EMPTY;
 }
 
@@ -41,7 +42,10 @@ static unsigned long pressure_scan(struct shrinker *shrinker, struct shrink_cont
 
 static int pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
-	pressure_note();
+	int nid;
+
+	for_each_online_node(nid)
+		pressure_note(nid);
 	return NOTIFY_OK;
 }
 
@@ -82,17 +86,18 @@ void pressure_stop(void)
 }
 
 /**
- * pressure_felt - was memory short since the last call?
+ * pressure_felt - was memory of a node short since the last call?
+ * @nid: the node
  *
  * Context: any.
  *
  * Return: true if it was.
  */
-bool pressure_felt(void)
+bool pressure_felt(int nid)
 {
-	bool seen = READ_ONCE(pressure_seen);
+	bool seen = node_isset(nid, pressure_seen);
 
 	if (seen)
-		WRITE_ONCE(pressure_seen, false);
+		node_clear(nid, pressure_seen);
 	return seen;
 }

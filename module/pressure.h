@@ -6,6 +6,6 @@
 
 int pressure_start(void);
 void pressure_stop(void);
-bool pressure_felt(void);
+bool pressure_felt(int nid);
 
 #endif /* AERATOR_PRESSURE_H */

@@ -157,7 +157,8 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
 }
 
 /**
- * walk_treated_blocks - how much is treated, in large blocks: an estimate
+ * walk_treated_blocks - how much of a node is treated, in large blocks: an estimate
+ * @nid: the node, online
  * @order: smallest order of the blocks
  *
  * In each zone it looks at no more than 65536 page structs, however much memory
@@ -173,14 +174,14 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
  * wrong, page by page.
  * Return: pages.
  */
-u64 walk_treated_blocks(unsigned int order)
+u64 walk_treated_blocks(int nid, unsigned int order)
 {
 	struct zone *zone;
 	u64 pages = 0;
 
 	if (order > MAX_PAGE_ORDER)
 		return 0;
-	for_each_populated(zone)
+	for_each_populated_of(zone, nid)
 		pages += walk_zone_treated(zone, order);
 	return pages;
 }

@@ -5,6 +5,6 @@
 #include <linux/types.h>
 
 void walk_counts(u64 *raw, u64 *treated);
-u64 walk_treated_blocks(unsigned int order);
+u64 walk_treated_blocks(int nid, unsigned int order);
 
 #endif /* AERATOR_WALK_H */

@@ -8,20 +8,42 @@
 #include "zones.h"
 
 /**
- * zone_after - the next zone that has memory
+ * zone_after_of - the next zone of a node that has memory
  * @zone: the one before, NULL for the first
+ * @nid: the node, online
+ *
+ * Context: any.
+ *
+ * Return: the zone, NULL behind the last.
+ */
+struct zone *zone_after_of(struct zone *zone, int nid)
+{
+	int i = zone ? zone_idx(zone) + 1 : 0;
+
+	for (; i < MAX_NR_ZONES; i++)
+		if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
+			return &NODE_DATA(nid)->node_zones[i];
+	return NULL;
+}
+
+/**
+ * zone_after - the next zone that has memory, whichever node it is of
+ * @zone: the one before, NULL for the first
+ *
+ * Context: any.
  *
  * Return: the zone, NULL behind the last.
  */
 struct zone *zone_after(struct zone *zone)
 {
 	int nid = zone ? zone_to_nid(zone) : first_online_node;
-	int i = zone ? zone_idx(zone) + 1 : 0;
 
-	for (; nid < MAX_NUMNODES; nid = next_online_node(nid), i = 0)
-		for (; i < MAX_NR_ZONES; i++)
-			if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
-				return &NODE_DATA(nid)->node_zones[i];
+	for (; nid < MAX_NUMNODES; nid = next_online_node(nid), zone = NULL) {
+		struct zone *next = zone_after_of(zone, nid);
+
+		if (next)
+			return next;
+	}
 	return NULL;
 }
 

@@ -69,6 +69,8 @@ class Guest:
     boot_limit  seconds until the agent must have answered
     name        of the directory in build/log/ where the logs stay
     nodes       of NUMA, with a part of memory each
+    empty_nodes nodes besides that have no memory
+    more_memory further options of QEMU's -m, such as ",slots=2,maxmem=4G"
     allow       regular expressions for log lines which are no failure here
     """
 
@@ -84,7 +86,8 @@ class Guest:
                  tcg_thread: str = "single", time_limit: int = 300,
                  boot_limit: float = 90,
                  name: str | None = None, log_dir: Path | None = None,
-                 allow: Iterable[str] = (), nodes: int = 1) -> None:
+                 allow: Iterable[str] = (), nodes: int = 1,
+                 empty_nodes: int = 0, more_memory: str = "") -> None:
         if isinstance(kernel, str):
             kernel = kernel_files(kernel)
         image, self._initramfs = kernel
@@ -92,7 +95,8 @@ class Guest:
         if icount and smp != 1:
             raise ValueError("icount needs smp=1")
         self._machine = Machine(image, mem, smp, balloon, append, qemu_args,
-                                icount, tcg_thread, time_limit, nodes)
+                                icount, tcg_thread, time_limit, nodes,
+                                empty_nodes, more_memory)
         self._files = dict(files or {})
         self._boot_limit = boot_limit
         self._allow = list(allow)

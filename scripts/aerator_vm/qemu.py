@@ -51,6 +51,8 @@ class Machine:
     tcg_thread: str  # multi or single
     time_limit: int  # seconds
     nodes: int = 1  # of NUMA, with a part of memory each
+    empty_nodes: int = 0  # and as many that could get some
+    more_memory: str = ""  # further options of -m: slots for memory that is plugged in
     incoming: bool = False  # does not boot: the guest comes by migration
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
@@ -58,7 +60,7 @@ class Machine:
             QEMU, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot",
             *self._processor(),
-            "-machine", "q35", "-m", f"{self.mem}M", *self._memory(),
+            "-machine", "q35", "-m", f"{self.mem}M{self.more_memory}", *self._memory(),
             "-kernel", str(self.kernel), "-initrd", str(initramfs),
             "-append", f"{_KERNEL_PARAMETERS} {self.append}".rstrip(),
             *self._serial(log),
@@ -78,13 +80,15 @@ class Machine:
 
     def _memory(self) -> list[str]:
         """reserve=off: a guest may be larger than its host."""
-        if self.nodes == 1:
+        if self.nodes + self.empty_nodes == 1:
             return ["-object", f"memory-backend-ram,id=ram,size={self.mem}M,reserve=off",
                     "-machine", "memory-backend=ram"]
-        return [word for node in range(self.nodes) for word in (
+        full = [word for node in range(self.nodes) for word in (
             "-object", f"memory-backend-ram,id=ram{node},reserve=off,"
                        f"size={self.mem // self.nodes}M",
             "-numa", f"node,nodeid={node},memdev=ram{node}")]
+        return full + [word for node in range(self.empty_nodes)
+                       for word in ("-numa", f"node,nodeid={self.nodes + node}")]
 
     def _processor(self) -> list[str]:
         smp = ["-smp", str(self.smp)]

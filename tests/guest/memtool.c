@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,11 @@ static const char usage[] =
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
 	"         check every word over and over, for so long or until there is a\n"
 	"         line on stdin; exit 1 if one has changed\n"
+	"       memtool [--small] turns MIB MS NODES TURNS\n"
+	"         touch MIB on node 0, use it for MS, free it, do the same on the next\n"
+	"         of so many nodes, and so on\n"
+	"       memtool --node N COMMAND [ARGUMENT...]\n"
+	"         run a command whose memory, page cache included, is all of node N\n"
 	"--small: 4 KiB pages instead of transparent huge pages\n";
 
 static int page_advice = MADV_HUGEPAGE;
@@ -451,6 +457,40 @@ static int pattern(size_t bytes, unsigned long seconds)
 	return 0;
 }
 
+/* MPOL_BIND of linux/mempolicy.h, which libc6-dev does not need. */
+#define MPOL_BIND	2
+
+/* From here on, memory comes from one node. */
+static void use_node(unsigned long node)
+{
+	unsigned long mask = 1UL << node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 8 * sizeof(mask)))
+		err(1, "node %lu", node);
+}
+
+static int turns(size_t bytes, unsigned long ms, unsigned long nodes, unsigned long turns)
+{
+	unsigned long turn;
+	char *area;
+
+	for (turn = 0; turn < turns; turn++) {
+		use_node(turn % nodes);
+		area = map_memory(bytes, page_advice);
+		printf("turn %lu %.3f\n", turn, touch(area, bytes));
+		usleep(ms * 1000);
+		munmap(area, bytes);
+	}
+	return 0;
+}
+
+static int run_on_node(unsigned long node, char **command)
+{
+	use_node(node);
+	execvp(command[0], command);
+	err(127, "%s", command[0]);
+}
+
 static bool is(char **argv, const char *name)
 {
 	return argv[0] && !strcmp(argv[0], name);
@@ -484,6 +524,12 @@ int main(int argc, char **argv)
 			       argc == 5 ? (int)number(argv[4]) : -1);
 	if (is(argv, "pattern") && argc == 3)
 		return pattern(number(argv[1]) * MIB, number(argv[2]));
+
+	if (is(argv, "turns") && argc == 5 && number(argv[3]))
+		return turns(number(argv[1]) * MIB, number(argv[2]), number(argv[3]),
+			     number(argv[4]));
+	if (is(argv, "--node") && argc >= 3)
+		return run_on_node(number(argv[1]), argv + 2);
 
 	fputs(usage, stderr);
 	return 2;

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from .harness import Case
 
-GROUPS = ("static", "documents", "patch", "unit", "params", "policy", "stages", "silence",
+GROUPS = ("static", "documents", "patch", "unit", "params", "policy", "numa", "stages", "silence",
           "device", "lifecycle", "suspend", "libvirt", "migration", "integrity", "together",
           "treated", "kernel", "package", "cost", "release", "churn", "features", "dropin",
           "bench")

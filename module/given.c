@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that this module took out of the allocator for the host's sake: what is in
+ * the balloon, and what a migration was told of. By node, since the policy would
+ * otherwise take the same amount for memory that the guest began to use there.
+ *
+ * A page is counted by the function that allocates it, right after it did, and
+ * taken off by the one that frees it.
+ */
+#include <linux/atomic.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include "given.h"
+
+static atomic_long_t given_nodes[MAX_NUMNODES];
+
+/**
+ * given_add - count pages that were taken out of the allocator, or go back
+ * @page: the first of them; all are of one node
+ * @pages: how many; less than 0 when they go back
+ *
+ * Context: any.
+ */
+void given_add(const struct page *page, long pages)
+{
+	atomic_long_add(pages, &given_nodes[page_to_nid(page)]);
+}
+
+/**
+ * given_pages - what a node has given up
+ * @nid: the node
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+u64 given_pages(int nid)
+{
+	return max(atomic_long_read(&given_nodes[nid]), 0L);
+}

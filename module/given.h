@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AERATOR_GIVEN_H
+#define AERATOR_GIVEN_H
+
+#include <linux/types.h>
+
+struct page;
+
+void given_add(const struct page *page, long pages);
+u64 given_pages(int nid);
+
+#endif /* AERATOR_GIVEN_H */
