@@ -77,7 +77,11 @@ static bool gate_is_coarse(const struct gate *g)
 /* Let the policies see what is free now. Returns the time. */
 static u64 gate_sample(struct gate *g, const struct gate_limits *limits)
 {
-	return gate_nodes_sample(g, limits);
+	u64 now = gate_nodes_sample(g, limits);
+
+	if (gate_is_coarse(g))
+		gate_batch_sample(g, now);
+	return now;
 }
 
 /* What is left of some time since then, ms. */
@@ -218,11 +222,13 @@ bool gate_begin(struct gate *g)
 	return true;
 }
 
-/* How long until a pass may begin, ms. */
+/* How long until a pass may begin, ms; GATE_BATCH_NEVER if that cannot be. */
 static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
 			 const struct gate_limits *limits)
 {
-	return rate_wait(&g->rate, now, deficit, limits->rate);
+	u64 due = gate_is_coarse(g) ? gate_batch_wait(g, now) : 0;
+
+	return max(due, rate_wait(&g->rate, now, deficit, limits->rate));
 }
 
 /* Is there a deficit, and may a pass begin to see to it? g->lock held. */
@@ -306,7 +312,7 @@ bool gate_allows(struct gate *g, int nid, u64 pages)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	allowed = n->present && rate_allowance(&g->rate, now, pages, limits.rate) &&
-		  pages <= policy_deficit(&n->policy, now, &n->limits);
+		  gate_batch_allows(g, n, pages, now);
 	spin_unlock(&g->lock);
 	return allowed;
 }
@@ -392,7 +398,8 @@ void gate_put_off(struct gate *g)
 
 /*
  * How long until a pass may begin, if there is a deficit. Not for long in one piece:
- * what is surplus may cease to be.
+ * what is surplus may cease to be. Where no pass can do anything about it there is none
+ * from now on.
  */
 static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 				      const struct gate_limits *limits)
@@ -403,6 +410,10 @@ static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 	if (!deficit)
 		return POLICY_NEVER;
 	due = gate_pass_due(g, now, deficit, limits);
+	if (due == GATE_BATCH_NEVER) {
+		gate_nodes_refuse(g, now);
+		return POLICY_NEVER;
+	}
 	return min_t(u64, due, max(limits->window_ms, GATE_AWAKE_MS));
 }
 
@@ -641,6 +652,7 @@ void gate_start(struct gate *g, struct workqueue_struct *wq,
 	/* Readers of the surplus may be at it. */
 	spin_lock(&g->lock);
 	gate_nodes_start(g);
+	g->batch = (struct gate_batch) { .at = gate_ms() };
 	g->rate = (struct rate) {};
 	g->surveyed = 0;
 	g->woken = 0;

@@ -9,6 +9,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include "gate_batch.h"
 #include "rate.h"
 
 /* The one value of prdev->state that an intake needs to know: not asked for. */
@@ -21,8 +22,9 @@
  * struct gate - what an intake's work asks before it takes blocks, and tells after
  * @wq: where the intake's work is queued, and the watch
  * @prdev: the device that is registered, whose work the intake's is
- * @lock: for @nodes, @rate and @awake
+ * @lock: for @nodes, @batch, @rate and @awake
  * @nodes: what is free on each node, by its number; nr_node_ids of them
+ * @batch: where batches cannot be made smaller, how they are weighed
  * @rate: how much may be treated a second
  * @surveyed: when it was last found out what is treated, ms; owned by the work
  * @woken: when @awake was last set, ms; owned by the work
@@ -47,6 +49,7 @@ struct gate {
 	struct page_reporting_dev_info *prdev;
 	spinlock_t lock; /* see above */
 	struct gate_node *nodes;
+	struct gate_batch batch;
 	struct rate rate;
 	u64 surveyed;
 	u64 woken;

@@ -145,7 +145,7 @@ static void reporting_pass(struct reporting *rp, struct work_struct *work)
 	reactor_rest(r, ktime_get_ns());
 
 	reporting_out(rp, rp->nid, 0);
-	gate_passed(&rp->in.gate, true, rp->err);
+	gate_passed(&rp->in.gate, !rp->refused, rp->err);
 }
 
 /* The gate: what the work runs instead of the kernel's function. */

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Batches that cannot be made smaller: those of the kernel's own page reporting.
+ *
+ * Page reporting walks the zones in their order, and hands over the blocks of each
+ * free list from its head: the hottest first, 32 at a time. The driver can take such
+ * a batch or refuse it. A refusal is not free:
+ *   - it ends the pass, for all zones. What is surplus on a later node is not reached
+ *     as long as an earlier one has a batch that is refused.
+ *   - the blocks of a refused batch are put at the tail of the free list, behind the
+ *     ones that the host was told of. Allocations then take treated blocks before them,
+ *     and fault in as much memory as if the batch had been taken.
+ *
+ * So no pass begins unless its first batch will be taken. Where a batch is only partly
+ * surplus there are two costs. To take it costs that the guest may fault in the part
+ * that is not surplus. To leave it costs that the host holds the part that is, for as
+ * long as it is left. That is the ski rental problem: to leave the batch until that
+ * has cost as much as taking it would is at most twice as bad as the best choice. What
+ * the waiting has cost is added up over all nodes, since all wait for the batch, and is
+ * paid when it is taken.
+ *
+ * The reserve and the share are bounds, and nothing is paid to exceed those.
+ */
+#include <linux/lockdep.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/time64.h>
+#include "gate.h"
+#include "gate_batch.h"
+#include "gate_node.h"
+#include "intake.h"
+
+/*
+ * What it is worth not to fault in some memory: as much as the host's holding it for
+ * so long, ms. At the prices of memory and processors in a cloud it is some 1.4 s; a
+ * guest that waits for its memory cares more.
+ */
+#define GATE_REFAULT_MS		(2 * MSEC_PER_SEC)
+
+/* Waiting is added up for no longer than this between two samples, ms. */
+#define GATE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)
+
+/**
+ * gate_batch_sample - add up what it costs that surplus is not treated
+ * @g: the gate, sampled
+ * @now: milliseconds
+ *
+ * Context: under the gate's lock.
+ */
+void gate_batch_sample(struct gate *g, u64 now)
+{
+	struct gate_batch *b = &g->batch;
+	u64 deficit = gate_nodes_deficit(g, now);
+	u64 ms = min_t(u64, now - b->at, GATE_BATCH_GAP_MAX);
+
+	lockdep_assert_held(&g->lock);
+	b->paid = deficit ? b->paid + b->deficit * ms : 0;
+	b->deficit = deficit;
+	b->at = now;
+}
+
+/*
+ * The node that page reporting takes its next batch from, and how large that is going
+ * to be. Nodes at their watermark are passed over by page reporting as well.
+ */
+static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
+{
+	const struct intake *in = container_of(g, struct intake, gate);
+	u64 size = max(g->batch.size, in->ops->batch(in));
+	struct gate_node *n;
+
+	for_each_gate_node(n, g) {
+		*pages = n->level.blocks - n->level.treated;
+		*pages = min(*pages, size);
+		if (n->level.free && *pages)
+			return n;
+	}
+	return NULL;
+}
+
+/* Would the reserve or the share be exceeded? */
+static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
+{
+	u64 available = policy_available(&n->level, &n->limits);
+
+	return n->policy.treated + pages > available;
+}
+
+/*
+ * What it costs to take a batch, pages times ms. One that is surplus by half is taken
+ * at once: to refuse it would cost as much.
+ */
+static u64 gate_batch_price(const struct gate_node *n, u64 pages, u64 now)
+{
+	u64 deficit = policy_deficit(&n->policy, now, &n->limits);
+
+	return pages > 2 * deficit ? (pages - 2 * deficit) * GATE_REFAULT_MS : 0;
+}
+
+/**
+ * gate_batch_wait - how long until a pass's first batch can be taken
+ * @g: the gate, sampled, with a deficit
+ * @now: milliseconds
+ *
+ * Context: under the gate's lock.
+ *
+ * Return: milliseconds, 0 if it can be taken now, GATE_BATCH_NEVER if the reserve or
+ * the share is in the way.
+ */
+u64 gate_batch_wait(const struct gate *g, u64 now)
+{
+	const struct gate_batch *b = &g->batch;
+	struct gate_node *n;
+	u64 pages, price;
+
+	n = gate_batch_next(g, &pages);
+	/* Where treated blocks are only estimated there may be some all the same. */
+	if (!n)
+		return 0;
+	if (gate_batch_exceeds(n, pages))
+		return GATE_BATCH_NEVER;
+	price = gate_batch_price(n, pages, now);
+	if (price <= b->paid || !b->deficit)
+		return 0;
+	return div64_u64(price - b->paid + b->deficit - 1, b->deficit);
+}
+
+/**
+ * gate_batch_allows - is a batch of page reporting's to be taken?
+ * @g: the gate, sampled
+ * @n: the node that it is from
+ * @pages: how much it is
+ * @now: milliseconds
+ *
+ * Context: under the gate's lock. What taking it costs is paid if it is.
+ *
+ * Return: true if it is.
+ */
+bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages, u64 now)
+{
+	struct gate_batch *b = &g->batch;
+	u64 price = gate_batch_price(n, pages, now);
+
+	lockdep_assert_held(&g->lock);
+	b->size = max(b->size, pages);
+	if (gate_batch_exceeds(n, pages) || price > b->paid)
+		return false;
+	b->paid -= price;
+	return true;
+}
