@@ -6,6 +6,9 @@
 # first.
 
 suite=${suite-}
+# Whose packages apt sees, and which programs a build root has besides.
+suite_arch=${suite_arch-amd64}
+suite_purpose=${suite_purpose-}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # suite_of_kernel K: the suite whose stock kernel that series is, or was made of.
@@ -30,19 +33,28 @@ suite_mirror() {
 	printf '%s' "$uri"
 }
 
-# suite_sources SUITE: the lines of a sources.list for it.
+# suite_sources SUITE: the lines of a sources.list for it. Security updates end earlier
+# for other architectures than for this one, and what is left of their index may be
+# broken.
 suite_sources() {
 	local base=${1%-backports} mirror
 	mirror=$(suite_mirror Debian)
 	echo "deb [signed-by=$keyring] $mirror $1 main"
-	[ "$base" = "$1" ] || return 0
+	[ "$base" = "$1" ] && [ "$suite_arch" = amd64 ] || return 0
 	mirror=$(suite_mirror Debian-Security)
 	echo "deb [signed-by=$keyring] $mirror $1-security main"
 }
 
+# suite_state: where its apt keeps all that it knows.
+suite_state() {
+	local other=-$suite_arch
+	[ "$suite_arch" != amd64 ] || other=
+	printf '%s' "$AERATOR_CACHE/apt/$suite$other"
+}
+
 # suite_apt COMMAND...: an apt tool that sees $suite and nothing else.
 suite_apt() {
-	APT_CONFIG=$AERATOR_CACHE/apt/$suite/apt.conf "$@"
+	APT_CONFIG=$(suite_state)/apt.conf "$@"
 }
 
 # suite_configure DIR: make the private apt state.
@@ -58,7 +70,8 @@ suite_configure() {
 	Dir::Etc::sourceparts "/dev/null";
 	Dir::Etc::preferences "/dev/null";
 	Dir::Etc::preferencesparts "/dev/null";
-	APT::Architecture "amd64";
+	APT::Architecture "$suite_arch";
+	APT::Architectures { "$suite_arch"; };
 	APT::Sandbox::User "$(id -un)";
 	END
 }
@@ -66,10 +79,11 @@ suite_configure() {
 # suite_refresh: read the suite's index if the last time is half a day ago.
 # An index that cannot be had now is no harm while an older one is there.
 suite_refresh() {
-	local dir=$AERATOR_CACHE/apt/$suite
+	local dir
+	dir=$(suite_state)
 	[ -z "$(find "$dir/stamp" -mmin -720 2>/dev/null)" ] || return 0
 	suite_configure "$dir"
-	if ticking "reading the index of $suite" suite_apt apt-get -q update; then
+	if ticking "reading the index of ${dir##*/}" suite_apt apt-get -q update; then
 		touch "$dir/stamp"
 	elif [ -f "$dir/stamp" ]; then
 		say "going on with the index of $(date -r "$dir/stamp" +%F)"
@@ -107,7 +121,8 @@ in_suite() {
 		setpriv --pdeathsig TERM -- "$@"
 		return
 	fi
-	root=$("$AERATOR_TOP/scripts/buildroot" "${suite%-backports}")
+	# shellcheck disable=SC2086 # none, or one
+	root=$("$AERATOR_TOP/scripts/buildroot" "${suite%-backports}" $suite_purpose)
 	for dir in usr etc bin sbin lib lib64; do
 		binds+=(--ro-bind "$root/$dir" "/$dir")
 	done
