@@ -34,11 +34,11 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/demo --kernel $(KERNEL)
 
 test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
-	@scripts/deps module kernel guest check libvirt deb disk
+	@scripts/deps module kernel guest check cross libvirt deb disk
 	@tests/run
 
 test-all: ## run them on more kernels that are built here (hours)
-	@scripts/deps module kernel guest check libvirt deb disk firmware
+	@scripts/deps module kernel guest check cross libvirt deb disk firmware
 	@tests/run --all
 
 bench: ## measure aerator and its rivals, side by side (hours; CASE=churn: one)
@@ -50,8 +50,8 @@ bench-quick: ## a part of that as a test, in minutes
 	@tests/run bench
 
 check: ## run the tests that need no guest: builds, sparse, checkpatch, documents, unit tests
-	@scripts/deps module kernel check deb
-	@tests/run static documents patch unit
+	@scripts/deps module kernel check cross deb
+	@tests/run static builds documents patch unit
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)

@@ -41,7 +41,8 @@ static inline void virtio_reset_device(struct virtio_device *vdev)
 static inline u64 compat_offered_features(struct virtio_device *vdev)
 {
 #ifdef COMPAT_HAS_EXTENDED_FEATURES
-	u64 features[VIRTIO_FEATURES_U64S];
+	/* Their number has had three names. */
+	u64 features[ARRAY_SIZE(vdev->features_array)];
 
 	virtio_get_features(vdev, features);
 	return features[0];

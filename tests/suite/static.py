@@ -25,7 +25,8 @@ def tracked(*patterns: str) -> list[str]:
     return output.stdout.split()
 
 
-def _silent(output: str, what: str) -> None:
+def silent(output: str, what: str) -> None:
+    """Of what a build or a checker says, nothing is a find."""
     lines = [line for line in output.splitlines()
              if line and not _HARMLESS.match(line)]
     expect(not lines, f"{what}:\n" + "\n".join(lines))
@@ -38,11 +39,11 @@ def _shebang(path: str, word: str) -> bool:
 
 def build(kernel: str) -> None:
     """W=1, anew each time: a warning is said only once."""
-    _silent(run_script("scripts/module", "--anew", kernel, "W=1"), "warnings")
+    silent(run_script("scripts/module", "--anew", kernel, "W=1"), "warnings")
 
 
 def sparse(kernel: str) -> None:
-    _silent(run_script("scripts/module", "--anew", kernel, "C=2",
+    silent(run_script("scripts/module", "--anew", kernel, "C=2",
                        "CF=-D__CHECK_ENDIAN__"), "sparse")
 
 
