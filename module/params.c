@@ -218,6 +218,6 @@ MODULE_PARM_DESC(intake, "where blocks come from: " PARAM_INTAKES " (default aut
 void params_start(void)
 {
 	if (aerator_params.order == PARAMS_ORDER_UNSET)
-		aerator_params.order = min_t(unsigned int, pageblock_order,
+		aerator_params.order = min_t(unsigned int, MAX_PAGE_ORDER,
 					     PARAMS_ORDER_DEFAULT);
 }

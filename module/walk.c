@@ -24,6 +24,7 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include "compat/compat.h"
 #include "walk.h"
@@ -35,17 +36,20 @@
 /* As many pages are looked for before others may run. */
 #define WALK_AT_ONCE		1024UL
 
+/* Memory is online or offline in no smaller pieces: mm's subsections. */
+#define WALK_PIECE		(SZ_2M >> PAGE_SHIFT)
+
 /*
- * The blocks that begin in one pageblock: it is online as a whole, or not at all.
+ * The blocks that begin in one piece: it is online as a whole, or not at all.
  * Returns where the last of them ends.
  */
-static unsigned long walk_pageblock(const struct zone *zone, unsigned long pfn,
-				    unsigned long end, u64 *raw, u64 *treated)
+static unsigned long walk_piece(const struct zone *zone, unsigned long pfn,
+				unsigned long end, u64 *raw, u64 *treated)
 {
 	struct page *page = pfn_to_online_page(pfn);
 	unsigned long pages;
 
-	end = min(end, ALIGN(pfn + 1, pageblock_nr_pages));
+	end = min(end, ALIGN(pfn + 1, WALK_PIECE));
 	if (!page)
 		return end;
 	for (; pfn < end; pfn += pages, page += pages) {
@@ -65,7 +69,7 @@ static void walk_hold(struct zone *zone, unsigned long pfn, unsigned long end,
 
 	spin_lock_irqsave(&zone->lock, flags);
 	while (pfn < end)
-		pfn = walk_pageblock(zone, pfn, end, raw, treated);
+		pfn = walk_piece(zone, pfn, end, raw, treated);
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 

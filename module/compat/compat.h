@@ -108,6 +108,8 @@ extern unsigned int page_reporting_order;
 #elif defined(COMPAT_HAS_REPORTING_ORDER)
 #define COMPAT_REPORTING_ORDER_MIN	1
 #define COMPAT_REPORTING_ORDER_MAX	MAX_PAGE_ORDER
+#elif defined(CONFIG_HUGETLB_PAGE_SIZE_VARIABLE)
+#error "aerator needs Linux 5.14 or newer here: pageblock_order is no constant, and not for modules"
 #else
 #define COMPAT_REPORTING_ORDER_MIN	pageblock_order
 #define COMPAT_REPORTING_ORDER_MAX	pageblock_order

@@ -4,6 +4,7 @@ other architectures, other releases of a series."""
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -70,6 +71,24 @@ def virtio_names() -> None:
              f"NOSTDINC_FLAGS=-nostdinc -I{folder.parent}")
 
 
+def _architecture(suite: str, *which: str) -> None:
+    """It compiles, and links to nothing that the kernel does not export."""
+    headers = _answer("scripts/headers", suite, *which) / "build"
+    base = suite.removesuffix("-backports")
+    _compile("-".join((suite, *which)), f"{base}/cross", headers)
+
+
+def architecture(suite: str, architecture: str, flavour: str, series: str,
+                 long: bool = False) -> Case:
+    return Case(f"architecture {series} {flavour}",
+                functools.partial(_architecture, suite, architecture, flavour, series),
+                long=long)
+
+
 CASES = [
     Case("virtio-names 7.3", virtio_names),
+    architecture("bookworm", "i386", "686-pae", "6.1"),
+    architecture("bookworm-backports", "arm64", "cloud-arm64", "6.12"),
+    architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12"),
+    architecture("bookworm-backports", "s390x", "s390x", "6.12"),
 ]
