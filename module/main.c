@@ -5,6 +5,7 @@
 #include "balloon.h"
 #include "compat/compat.h"
 #include "pressure.h"
+#include "walk.h"
 
 /* Not every kernel's virtio bus resets its devices before it goes down. */
 static int aerator_reboot(struct notifier_block *nb, unsigned long event, void *cmd)
@@ -22,9 +23,12 @@ static int __init aerator_init(void)
 	int err;
 
 	params_start();
-	err = pressure_start();
+	err = walk_start();
 	if (err)
 		return err;
+	err = pressure_start();
+	if (err)
+		goto stop_walks;
 	err = register_reboot_notifier(&aerator_reboot_nb);
 	if (err)
 		goto stop;
@@ -37,6 +41,8 @@ unregister:
 	unregister_reboot_notifier(&aerator_reboot_nb);
 stop:
 	pressure_stop();
+stop_walks:
+	walk_stop();
 	return err;
 }
 module_init(aerator_init);
@@ -46,6 +52,7 @@ static void __exit aerator_exit(void)
 	takeover_stop();
 	unregister_reboot_notifier(&aerator_reboot_nb);
 	pressure_stop();
+	walk_stop();
 }
 module_exit(aerator_exit);
 

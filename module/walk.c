@@ -15,14 +15,19 @@
  * largest one's size to the next sees each block in it whole. Free pages that a
  * processor keeps to itself are in no block, and neither raw nor treated.
  *
- * Memory may go offline meanwhile. As with others who walk so, what is safe is
- * that we never wait between pfn_to_online_page() and the last look.
+ * Memory may go offline meanwhile, and its page structs may be unmapped. mm says so
+ * between the two: pfn_to_online_page() finds the memory offline from then on, and mm
+ * waits there for looks that began before. So each look, from pfn_to_online_page() to
+ * the last page struct, is an RCU read section: it may be preempted, by the host too.
  */
 #include <linux/kernel.h>
+#include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/notifier.h>
 #include <linux/page-flags.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
@@ -67,10 +72,12 @@ static void walk_hold(struct zone *zone, unsigned long pfn, unsigned long end,
 {
 	unsigned long flags;
 
+	rcu_read_lock();
 	spin_lock_irqsave(&zone->lock, flags);
 	while (pfn < end)
 		pfn = walk_piece(zone, pfn, end, raw, treated);
 	spin_unlock_irqrestore(&zone->lock, flags);
+	rcu_read_unlock();
 }
 
 static void walk_zone(struct zone *zone, u64 *raw, u64 *treated)
@@ -114,7 +121,8 @@ void walk_counts(u64 *raw, u64 *treated)
 
 /*
  * Is that page in a treated block of at least that order? A head that we look at
- * without the lock may be none any more: then this one page is told wrong.
+ * without the lock may be none any more: then this one page is told wrong. Called in
+ * an RCU read section.
  */
 static bool walk_is_treated(const struct zone *zone, unsigned long pfn,
 			    unsigned int order)
@@ -152,8 +160,10 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
 	u64 pages = 0;
 
 	for (; pfn < end; pfn += step) {
+		rcu_read_lock();
 		if (walk_is_treated(zone, pfn, order))
 			pages += step;
+		rcu_read_unlock();
 		if (!(++seen % WALK_AT_ONCE))
 			cond_resched();
 	}
@@ -188,4 +198,37 @@ u64 walk_treated_blocks(int nid, unsigned int order)
 	for_each_populated_of(zone, nid)
 		pages += walk_zone_treated(zone, order);
 	return pages;
+}
+
+/* It is offline for all who look from now on, and still mapped. */
+static int walk_memory_offline(struct notifier_block *nb, unsigned long event, void *arg)
+{
+	if (event == MEM_OFFLINE)
+		synchronize_rcu();
+	return NOTIFY_OK;
+}
+
+static struct notifier_block walk_memory_nb = {
+	.notifier_call = walk_memory_offline,
+};
+
+/**
+ * walk_start - have mm wait for looks at memory that goes
+ *
+ * Context: at load, before the first walk.
+ * Return: 0 or a negative errno.
+ */
+int walk_start(void)
+{
+	return register_memory_notifier(&walk_memory_nb);
+}
+
+/**
+ * walk_stop - have mm wait no more
+ *
+ * Context: at unload, after the last walk.
+ */
+void walk_stop(void)
+{
+	unregister_memory_notifier(&walk_memory_nb);
 }

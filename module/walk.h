@@ -4,6 +4,8 @@
 
 #include <linux/types.h>
 
+int walk_start(void);
+void walk_stop(void);
 void walk_counts(u64 *raw, u64 *treated);
 u64 walk_treated_blocks(int nid, unsigned int order);
 
