@@ -17,6 +17,10 @@
 #error "aerator needs a kernel with CONFIG_PAGE_REPORTING (select VIRTIO_BALLOON)"
 #endif
 
+#ifdef COMPAT_EXPORTS_UNKNOWN
+#error "aerator needs the kernel's Module.symvers (build the kernel, or install its headers)"
+#endif
+
 /* MAX_ORDER was exclusive, then inclusive (v6.4), then renamed (v6.8). */
 #ifndef MAX_PAGE_ORDER
 #define MAX_PAGE_ORDER	ilog2(MAX_ORDER_NR_PAGES)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aerator_vm.common import BUILD, TOP
 
-from .harness import Case, expect, run_script
+from .harness import Case, TestFailed, expect, run_script
 from .static import silent
 
 
@@ -71,24 +71,99 @@ def virtio_names() -> None:
              f"NOSTDINC_FLAGS=-nostdinc -I{folder.parent}")
 
 
-def _architecture(suite: str, *which: str) -> None:
+def _variant(headers: Path, folder: Path) -> Path:
+    """Headers of our own, to be changed: links to the files and folders of others."""
+    common = folder / "common"
+    for copy, original in ((folder / "headers", headers), (common, _common(headers))):
+        copy.mkdir()
+        for path in original.iterdir():
+            (copy / path.name).symlink_to(path.resolve())
+    makefile = folder / "headers/Makefile"
+    makefile.unlink()
+    makefile.write_text(f"include {common}/Makefile\n")
+    return makefile.parent
+
+
+def _object(name: str, suite: str, headers: Path, *arguments: str) -> str:
+    """The symbols that one object needs."""
+    run_script("scripts/compile", name, suite, headers, _OBJECT, *arguments)
+    return run_script("nm", "-u", BUILD / "check" / name / "module" / _OBJECT)
+
+
+def _refused(what: str, *arguments: object) -> None:
+    """It does not compile, and the compiler gives the reason."""
+    try:
+        _object(*arguments)
+    except TestFailed as failure:
+        expect(what in str(failure), f"not the reason: {failure}")
+    else:
+        raise TestFailed(f"compiled, though it {what}")
+
+
+_OBJECT = "intake_reporting.o"
+_ORDER = "page_reporting_order"
+
+
+def exports() -> None:
+    """A tree that is prepared for modules, but not built, has no list of exports. Its
+    source tells the same; headers alone do not."""
+    folder = _folder("exports")
+    headers = _variant(_stock_headers("6.12"), folder)
+    (headers / "Module.symvers").unlink()
+    _refused("needs the kernel's Module.symvers", "exports", "trixie", headers)
+    (folder / "common/mm").mkdir()
+    source = folder / "common/mm/page_reporting.c"
+    source.write_text(f"unsigned int {_ORDER} = -1;\nEXPORT_SYMBOL_GPL({_ORDER});\n")
+    expect(_ORDER in _object("exports", "trixie", headers), "the order is not used")
+    source.write_text(f"unsigned int {_ORDER} = -1;\n")
+    expect(_ORDER not in _object("exports", "trixie", headers), "the order is not exported")
+
+
+def pageblocks() -> None:
+    """Before 5.14, a kernel whose pageblock_order is no constant: nothing links to it."""
+    _refused("needs Linux 5.14 or newer here", "pageblocks", "bullseye",
+             _stock_headers("5.10"), "KCFLAGS=-DCONFIG_HUGETLB_PAGE_SIZE_VARIABLE")
+
+
+def _fetched(suite: str, purpose: str, *which: str) -> None:
     """It compiles, and links to nothing that the kernel does not export."""
     headers = _answer("scripts/headers", suite, *which) / "build"
     base = suite.removesuffix("-backports")
-    _compile("-".join((suite, *which)), f"{base}/cross", headers)
+    _compile("-".join((suite, *which)), f"{base}{purpose}", headers)
 
 
 def architecture(suite: str, architecture: str, flavour: str, series: str,
                  long: bool = False) -> Case:
     return Case(f"architecture {series} {flavour}",
-                functools.partial(_architecture, suite, architecture, flavour, series),
+                functools.partial(_fetched, suite, "/cross", architecture, flavour, series),
                 long=long)
+
+
+def release(suite: str, series: str, age: str) -> Case:
+    return Case(f"release {suite} {series} {age}",
+                functools.partial(_fetched, suite, "", "amd64", "cloud-amd64", series, age),
+                long=True)
 
 
 CASES = [
     Case("virtio-names 7.3", virtio_names),
+    Case("exports 6.12", exports),
+    Case("pageblocks 5.10", pageblocks),
     architecture("bookworm", "i386", "686-pae", "6.1"),
     architecture("bookworm-backports", "arm64", "cloud-arm64", "6.12"),
     architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12"),
     architecture("bookworm-backports", "s390x", "s390x", "6.12"),
+    architecture("bookworm", "ppc64el", "powerpc64le", "6.1", long=True),
+    architecture("bookworm", "s390x", "s390x", "6.1", long=True),
+    architecture("trixie", "arm64", "arm64-16k", "6.12", long=True),
+    architecture("trixie", "arm64", "rt-arm64", "6.12", long=True),
+    architecture("trixie", "ppc64el", "powerpc64le-64k", "6.12", long=True),
+    architecture("trixie-backports", "arm64", "cloud-arm64", "7.3", long=True),
+    release("bullseye", "5.10", "oldest"),
+    release("bookworm", "6.1", "oldest"),
+    release("bookworm", "6.12", "oldest"),
+    release("bookworm", "6.12", "newest"),
+    release("bookworm-backports", "6.12", "newest"),
+    release("trixie", "6.12", "oldest"),
+    release("trixie-backports", "7.2", "oldest"),
 ]
