@@ -61,6 +61,7 @@
  * @pass: the kernel's function of that work, which walks the free lists
  * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
+ * @rested: the state was idle when the work ended; owned by the work
  * @old_order: the kernel's order before ours
  * @out: pages that the kernel has handed over, and may have back already; as all
  *	below owned by the work
@@ -74,6 +75,7 @@ struct reporting {
 	work_func_t pass;
 	struct task_struct *passer;
 	struct notice notice;
+	bool rested;
 	unsigned int old_order;
 	u64 out;
 	int nid;
@@ -92,16 +94,19 @@ static void reporting_queue(struct reporting *rp, unsigned int ms)
 	mod_delayed_work(rp->in.gate.wq, &rp->prdev.work, msecs_to_jiffies(ms));
 }
 
+static bool reporting_is_idle(const struct reporting *rp)
+{
+	return atomic_read(&rp->prdev.state) == GATE_IDLE;
+}
+
 /*
  * A large block was freed. The first of a series is enough: the kernel sets the
- * state as soon as this returns.
+ * state as soon as this returns. While the user paused everything the work finds that
+ * out, and leaves the state: it is woken by no other free.
  */
 static bool reporting_wants(const struct notice *notice)
 {
-	const struct reporting *rp = container_of(notice, struct reporting, notice);
-
-	return atomic_read(&rp->prdev.state) == GATE_IDLE &&
-	       READ_ONCE(aerator_params.enabled);
+	return reporting_is_idle(container_of(notice, struct reporting, notice));
 }
 
 /*
@@ -155,12 +160,16 @@ static void reporting_work(struct work_struct *work)
 					    struct reporting, prdev.work);
 	struct gate *g = &rp->in.gate;
 
+	/* Nothing but a free, behind the probe, can have changed an idle state. */
+	notice_check(&rp->notice, rp->rested && !reporting_is_idle(rp));
+	rp->rested = false;
 	/* Without a pass the state stays: a free does not queue the work. */
 	if (!gate_begin(g))
 		return;
 	if (gate_wants_pass(g))
 		reporting_pass(rp, work);
 	gate_end(g);
+	rp->rested = reporting_is_idle(rp);
 }
 
 /* One batch: as many of the blocks as the reactor holds. */
@@ -268,6 +277,7 @@ static int reporting_start(struct intake *in)
 	if (err)
 		return err;
 	compat_reporting_order_set(order);
+	rp->rested = false;
 	reporting_gate_in(rp);
 	notice_start(&rp->notice);
 	reporting_queue(rp, 0);

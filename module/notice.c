@@ -7,11 +7,23 @@
  * is how we hear of it in time. Polling instead would either wake an idle guest
  * for nothing or be late. Where a kprobe cannot be had, the kernel's own two
  * seconds come first, and everything else works as it does with it.
+ *
+ * A probe that was registered may still never be hit: kprobes or the function tracer
+ * were switched off, or the compiler put a copy of the function into the allocator.
+ * Nothing reports that. It shows when page reporting was asked for and the probe has
+ * not heard of it (notice_check()).
  */
+#include <linux/atomic.h>
 #include <linux/preempt.h>
 #include "notice.h"
 
 #ifdef CONFIG_KPROBES
+
+/*
+ * Frees in a row that the probe did not hear of before we say so. A single one may be
+ * missed while another kprobe's handler runs.
+ */
+#define NOTICE_MISSES		2
 
 static void notice_late(struct irq_work *late)
 {
@@ -33,6 +45,7 @@ static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
 
 	if (!notice->wanted(notice))
 		return 0;
+	WRITE_ONCE(notice->heard, 1);
 	if (in_nmi())
 		irq_work_queue(&notice->late);
 	else
@@ -51,6 +64,8 @@ void notice_start(struct notice *notice)
 	int err;
 
 	init_irq_work(&notice->late, notice_late);
+	notice->heard = 0;
+	notice->missed = 0;
 	/* A probe that was unregistered carries state; it wants a clean one. */
 	notice->probe = (struct kprobe) {
 		.symbol_name = "__page_reporting_notify",
@@ -78,6 +93,33 @@ void notice_stop(struct notice *notice)
 	notice->active = false;
 }
 
+/**
+ * notice_check - does the probe hear of frees?
+ * @notice: started or not
+ * @freed: since the last call there was a free that was @notice->wanted: page
+ *	reporting went from idle to requested, which happens nowhere but behind the
+ *	probe
+ *
+ * Says so, once, when the probe is found deaf, and when it hears again.
+ *
+ * Context: one caller at a time, that has read of @freed before.
+ */
+void notice_check(struct notice *notice, bool freed)
+{
+	/* Ordered behind what told of the free: the probe wrote before that. */
+	bool heard = xchg(&notice->heard, 0);
+
+	if (!notice->active || !freed)
+		return;
+	if (heard) {
+		if (notice->missed >= NOTICE_MISSES)
+			pr_info("frees are noticed early again\n");
+		notice->missed = 0;
+	} else if (notice->missed < NOTICE_MISSES && ++notice->missed == NOTICE_MISSES) {
+		pr_info("no early notice of frees (the kprobe is in place, and is not hit), the kernel's two seconds come first\n");
+	}
+}
+
 #else /* CONFIG_KPROBES */
 
 void notice_start(struct notice *notice)
@@ -86,6 +128,10 @@ void notice_start(struct notice *notice)
 }
 
 void notice_stop(struct notice *notice)
+{
+}
+
+void notice_check(struct notice *notice, bool freed)
 {
 }
 

@@ -9,11 +9,14 @@
  * struct notice - early notice of large frees
  * @probe: on the function that the allocator calls then
  * @late: calls @overdue where the probe itself may take no lock
- * @wanted: is this free news? Called in any context, NMI included
+ * @wanted: is this the first free since page reporting went idle? Called in any
+ *	context, NMI included
  * @noticed: called in a large free that is, under zone->lock
  * @overdue: called instead of it, soon after: page reporting has heard of the free by
  *	then. Not under zone->lock; in hard interrupt context, or a task of PREEMPT_RT's
  * @active: the probe is in place
+ * @heard: there was a free that is @wanted since notice_check()
+ * @missed: how many in a row came without the probe
  */
 struct notice {
 #ifdef CONFIG_KPROBES
@@ -24,9 +27,12 @@ struct notice {
 	void (*noticed)(struct notice *notice);
 	void (*overdue)(struct notice *notice);
 	bool active;
+	int heard;	/* not all can exchange a byte */
+	unsigned int missed;
 };
 
 void notice_start(struct notice *notice);
 void notice_stop(struct notice *notice);
+void notice_check(struct notice *notice, bool freed);
 
 #endif /* AERATOR_NOTICE_H */
