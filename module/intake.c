@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Which sources of free blocks there are, and which of them is to be used. */
 #include <linux/compiler.h>
+#include <linux/printk.h>
+#include "compat/compat.h"
 #include "intake.h"
 #include "params.h"
 
@@ -53,6 +55,7 @@ struct intake *intake_create(enum intake_kind kind)
 	if (!in)
 		return NULL;
 	in->ops = intake_kinds[kind];
+	in->replaced = COMPAT_REPORTING_ORDER_UNSET;
 	if (gate_init(&in->gate)) {
 		intake_destroy(in);
 		return NULL;
@@ -70,4 +73,89 @@ void intake_destroy(struct intake *in)
 		return;
 	gate_destroy(&in->gate);
 	in->ops->destroy(in);
+}
+
+/**
+ * intake_order - the order in force
+ *
+ * Context: any.
+ *
+ * Return: log2 of pages; without a device, what one would be started with.
+ */
+unsigned int intake_order(void)
+{
+	return intake_kinds[intake_chosen()]->order_in_force();
+}
+
+/**
+ * intake_order_wanted - the order to start with
+ *
+ * Context: any.
+ *
+ * Return: the user's; else the kernel's own, if that is set; else the default.
+ */
+unsigned int intake_order_wanted(void)
+{
+	unsigned int own = compat_reporting_order_own();
+
+	if (READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_DEFAULT &&
+	    own <= MAX_PAGE_ORDER)
+		return own;
+	return READ_ONCE(aerator_params.order);
+}
+
+/**
+ * intake_order_prepare - before the device is registered
+ * @in: the intake that registers it
+ * @prdev: the device
+ * @order: smallest order of the blocks that it is to get
+ *
+ * Context: as the start of an intake.
+ */
+void intake_order_prepare(struct intake *in, struct page_reporting_dev_info *prdev,
+			  unsigned int order)
+{
+	in->own_order = compat_reporting_order_own();
+	compat_reporting_order_prepare(prdev, order);
+}
+
+/**
+ * intake_order_set - once the device is registered
+ * @in: the intake
+ * @order: as before
+ *
+ * There is one order for all devices that may come, and it may have been set. Says so
+ * if ours takes its place.
+ *
+ * Context: as the start of an intake.
+ */
+void intake_order_set(struct intake *in, unsigned int order)
+{
+	unsigned int own = in->own_order;
+
+	compat_reporting_order_set(order);
+	if (READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_NEW)
+		WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_USED);
+	if (own == order || own > MAX_PAGE_ORDER || own == in->replaced)
+		return;
+	in->replaced = own;
+	pr_info("order=%u holds instead of page_reporting_order=%u, which comes back when aerator goes\n",
+		order, own);
+}
+
+/**
+ * intake_order_restore - before the device is unregistered
+ * @in: the intake
+ * @order: as before
+ *
+ * The kernel's own order is back then. One that was written while ours was in force
+ * stays, and is what the next start begins with, unless ours was written after that.
+ *
+ * Context: as the stop of an intake.
+ */
+void intake_order_restore(struct intake *in, unsigned int order)
+{
+	if (!compat_reporting_order_restore(order, in->own_order) &&
+	    READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_USED)
+		WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_DEFAULT);
 }

@@ -6,6 +6,7 @@
 #include "gate.h"
 
 struct intake;
+struct page_reporting_dev_info;
 struct reactor;
 
 /**
@@ -37,6 +38,8 @@ enum intake_kind {
  * @wake: settings changed, or a flush began: queue the work now; between @start
  *	and @stop only
  * @order: smallest order that it takes at present; from anyone, at any time
+ * @order_in_force: the same of the device that is started, or what one would be started
+ *	with; needs no instance
  * @treated: pages of a node in blocks of at least @order that the host knows of, but
  *	for those that are out of the allocator; as @order. NULL if the allocator does
  *	not count them
@@ -59,6 +62,7 @@ struct intake_ops {
 	void (*stop)(struct intake *in);
 	void (*wake)(struct intake *in);
 	unsigned int (*order)(const struct intake *in);
+	unsigned int (*order_in_force)(void);
 	u64 (*treated)(const struct intake *in, int nid);
 	u64 (*survey)(const struct intake *in, int nid);
 	u64 (*batch)(const struct intake *in);
@@ -103,6 +107,8 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  * @settle: and back
  * @owner: argument of both
  * @ring: most entries that one chain holds; longer batches take several
+ * @own_order: the kernel's order before ours, see intake_order_prepare()
+ * @replaced: the last of these that the log has
  */
 struct intake {
 	const struct intake_ops *ops;
@@ -113,6 +119,8 @@ struct intake {
 	intake_settle_fn settle;
 	void *owner;
 	unsigned int ring;
+	unsigned int own_order;
+	unsigned int replaced;
 };
 
 extern const struct intake_ops intake_reporting_ops;
@@ -124,5 +132,11 @@ const struct intake_ops *intake_kind_ops(enum intake_kind kind);
 enum intake_kind intake_chosen(void);
 struct intake *intake_create(enum intake_kind kind);
 void intake_destroy(struct intake *in);
+unsigned int intake_order(void);
+unsigned int intake_order_wanted(void);
+void intake_order_prepare(struct intake *in, struct page_reporting_dev_info *prdev,
+			  unsigned int order);
+void intake_order_set(struct intake *in, unsigned int order);
+void intake_order_restore(struct intake *in, unsigned int order);
 
 #endif /* AERATOR_INTAKE_H */

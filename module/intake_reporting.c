@@ -62,7 +62,6 @@
  * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
  * @rested: the state was idle when the work ended; owned by the work
- * @old_order: the kernel's order before ours
  * @out: pages that the kernel has handed over, and may have back already; as all
  *	below owned by the work
  * @nid: the node that they are of
@@ -76,12 +75,14 @@ struct reporting {
 	struct task_struct *passer;
 	struct notice notice;
 	bool rested;
-	unsigned int old_order;
 	u64 out;
 	int nid;
 	bool refused;
 	int err;
 };
+
+/* The order that the registered device asked for: page reporting takes one device. */
+static unsigned int reporting_asked = COMPAT_REPORTING_ORDER_UNSET;
 
 static struct reporting *to_reporting(const struct intake *in)
 {
@@ -197,12 +198,18 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 	return err;
 }
 
+/* All of it in pages, and what it tells of the order in force. */
 static u64 reporting_size(struct scatterlist *sg, unsigned int nents)
 {
+	unsigned int asked = reporting_asked;
 	u64 pages = 0;
 
-	for (; nents; nents--, sg = sg_next(sg))
+	for (; nents; nents--, sg = sg_next(sg)) {
 		pages += sg->length >> PAGE_SHIFT;
+		asked = compat_reporting_order_seen(asked, get_order(sg->length));
+	}
+	if (asked != reporting_asked)
+		WRITE_ONCE(reporting_asked, asked);
 	return pages;
 }
 
@@ -260,8 +267,16 @@ static void reporting_gate_out(struct reporting *rp)
 /* Within the bounds of this intake, whichever was in use when it was asked for. */
 static unsigned int reporting_order_wanted(void)
 {
-	return clamp_t(unsigned int, READ_ONCE(aerator_params.order),
+	return clamp_t(unsigned int, intake_order_wanted(),
 		       COMPAT_REPORTING_ORDER_MIN, COMPAT_REPORTING_ORDER_MAX);
+}
+
+static unsigned int reporting_order_in_force(void)
+{
+	unsigned int asked = READ_ONCE(reporting_asked);
+
+	return asked == COMPAT_REPORTING_ORDER_UNSET ? reporting_order_wanted() :
+						       compat_reporting_order(asked);
 }
 
 static int reporting_start(struct intake *in)
@@ -272,11 +287,12 @@ static int reporting_start(struct intake *in)
 
 	rp->prdev.report = reporting_report;
 	compat_reporting_capacity_set(&rp->prdev, in->ring);
-	rp->old_order = compat_reporting_order_prepare(&rp->prdev, order);
+	intake_order_prepare(in, &rp->prdev, order);
 	err = page_reporting_register(&rp->prdev);
 	if (err)
 		return err;
-	compat_reporting_order_set(order);
+	WRITE_ONCE(reporting_asked, order);
+	intake_order_set(in, order);
 	rp->rested = false;
 	reporting_gate_in(rp);
 	notice_start(&rp->notice);
@@ -295,7 +311,8 @@ static void reporting_stop(struct intake *in)
 	gate_close(&in->gate);
 	notice_stop(&rp->notice);
 	cancel_delayed_work_sync(&rp->prdev.work);
-	compat_reporting_order_set(rp->old_order);
+	intake_order_restore(in, reporting_asked);
+	WRITE_ONCE(reporting_asked, COMPAT_REPORTING_ORDER_UNSET);
 	page_reporting_unregister(&rp->prdev);
 	reporting_gate_out(rp);
 	gate_stop(&in->gate);
@@ -308,7 +325,7 @@ static void reporting_wake(struct intake *in)
 
 static unsigned int reporting_order(const struct intake *in)
 {
-	return compat_reporting_order(&to_reporting(in)->prdev);
+	return reporting_order_in_force();
 }
 
 static u64 reporting_survey(const struct intake *in, int nid)
@@ -359,6 +376,7 @@ const struct intake_ops intake_reporting_ops = {
 	.stop = reporting_stop,
 	.wake = reporting_wake,
 	.order = reporting_order,
+	.order_in_force = reporting_order_in_force,
 	.survey = reporting_survey,
 	.batch = reporting_least_batch,
 	.counts = walk_counts,

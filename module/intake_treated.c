@@ -72,7 +72,6 @@
  * @batches: the blocks of each reactor, by page->lru
  * @sent: batches that were sent since the pass began
  * @settled: those of them that have come back; the difference is under way
- * @old_order: the kernel's order before ours
  * @until: when the pass has to end, jiffies
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
@@ -88,7 +87,6 @@ struct treated {
 	struct list_head batches[PARAMS_REACTORS_MAX];
 	unsigned int sent;
 	unsigned int settled;
-	unsigned int old_order;
 	unsigned long until;
 	u64 pages;
 	int err;
@@ -97,6 +95,9 @@ struct treated {
 	unsigned long given;
 	wait_queue_head_t back;
 };
+
+/* The order that the registered device asked for: page reporting takes one device. */
+static unsigned int treated_asked = COMPAT_REPORTING_ORDER_UNSET;
 
 static struct treated *to_treated(const struct intake *in)
 {
@@ -325,18 +326,19 @@ static int treated_oom(struct notifier_block *nb, unsigned long unused, void *fr
 static int treated_start(struct intake *in)
 {
 	struct treated *tp = to_treated(in);
-	unsigned int order = READ_ONCE(aerator_params.order);
+	unsigned int order = intake_order_wanted();
 	int err;
 
 	gate_start(&in->gate, system_freezable_wq, &tp->prdev);
 	tp->prdev.aerate = treated_work;
 	tp->prdev.delay = msecs_to_jiffies(GATE_SOON_MS);
-	tp->old_order = compat_reporting_order_prepare(&tp->prdev, order);
+	intake_order_prepare(in, &tp->prdev, order);
 	tp->prdev.order = order;
 	err = page_reporting_register(&tp->prdev);
 	if (err)
 		goto close;
-	compat_reporting_order_set(order);
+	WRITE_ONCE(treated_asked, order);
+	intake_order_set(in, order);
 	register_oom_notifier(&tp->oom);
 	treated_queue(tp, 0);
 	return 0;
@@ -355,7 +357,8 @@ static void treated_stop(struct intake *in)
 	gate_close(&in->gate);
 	cancel_delayed_work_sync(&tp->prdev.work);
 	unregister_oom_notifier(&tp->oom);
-	compat_reporting_order_set(tp->old_order);
+	intake_order_restore(in, treated_asked);
+	WRITE_ONCE(treated_asked, COMPAT_REPORTING_ORDER_UNSET);
 	page_reporting_unregister(&tp->prdev);
 	gate_stop(&in->gate);
 }
@@ -368,6 +371,13 @@ static void treated_wake(struct intake *in)
 static unsigned int treated_order(const struct intake *in)
 {
 	return to_treated(in)->prdev.order;
+}
+
+static unsigned int treated_order_in_force(void)
+{
+	unsigned int asked = READ_ONCE(treated_asked);
+
+	return asked == COMPAT_REPORTING_ORDER_UNSET ? intake_order_wanted() : asked;
 }
 
 static u64 treated_treated(const struct intake *in, int nid)
@@ -430,6 +440,7 @@ const struct intake_ops intake_treated_ops = {
 	.stop = treated_stop,
 	.wake = treated_wake,
 	.order = treated_order,
+	.order_in_force = treated_order_in_force,
 	.treated = treated_treated,
 	.counts = treated_counts,
 };

@@ -149,15 +149,32 @@ static int param_order_set(const char *val, const struct kernel_param *kp)
 	const struct intake_ops *ops = intake_kind_ops(intake_chosen());
 	struct param_range range = *(struct param_range *)kp->arg;
 	struct kernel_param checked = { .name = kp->name, .arg = &range };
+	enum params_order_source source = aerator_params.order_source;
+	unsigned int in_force = intake_order();
+	int err;
 
 	range.min = ops->order_min();
 	range.max = ops->order_max();
-	return param_range_set(val, &checked);
+	/* Of two orders, ours and the kernel's, the one that is written last counts. */
+	WRITE_ONCE(aerator_params.order, in_force);
+	WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_NEW);
+	err = param_range_set(val, &checked);
+	if (err)
+		WRITE_ONCE(aerator_params.order_source, source);
+	else if (READ_ONCE(aerator_params.order) == in_force)
+		WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_USED);
+	return err;
+}
+
+/* What is in force: that may be another than the user asked for. */
+static int param_order_get(char *buffer, const struct kernel_param *kp)
+{
+	return scnprintf(buffer, PAGE_SIZE, "%u\n", intake_order());
 }
 
 static const struct kernel_param_ops param_order_ops = {
 	.set = param_order_set,
-	.get = param_range_get,
+	.get = param_order_get,
 };
 
 static struct param_range param_order = {

@@ -29,6 +29,18 @@
 #define PARAMS_INTAKE_AUTO		0
 
 /**
+ * enum params_order_source - where aerator_params.order is from
+ * @PARAMS_ORDER_DEFAULT: it was not set; the kernel's own comes first, if that is
+ * @PARAMS_ORDER_NEW: the user, and no device was started with it yet
+ * @PARAMS_ORDER_USED: the user, before the running device was started
+ */
+enum params_order_source {
+	PARAMS_ORDER_DEFAULT,
+	PARAMS_ORDER_NEW,
+	PARAMS_ORDER_USED,
+};
+
+/**
  * struct aerator_params - the module's parameters, checked
  * @enabled: 0 pauses: nothing is treated, the device stays bound
  * @takeover: take balloon devices from virtio_balloon, not only free ones
@@ -36,7 +48,8 @@
  * @reactor_size: most blocks in a batch
  * @reactors: batches in flight
  * @order: smallest block that is treated, log2 of pages; the intake may have to
- *	stay above or below it
+ *	stay above or below it; intake_order() is what is in force
+ * @order_source: where that is from
  * @window_ms: how long memory has to stay free before it is treated, ms
  * @reserve_mb: free memory that is left alone, MiB
  * @share_pct: most of the guest's memory that is treated at a time, percent
@@ -53,6 +66,7 @@ struct aerator_params {
 	unsigned int reactor_size;
 	unsigned int reactors;
 	unsigned int order;
+	enum params_order_source order_source;
 	unsigned int window_ms;
 	unsigned int reserve_mb;
 	unsigned int share_pct;

@@ -6,7 +6,10 @@
 #ifndef AERATOR_COMPAT_H
 #define AERATOR_COMPAT_H
 
+#include <linux/atomic.h>
+#include <linux/limits.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/page_reporting.h>
@@ -119,30 +122,42 @@ extern unsigned int page_reporting_order;
 #define COMPAT_REPORTING_ORDER_MAX	pageblock_order
 #endif
 
+/* No order was set, or none that can be known. As the kernel has it. */
+#define COMPAT_REPORTING_ORDER_UNSET	UINT_MAX
+
+/**
+ * compat_reporting_order_own - the kernel's own order
+ *
+ * Return: log2 of pages: what stands on the kernel's command line, what was written to
+ * page_reporting_order since, or what a device that was registered left there; or
+ * COMPAT_REPORTING_ORDER_UNSET.
+ */
+static inline unsigned int compat_reporting_order_own(void)
+{
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	return READ_ONCE(page_reporting_order);
+#else
+	return COMPAT_REPORTING_ORDER_UNSET;
+#endif
+}
+
 /**
  * compat_reporting_order_prepare - ask for an order, before registration
  * @prdev: the device to be registered
  * @order: smallest order of the blocks that it is to get
- *
- * Return: the kernel's own order, for compat_reporting_order_set().
  */
-static inline unsigned int
+static inline void
 compat_reporting_order_prepare(struct page_reporting_dev_info *prdev,
 			       unsigned int order)
 {
 #ifdef COMPAT_HAS_REPORTING_ORDER
 	prdev->order = order;
 #endif
-#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
-	return page_reporting_order;
-#else
-	return 0;
-#endif
 }
 
 /**
  * compat_reporting_order_set - set the kernel's order where it can be
- * @order: log2 of pages, or the kernel's own as it was before
+ * @order: log2 of pages
  *
  * Only while a device of ours is registered: with another's, or none and
  * another's coming, it is not ours to change.
@@ -155,20 +170,55 @@ static inline void compat_reporting_order_set(unsigned int order)
 }
 
 /**
+ * compat_reporting_order_restore - put back the kernel's own order
+ * @ours: what compat_reporting_order_set() set
+ * @own: what it was before
+ *
+ * As long as a device of ours is registered.
+ *
+ * Return: false if another value was written since, which stays.
+ */
+static inline bool compat_reporting_order_restore(unsigned int ours, unsigned int own)
+{
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	return cmpxchg(&page_reporting_order, ours, own) == ours;
+#else
+	return true;
+#endif
+}
+
+/**
+ * compat_reporting_order_seen - a block was handed over
+ * @asked: what the registered device asked for, or was lately found in force
+ * @order: of the block
+ *
+ * Before the variable was exported its parameter could be written, and took effect:
+ * smaller blocks than were asked for show that.
+ *
+ * Return: log2 of pages, for compat_reporting_order().
+ */
+static inline unsigned int compat_reporting_order_seen(unsigned int asked,
+						       unsigned int order)
+{
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	return asked;
+#else
+	return min(asked, order);
+#endif
+}
+
+/**
  * compat_reporting_order - the order in force
- * @prdev: the registered device
+ * @asked: what the registered device asked for, or compat_reporting_order_seen()
  *
  * Return: log2 of pages.
  */
-static inline unsigned int
-compat_reporting_order(const struct page_reporting_dev_info *prdev)
+static inline unsigned int compat_reporting_order(unsigned int asked)
 {
-#if defined(COMPAT_HAS_REPORTING_ORDER_EXPORT)
-	return page_reporting_order;
-#elif defined(COMPAT_HAS_REPORTING_ORDER)
-	return prdev->order;
+#ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
+	return READ_ONCE(page_reporting_order);
 #else
-	return pageblock_order;
+	return asked;
 #endif
 }
 

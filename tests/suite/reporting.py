@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from aerator_vm import Guest
 
-from .harness import MIB, counters, expect, load_aerator, make_guest, on_kernels, wait_until
+from .harness import (GUEST_KERNELS, MIB, MODULE, PARAMETERS, counters, expect, expect_equal,
+                      load_aerator, make_guest, on_kernels, wait_until)
 
 _STOCK = "6.12"
 
@@ -57,4 +58,110 @@ def deaf_probe(kernel: str) -> Iterator[str]:
             yield f"back after {early:.1f} s, {min(late):.1f} s without {switch}"
 
 
-CASES = [*on_kernels(deaf_probe, (_STOCK,))]
+_KERNELS_ORDER = "/sys/module/page_reporting/parameters/page_reporting_order"
+_KERNELS_DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
+_REPLACED = "holds instead of page_reporting_order"
+_BOOT_ORDER = 8
+_SMALL_ORDER = 4
+
+
+def _set(guest: Guest, name: str, value: object) -> None:
+    guest.run(f"echo {value} >{PARAMETERS}/{name}")
+
+
+def _orders(guest: Guest) -> tuple[int, int]:
+    """Ours, and the kernel's."""
+    return (int(guest.read(f"{PARAMETERS}/order")), int(guest.read(_KERNELS_ORDER)))
+
+
+def _expect_orders(guest: Guest, ours: int, kernels: int, replaced: bool, what: str) -> None:
+    expect_equal(_orders(guest), (ours, kernels), f"order, and page_reporting_order, {what}")
+    log = _log(guest)
+    expect_equal(log.count(_REPLACED), int(replaced),
+                 f"lines that one order replaces another, {what}:\n{log}\n")
+
+
+def _unload(guest: Guest, kernels: int, what: str) -> None:
+    guest.run("rmmod aerator")
+    expect_equal(int(guest.read(_KERNELS_ORDER)), kernels, f"page_reporting_order {what}")
+
+
+def _check_blocks(guest: Guest, folder: str) -> str:
+    """Blocks of 64 KiB are reported, of which many are freed, and none can merge."""
+    guest.run(f"echo 1 >{folder}/flush", timeout=90)
+    before = counters(guest, folder)
+    job = guest.start_job(f"memtool --small hold 200 {_SMALL_ORDER}")
+    job.wait_for("touched", 120)
+    job.tell()
+    job.wait_for("freed")
+    guest.run(f"sleep 1; echo 1 >{folder}/flush", timeout=90)
+    after = counters(guest, folder)
+    job.signal("KILL")
+    blocks = after["reported_blocks"] - before["reported_blocks"]
+    kib = (after["reported_bytes"] - before["reported_bytes"]) / 1024 / max(blocks, 1)
+    expect(0 < kib < 1024, f"{blocks} blocks of {kib:.0f} KiB on average were reported")
+    return f"at order {_SMALL_ORDER}: {blocks} blocks of {kib:.0f} KiB"
+
+
+def _check_order_of_others(guest: Guest) -> Iterator[str]:
+    """Where the kernel keeps what is written to its own parameter."""
+    folder = load_aerator(guest)
+    _expect_orders(guest, _BOOT_ORDER, _BOOT_ORDER, False, "as on the kernel's command line")
+    guest.run(f"echo {_SMALL_ORDER} >{_KERNELS_ORDER}")
+    _expect_orders(guest, _SMALL_ORDER, _SMALL_ORDER, False, "written by another")
+    yield _check_blocks(guest, folder)
+    _set(guest, "reactor_size", 16)
+    _expect_orders(guest, _SMALL_ORDER, _SMALL_ORDER, False, "after a restart")
+    _unload(guest, _SMALL_ORDER, "is not what another wrote, after rmmod")
+
+    guest.insmod(MODULE)
+    _expect_orders(guest, _SMALL_ORDER, _SMALL_ORDER, False, "as another left it")
+    guest.run(f"echo 10 >{_KERNELS_ORDER}")
+    _set(guest, "order", 9)
+    _expect_orders(guest, 9, 9, True, "written by the user after another")
+    guest.run(f"echo 5 >{_KERNELS_ORDER}")
+    _set(guest, "reactor_size", 32)
+    _expect_orders(guest, 5, 5, False, "written by another after the user, and a restart")
+    _set(guest, "order", 9)
+    _expect_orders(guest, 9, 9, True, "written by the user again")
+    _unload(guest, 5, "is not what another wrote last, after rmmod")
+
+    guest.insmod(MODULE, {"order": 7})
+    _expect_orders(guest, 7, 7, True, "given at load")
+    _set(guest, "reactor_size", 16)
+    _expect_orders(guest, 7, 7, False, "given at load, after a restart")
+    _unload(guest, 5, "is not what it was before, after rmmod")
+
+
+def _check_delay_of_others(guest: Guest) -> Iterator[str]:
+    """The kernel's own delay matters to nothing: neither none, nor a minute."""
+    folder = load_aerator(guest)
+    for delay in 0, 60000:
+        guest.run(f"echo {delay} >{_KERNELS_DELAY}")
+        took = _release(guest, folder)
+        expect(took < 20, f"with a delay of {delay} ms it took {took:.1f} s")
+        yield f"with the kernel's delay of {delay} ms: back after {took:.1f} s"
+    guest.run("rmmod aerator")
+    expect_equal(guest.read(_KERNELS_DELAY), "60000", "page_reporting_delay_ms after rmmod")
+
+
+def order_of_others(kernel: str) -> Iterator[str]:
+    """page_reporting_order belongs to the kernel, and others write it: WSL's agent does,
+    and people do. What they wrote holds, stays, and is what `order` reads."""
+    with make_guest(kernel, "order-of-others", mem=1024,
+                    append=f"page_reporting.page_reporting_order={_BOOT_ORDER}") as guest:
+        if kernel == "6.1":  # it forgets at each registration
+            folder = load_aerator(guest)
+            guest.run(f"echo {_SMALL_ORDER} >{_KERNELS_ORDER}")
+            yield _check_blocks(guest, folder)
+            expect_equal(_orders(guest), (_SMALL_ORDER, _SMALL_ORDER), "order, and the kernel's")
+            return
+        guest.run("modprobe virtio_balloon; dmesg -c >/dev/null")
+        yield from _check_order_of_others(guest)
+        if kernel == "7.3":
+            yield from _check_delay_of_others(guest)
+
+
+CASES = [*on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
+         *on_kernels(order_of_others, [kernel for kernel in GUEST_KERNELS if kernel != _STOCK],
+                     long=True)]
