@@ -3,7 +3,7 @@
  * The kernel's own page reporting as the source of free blocks.
  *
  * mm/page_reporting.c walks the free lists in a delayed work, isolates up to 32
- * blocks at a time, calls the registered device's report(), and puts them back
+ * blocks at a time (or fewer, where it can be asked for that), calls the registered device's report(), and puts them back
  * with the Reported bit set. It decides by itself when: two seconds after a
  * large block was freed, and, as a pass covers a sixteenth of a list only,
  * every two seconds while there is more. That is what makes virtio_balloon slow.
@@ -58,6 +58,7 @@
  * struct reporting - an intake that is fed by the kernel's page reporting
  * @in: what all intakes have
  * @prdev: what is registered; its work is the one that all of this runs in
+ * @capacity: most blocks that the kernel hands over at once
  * @pass: the kernel's function of that work, which walks the free lists
  * @passer: who runs @pass from the gate; NULL outside of it
  * @notice: tells of large frees before the kernel's two seconds are over
@@ -71,6 +72,7 @@
 struct reporting {
 	struct intake in;
 	struct page_reporting_dev_info prdev;
+	unsigned int capacity;
 	work_func_t pass;
 	struct task_struct *passer;
 	struct notice notice;
@@ -286,7 +288,8 @@ static int reporting_start(struct intake *in)
 	int err;
 
 	rp->prdev.report = reporting_report;
-	compat_reporting_capacity_set(&rp->prdev, in->ring);
+	rp->capacity = compat_reporting_capacity(min(in->ring, in->reactors->size));
+	compat_reporting_capacity_set(&rp->prdev, rp->capacity);
 	intake_order_prepare(in, &rp->prdev, order);
 	err = page_reporting_register(&rp->prdev);
 	if (err)

@@ -223,9 +223,25 @@ static inline unsigned int compat_reporting_order(unsigned int asked)
 }
 
 /**
- * compat_reporting_capacity_set - ask for no more blocks at once than this
+ * compat_reporting_capacity - how many blocks a device gets at once
+ * @blocks: as many as it wants
+ *
+ * Return: as many as the kernel hands over: it can be asked for less than its own
+ * number, if it has the probe, and never for more.
+ */
+static inline unsigned int compat_reporting_capacity(unsigned int blocks)
+{
+#ifdef COMPAT_HAS_REPORTING_CAPACITY
+	return min_t(unsigned int, blocks, PAGE_REPORTING_CAPACITY);
+#else
+	return PAGE_REPORTING_CAPACITY;
+#endif
+}
+
+/**
+ * compat_reporting_capacity_set - ask for that
  * @prdev: the device to be registered
- * @blocks: most blocks it can take; without the probe it gets up to 32 anyway
+ * @blocks: what compat_reporting_capacity() returned
  */
 static inline void
 compat_reporting_capacity_set(struct page_reporting_dev_info *prdev,

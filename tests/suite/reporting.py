@@ -4,6 +4,7 @@ what holds where that is not so."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -162,6 +163,36 @@ def order_of_others(kernel: str) -> Iterator[str]:
             yield from _check_delay_of_others(guest)
 
 
-CASES = [*on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
+_REPORT = "aerator:reporting_report"
+_TRACING = "/sys/kernel/tracing"
+_FILLED = re.compile(r" aerator_fill: .* bytes=(\d+) blocks=(\d+) ")
+_CAPACITY = 4
+_LARGEST_BLOCK = 4 * MIB
+
+
+def capacity(kernel: str) -> Iterator[str]:
+    """Where the kernel can be asked for smaller batches, reactor_size is what is out of
+    the allocator at a time, and not a part of it."""
+    with make_guest(kernel, "capacity", mem=1024) as guest:
+        folder = load_aerator(guest, enabled=0, reactor_size=_CAPACITY)
+        # What the kernel took, so as to hand it over.
+        guest.run(f"cd {_TRACING} && echo 1 >events/aerator/enable &&"
+                  f" echo 'p:handed {_REPORT} blocks=%dx:u32' >kprobe_events &&"
+                  " echo 1 >events/kprobes/enable")
+        _set(guest, "enabled", 1)
+        guest.run(f"echo 1 >{folder}/flush", timeout=90)
+        trace = guest.read(f"{_TRACING}/trace")
+    handed = [int(blocks) for blocks in re.findall(r" handed: .* blocks=(\d+)", trace)]
+    filled = [(int(blocks), int(size)) for size, blocks in _FILLED.findall(trace)]
+    expect(len(handed) > 30, f"only {len(handed)} batches were handed over")
+    expect(max(handed) <= _CAPACITY, f"{max(handed)} blocks were handed over at once")
+    expect_equal(len(filled), len(handed), "batches, of those that were handed over")
+    expect(max(blocks for blocks, _ in filled) <= _CAPACITY, "a batch is too large")
+    most = max(size for _, size in filled)
+    expect(most <= _CAPACITY * _LARGEST_BLOCK, f"{most} bytes were out at a time")
+    yield f"{len(handed)} batches of {max(handed)} blocks, and {most // MIB} MiB at most"
+
+
+CASES = [*on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
          *on_kernels(order_of_others, [kernel for kernel in GUEST_KERNELS if kernel != _STOCK],
                      long=True)]
