@@ -338,8 +338,7 @@ static u64 reporting_survey(const struct intake *in, int nid)
 
 static u64 reporting_least_batch(const struct intake *in)
 {
-	return (u64)compat_reporting_capacity(&to_reporting(in)->prdev)
-		<< reporting_order(in);
+	return (u64)to_reporting(in)->capacity << reporting_order(in);
 }
 
 static void reporting_destroy(struct intake *in)

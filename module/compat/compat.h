@@ -252,20 +252,4 @@ compat_reporting_capacity_set(struct page_reporting_dev_info *prdev,
 #endif
 }
 
-/**
- * compat_reporting_capacity - how many blocks a full batch has
- * @prdev: the registered device
- *
- * Return: blocks.
- */
-static inline unsigned int
-compat_reporting_capacity(const struct page_reporting_dev_info *prdev)
-{
-#ifdef COMPAT_HAS_REPORTING_CAPACITY
-	return prdev->capacity;
-#else
-	return PAGE_REPORTING_CAPACITY;
-#endif
-}
-
 #endif /* AERATOR_COMPAT_H */
