@@ -6,10 +6,11 @@
 # 5.10, 6.1, 6.12 or 7.3: the stock Debian cloud kernel of that series. The last three
 # with -treated: one that is built here from Debian's source and kpatch/. Or with
 # -plain: built alike, without the patch. Both also with -kasan, -pagealloc or -kcsan.
+# Or a release (uname -r) that one of Debian's suites still has.
 KERNEL ?= 6.1
 
 # What a kernel that is built here needs besides.
-KERNEL_DEPS = $(if $(findstring -,$(KERNEL)),kernel)
+KERNEL_DEPS = $(if $(findstring -,$(filter-out %-amd64,$(KERNEL))),kernel)
 
 # What bench measures (all cases if empty), how often, and how many guests run at a time
 # in cases that stand it.
@@ -24,7 +25,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "  KERNEL=$(KERNEL)         which kernel demo, module and kernel use. Stock: 5.10 6.1 6.12 7.3"
 	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; 6.1 and 7.3 alike;"
-	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan"
+	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan. Or a"
+	@echo "                    release that Debian still has: 6.12.95+deb12-cloud-amd64"
 	@echo "  CASE= ROUNDS=$(ROUNDS) JOBS=$(JOBS) what bench measures: release churn window ramp cache faults"
 	@echo "                    scale orders (all if empty), how often, and guests at a time"
 

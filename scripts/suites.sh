@@ -11,15 +11,57 @@ suite_arch=${suite_arch-amd64}
 suite_purpose=${suite_purpose-}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# suite_of_kernel K: the suite whose stock kernel that series is, or was made of.
+# is_release K: whether that is a whole release, as uname -r says it, and no series.
+is_release() {
+	[[ $1 == [0-9]*.*.*-amd64 ]]
+}
+
+# suite_of_kernel K: the suite whose stock kernel that series is, or was made of; or the
+# one that has the kernel of that release.
 suite_of_kernel() {
+	if is_release "$1"; then
+		suite_of_release "$1"
+		return
+	fi
 	case ${1%%-*} in
 	5.10) echo bullseye ;;
 	6.1) echo bookworm ;;
 	6.12) echo trixie ;;
 	7.3) echo trixie-backports ;;
-	*) say "no stock kernel '$1': one of 5.10 6.1 6.12 7.3"; return 1 ;;
+	*)
+		say "no stock kernel '$1': one of 5.10 6.1 6.12 7.3, or a release (uname -r)"
+		return 1
+		;;
 	esac
+}
+
+# suites_of_release RELEASE: where it may be. Newer releases name the Debian that they
+# were built for.
+suites_of_release() {
+	case $1 in
+	*+deb11*) echo bullseye bullseye-backports ;;
+	*+deb12*) echo bookworm bookworm-backports ;;
+	*+deb13*) echo trixie trixie-backports ;;
+	*) echo bullseye bookworm trixie ;;
+	esac
+}
+
+# suite_of_release RELEASE: the suite that has its image, or had it when it was fetched.
+suite_of_release() {
+	local suite found=$AERATOR_CACHE/kernels/$1/suite
+	if [ -f "$found" ]; then
+		cat "$found"
+		return
+	fi
+	for suite in $(suites_of_release "$1"); do
+		suite_refresh
+		if suite_carries "linux-image-$1"; then
+			echo "$suite"
+			return
+		fi
+	done
+	say "no suite of $(suites_of_release "$1") has a kernel $1 (any more)"
+	return 1
 }
 
 # suite_mirror LABEL: the address that the system's apt has for the archive of
@@ -55,6 +97,11 @@ suite_state() {
 # suite_apt COMMAND...: an apt tool that sees $suite and nothing else.
 suite_apt() {
 	APT_CONFIG=$(suite_state)/apt.conf "$@"
+}
+
+# suite_carries PACKAGE: whether the suite has it; PACKAGE=VERSION asks for that one.
+suite_carries() {
+	suite_apt apt-cache show "$1" >/dev/null 2>&1
 }
 
 # suite_configure DIR: make the private apt state.

@@ -53,8 +53,8 @@ def kernel_files(kernel: str) -> tuple[Path, Path]:
 class Guest:
     """Boots on entry of its block; on exit, checks the log and powers off.
 
-    kernel      a name such as "6.1", the directory of a kernel tree, or the
-                paths of an image and an initramfs
+    kernel      a name such as "6.1", a release such as "6.12.95+deb12-cloud-amd64", the
+                directory of a kernel tree, or the paths of an image and an initramfs
     mem, smp    MiB, whole or not, and processors, 2 of them unless icount wants one
     balloon     options of virtio-balloon-pci; None for a guest without one
     append      more kernel parameters

@@ -75,8 +75,11 @@ class Case:
 
     @property
     def built_kernel(self) -> str | None:
-        """The kernel that it needs, if that is one that we build."""
-        return self.kernel if self.kernel and "-" in self.kernel else None
+        """The kernel that it needs, if that is one that we build, and no release of
+        Debian's (uname -r)."""
+        if self.kernel and "-" in self.kernel and not self.kernel.endswith("-amd64"):
+            return self.kernel
+        return None
 
     @property
     def rare(self) -> bool:
