@@ -14,6 +14,9 @@
 #include <linux/virtio_ids.h>
 #include "balloon.h"
 #include "compat/compat.h"
+#include "compat/unbind.h"
+
+#define TAKEOVER_CRASHES	"this kernel would crash in taking it away: "
 
 /* One takeover at a time, and none once the driver is being unregistered. */
 static DEFINE_MUTEX(takeover_mutex);
@@ -48,6 +51,23 @@ static bool takeover_has_rival(const struct device *dev)
 	return dev->driver && !strcmp(dev->driver->name, BALLOON_RIVAL);
 }
 
+/*
+ * Why it stays with virtio_balloon, or NULL. Where that must not be unbound, aerator
+ * has to be first: as a rule it is in the next boot, but not before a driver that is
+ * built in.
+ */
+static const char *takeover_refusal(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+	const char *refusal = balloon_refusal(vdev);
+
+	if (refusal || !compat_unbind_crashes(vdev))
+		return refusal;
+	if (!dev->driver->owner)
+		return TAKEOVER_CRASHES "boot with initcall_blacklist=virtio_balloon_driver_init";
+	return TAKEOVER_CRASHES "reboot, so that aerator comes first";
+}
+
 /* Has virtio_balloon got it, and would we bind it? */
 static bool takeover_wanted(struct device *dev)
 {
@@ -57,7 +77,7 @@ static bool takeover_wanted(struct device *dev)
 	device_lock(dev);
 	rival = takeover_has_rival(dev);
 	if (rival)
-		refusal = balloon_refusal(dev_to_virtio(dev));
+		refusal = takeover_refusal(dev);
 	device_unlock(dev);
 	if (refusal)
 		pr_info("%s left with " BALLOON_RIVAL ": %s\n", dev_name(dev), refusal);

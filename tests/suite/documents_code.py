@@ -114,13 +114,19 @@ def tracepoints() -> dict[str, set[str]]:
             _found(r"^TRACE_EVENT\((\w+),", text, re.M)[0]: idle}
 
 
+def _spell_out(text: str) -> str:
+    """Strings that have a name, where they are joined to others."""
+    for name, string in re.findall(r'^#define (\w+)\s+"(.*)"$', text, re.M):
+        text = text.replace(f'" {name}', f'{string}"').replace(f'{name} "', f'"{string}')
+    return text
+
+
 def log_lines() -> set[str]:
     """Pieces of what goes to the log, between the words that vary."""
-    text = "".join(path.read_text() for path in sorted(MODULE.glob("*.c")))
-    text = text.replace('" BALLOON_RIVAL', 'virtio_balloon"')
+    text = _spell_out("".join(path.read_text() for path in sorted(MODULE.glob("*.[ch]"))))
     calls = _found(r"\b(?:pr|dev)_(?:err|warn|info)(?:_ratelimited)?\((.*?)\);", text, re.S)
     calls += _found(r"\b(?:balloon_lose|request_give_up)\((.*?)\);", text, re.S)
-    calls += _found(r"^const char \*balloon_refusal\(.*?^\}", text, re.S | re.M)
+    calls += _found(r"^(?:static )?const char \*\w+_refusal\(.*?^\}", text, re.S | re.M)
     quoted = [line for call in calls for line in re.findall(r'"((?:[^"\\]|\\.)*)"', call)]
     pieces = [piece.strip() for line in quoted
               for piece in re.split(r"%(?:\.\*)?[a-z]+|\\n", line)]
