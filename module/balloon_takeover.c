@@ -132,13 +132,21 @@ static bool takeover_clean(struct device *dev)
 	return orphan;
 }
 
-/* Whoever wants it first gets it: drivers are asked in the order they came. */
+/*
+ * Drivers are asked in the order in which they were loaded. One that is not loaded
+ * stays so: modprobe would load aerator before it, as the package has it do, and a
+ * user may have kept it out.
+ */
 static int takeover_give_back(struct device *dev, void *unused)
 {
+	if (!takeover_is_balloon(dev) || !takeover_clean(dev))
+		return 0;
 	WRITE_ONCE(takeover_giving, true);
-	if (takeover_is_balloon(dev) && takeover_clean(dev) &&
-	    device_attach(dev) > 0)
+	if (device_attach(dev) > 0)
 		pr_info("%s is back with %s\n", dev_name(dev), dev_driver_string(dev));
+	else
+		pr_info("%s has no driver now: " BALLOON_RIVAL " is not loaded, or did not bind\n",
+			dev_name(dev));
 	WRITE_ONCE(takeover_giving, false);
 	return 0;
 }
@@ -196,6 +204,16 @@ static struct notifier_block takeover_nb = {
 	.notifier_call = takeover_bound,
 };
 
+/* Nothing is taken any more, and no balloon stays without a driver for our sake. */
+static void takeover_end(void)
+{
+	mutex_lock(&takeover_mutex);
+	takeover_live = false;
+	unregister_virtio_driver(&balloon_driver);
+	bus_for_each_dev(balloon_driver.driver.bus, NULL, NULL, takeover_give_back);
+	mutex_unlock(&takeover_mutex);
+}
+
 /**
  * takeover_start - register the driver, and take what it is for
  *
@@ -210,17 +228,15 @@ int takeover_start(void)
 	if (err)
 		return err;
 	err = bus_register_notifier(balloon_driver.driver.bus, &takeover_nb);
-	if (err)
-		goto unregister;
+	if (err) {
+		takeover_end();
+		return err;
+	}
 	mutex_lock(&takeover_mutex);
 	takeover_live = true;
 	mutex_unlock(&takeover_mutex);
 	balloon_takeover();
 	return 0;
-
-unregister:
-	unregister_virtio_driver(&balloon_driver);
-	return err;
 }
 
 /**
@@ -232,9 +248,5 @@ void takeover_stop(void)
 {
 	bus_unregister_notifier(balloon_driver.driver.bus, &takeover_nb);
 	cancel_work_sync(&takeover_work);
-	mutex_lock(&takeover_mutex);
-	takeover_live = false;
-	unregister_virtio_driver(&balloon_driver);
-	bus_for_each_dev(balloon_driver.driver.bus, NULL, NULL, takeover_give_back);
-	mutex_unlock(&takeover_mutex);
+	takeover_end();
 }

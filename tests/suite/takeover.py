@@ -94,4 +94,19 @@ def takeover(kernel: str) -> Iterator[str]:
     yield "with free page hint: taken over, and given back"
 
 
-CASES = on_kernels(takeover, (_FAULTY,))
+def kept_out(kernel: str) -> None:
+    """A blacklist of virtio_balloon is none of aerator, and what keeps it out does so when
+    aerator goes: the device has no driver then, and the log says so."""
+    with make_guest(kernel, "takeover-kept-out", mem=_MEM,
+                    append="module_blacklist=virtio_balloon") as guest:
+        expect(guest.execute("modprobe virtio_balloon").status, "it was not kept out")
+        for _ in range(2):
+            guest.insmod(MODULE)
+            expect_equal(balloon_driver(guest), "aerator", "driver")
+            _balloon_works(guest)
+            guest.run("rmmod aerator")
+            expect_equal(balloon_driver(guest), None, "driver after rmmod")
+        expect_equal(guest.dmesg().count("has no driver now"), 2, "lines of the log")
+
+
+CASES = [*on_kernels(takeover, (_FAULTY,)), *on_kernels(kept_out, ("6.12",))]
