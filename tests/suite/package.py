@@ -117,6 +117,44 @@ def _check_excluded(root: Root) -> Iterator[str]:
     yield _excluded(root, "6.1.0-without", "sed -i /CONFIG_PAGE_REPORTING/d")
 
 
+# The balloon, as udev asks modprobe for it.
+_ALIAS = "virtio:d00000005v00001AF4"
+
+
+def _loaded(root: Root) -> list[str]:
+    """Which of both drivers udev loads for the device, in that order."""
+    shown = root.run(f"modprobe -b -S {root.old} --show-depends {_ALIAS} || :")
+    return list(dict.fromkeys(re.findall(r"/(aerator|virtio_balloon)\.ko", shown)))
+
+
+def _check_modprobe(root: Root) -> None:
+    """A blacklist keeps out the driver that it names, and not the other."""
+    expect_equal(_loaded(root), ["aerator", "virtio_balloon"], "drivers of the device")
+    kept_out = "/etc/modprobe.d/kept-out.conf"
+    root.run(f"echo blacklist virtio_balloon >{kept_out}")
+    expect_equal(_loaded(root), ["aerator"], "drivers without virtio_balloon")
+    root.run(f"echo blacklist aerator >>{kept_out}")
+    expect_equal(_loaded(root), [], "drivers without both")
+    root.run(f"rm {kept_out}")
+
+
+# As with dracut: nothing of initramfs-tools is there.
+_OTHER_INITRAMFS = """
+set -e
+files=$(ls -d /usr/sbin/*initramfs /usr/bin/*initramfs /usr/share/initramfs-tools)
+for file in $files; do mv "$file" "$file.hidden"; done
+/var/lib/dpkg/info/aerator-dkms.postinst configure {version}
+/var/lib/dpkg/info/aerator-dkms.postrm remove
+for file in $files; do mv "$file.hidden" "$file"; done
+"""
+
+
+def _check_configuration(root: Root, deb: Path) -> None:
+    _check_modprobe(root)
+    said = root.run(_OTHER_INITRAMFS.format(version=_version(deb)))
+    expect("initramfs" not in said, f"without initramfs-tools:\n{said}")
+
+
 def _is_running(guest: Guest) -> None:
     """systemd does not wait for all that udev loads."""
     guest.run("udevadm settle --timeout=120", timeout=150)
@@ -175,6 +213,7 @@ def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
     _install(root, first)
     _check_debug_info(root)
     yield from _check_excluded(root)
+    _check_configuration(root, first)
     disk = root.disk("first")
     with boot(disk, root.old, f"{name}-first") as guest:
         yield _has_aerator(guest, _version(first))
