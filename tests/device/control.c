@@ -117,6 +117,7 @@ static void control_create_queue(struct device_queue *q)
 	debugfs_create_u64("taken", 0444, dir, &q->taken);
 	debugfs_create_u64("answered", 0444, dir, &q->answered);
 	debugfs_create_u64("bytes", 0444, dir, &q->bytes);
+	debugfs_create_u32("deaf", 0644, dir, &q->deaf);
 }
 
 static void control_create_config(void)
@@ -143,6 +144,7 @@ void control_create(void)
 	debugfs_create_u8("status", 0444, control_root, &host.status);
 	debugfs_create_u64("resets", 0444, control_root, &host.resets);
 	debugfs_create_bool("stubborn", 0644, control_root, &host.stubborn);
+	debugfs_create_u32("refuse", 0644, control_root, &host.refuse);
 	debugfs_create_u64("violations", 0644, control_root, &host.violations);
 	debugfs_create_u64("in_balloon", 0444, control_root, &host.in_balloon);
 	debugfs_create_u32("hinted", 0444, control_root, &host.hinted);

@@ -8,12 +8,15 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/vhost_iotlb.h>
+#include <linux/uio.h>
 #include <linux/virtio.h>
-#include <linux/vringh.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <uapi/linux/virtio_balloon.h>
+#include <uapi/linux/virtio_ring.h>
+
+/* Most buffers of one chain. */
+#define DEVICE_CHAIN_MAX	128
 
 /* The queues, in the order of the specification (virtio 1.2, 5.5.2). */
 enum device_kind {
@@ -28,14 +31,41 @@ enum device_kind {
 struct device_queue;
 
 /**
+ * struct device_split - the device's side of a ring
+ * @vring: where its parts are
+ * @event: the driver says from which entry on it wants an interrupt
+ * @taken: how many chains were taken off it
+ * @used: how many entries were put on it
+ * @told: @used when the driver was last told of them, or did not want to be
+ */
+struct device_split {
+	struct vring vring;
+	bool event;
+	u16 taken;
+	u16 used;
+	u16 told;
+};
+
+/**
+ * struct device_buffers - a part of a chain
+ * @iov: the first; addresses are physical
+ * @used: how many
+ */
+struct device_buffers {
+	const struct kvec *iov;
+	unsigned int used;
+};
+
+/**
  * struct device_chain - buffers that the driver gave, and has not got back
  * @list: in &device_queue.held, in the order in which they came
  * @head: what the driver knows it by
  * @mark: makes the pattern of its pages unlike that of others'
  * @due: when it is to be answered, jiffies; 0 until somebody asks
  * @spoilt: got a wrong answer, and is to have no other for now
- * @out: buffers for the device to read; addresses are physical
- * @in: buffers for the device to write, likewise
+ * @out: buffers for the device to read
+ * @in: buffers for the device to write
+ * @iov: both
  */
 struct device_chain {
 	struct list_head list;
@@ -43,8 +73,9 @@ struct device_chain {
 	u64 mark;
 	unsigned long due;
 	bool spoilt;
-	struct vringh_kiov out;
-	struct vringh_kiov in;
+	struct device_buffers out;
+	struct device_buffers in;
+	struct kvec iov[DEVICE_CHAIN_MAX];
 };
 
 /**
@@ -86,11 +117,12 @@ struct device_behaviour {
  * @taken: chains so far
  * @answered: of those, how many were given back
  * @bytes: in buffers for the device to write
+ * @deaf: so many of the driver's next kicks are lost
  */
 struct device_queue {
 	const struct device_kind_ops *ops;
 	struct virtqueue *vq;
-	struct vringh ring;
+	struct device_split ring;
 	struct delayed_work work;
 	struct irq_work interrupt;
 	struct list_head held;
@@ -99,6 +131,7 @@ struct device_queue {
 	u64 taken;
 	u64 answered;
 	u64 bytes;
+	u32 deaf;
 };
 
 /**
@@ -108,10 +141,9 @@ struct device_queue {
  * @lock: see there
  * @comings: see there; outside of @lock
  * @wq: serves the queues, in turn
- * @memory: all of it is at its physical address
- * @memory_lock: see there
  * @status: the driver's, and DEVICE_NEEDS_RESET
  * @stubborn: a reset only marks it as failed, and it goes on
+ * @refuse: so many of the driver's next negotiations fail
  * @gone: the device is not there any more, whatever the driver still thinks
  * @features: those that are offered
  * @config: the configuration space
@@ -135,10 +167,9 @@ struct balloon_host {
 	struct mutex lock;	/* all of it */
 	struct mutex comings;	/* @vdev comes and goes */
 	struct workqueue_struct *wq;
-	struct vhost_iotlb memory;
-	spinlock_t memory_lock;	/* as users of @memory want it */
 	u8 status;
 	bool stubborn;
+	u32 refuse;
 	bool gone;
 	u64 features;
 	struct virtio_balloon_config config;
@@ -182,6 +213,13 @@ void ring_drop(struct device_queue *q);
 void ring_look(struct device_queue *q);
 void ring_answer(struct device_queue *q, struct device_chain *chain, u32 len);
 void ring_complete(struct device_queue *q, u16 head, u32 len);
+
+/* split.c: the ring itself */
+void split_attach(struct device_split *s, struct virtqueue *vq);
+int split_take(struct device_split *s, struct device_chain *chain);
+void split_complete(struct device_split *s, u16 head, u32 len);
+bool split_wants_interrupt(struct device_split *s);
+bool split_listen(struct device_split *s);
 
 /* behaviour.c: how they are answered */
 extern const struct device_behaviour behaviours[];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A balloon device inside the guest that drives it, for tests: it behaves as it is
- * told, which no real host does, and looks whether the driver keeps to the rules. The
- * device's side of the rings is the kernel's vringh, which needs VHOST_RING.
+ * told, which no real host does, and looks whether the driver keeps to the rules.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -29,7 +28,6 @@ MODULE_PARM_DESC(keep, "it remembers over a reset what is in the balloon");
 struct balloon_host host = {
 	.lock = __MUTEX_INITIALIZER(host.lock),
 	.comings = __MUTEX_INITIALIZER(host.comings),
-	.memory_lock = __SPIN_LOCK_UNLOCKED(host.memory_lock),
 	.pages = XARRAY_INIT(host.pages, 0),
 	.era = 1,
 };
@@ -126,7 +124,7 @@ static void device_leave(struct work_struct *work)
 	device_disappear();
 }
 
-static int host_create(void)
+static void host_create(void)
 {
 	unsigned int i;
 
@@ -135,14 +133,6 @@ static int host_create(void)
 	INIT_WORK(&host.leave, device_leave);
 	for (i = 0; i < KINDS; i++)
 		ring_init(&host.queues[i], &device_kinds[i]);
-	vhost_iotlb_init(&host.memory, 16, 0);
-	return vhost_iotlb_add_range(&host.memory, 0, ULONG_MAX, 0, VHOST_MAP_RW);
-}
-
-static void host_destroy(void)
-{
-	vhost_iotlb_reset(&host.memory);
-	xa_destroy(&host.pages);
 }
 
 static void host_quiesce(void)
@@ -157,14 +147,12 @@ static void host_quiesce(void)
 
 static int __init device_init(void)
 {
-	int err = host_create();
+	int err;
 
-	if (err)
-		return err;
-	err = -ENOMEM;
+	host_create();
 	host.wq = alloc_ordered_workqueue("aerator_device", WQ_MEM_RECLAIM);
 	if (!host.wq)
-		goto destroy;
+		return -ENOMEM;
 	host.parent = root_device_register(KBUILD_MODNAME);
 	if (IS_ERR(host.parent)) {
 		err = PTR_ERR(host.parent);
@@ -179,8 +167,7 @@ static int __init device_init(void)
 	root_device_unregister(host.parent);
 quiesce:
 	host_quiesce();
-destroy:
-	host_destroy();
+	xa_destroy(&host.pages);
 	return err;
 }
 
@@ -191,7 +178,7 @@ static void __exit device_exit(void)
 	device_disappear();
 	root_device_unregister(host.parent);
 	host_quiesce();
-	host_destroy();
+	xa_destroy(&host.pages);
 }
 
 module_init(device_init);

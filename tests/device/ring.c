@@ -26,16 +26,7 @@ static struct device_chain *chain_alloc(void)
 	if (!chain)
 		return NULL;
 	chain->mark = ++marks;
-	vringh_kiov_init(&chain->out, NULL, 0);
-	vringh_kiov_init(&chain->in, NULL, 0);
 	return chain;
-}
-
-static void chain_free(struct device_chain *chain)
-{
-	vringh_kiov_cleanup(&chain->out);
-	vringh_kiov_cleanup(&chain->in);
-	kfree(chain);
 }
 
 /* Take one chain. False if there is none, or none that can be taken now. */
@@ -45,8 +36,7 @@ static bool ring_take(struct device_queue *q)
 	int got = -ENOMEM;
 
 	if (chain)
-		got = vringh_getdesc_iotlb(&q->ring, &chain->out, &chain->in,
-					   &chain->head, GFP_NOWAIT);
+		got = split_take(&q->ring, chain);
 	if (got > 0) {
 		q->taken++;
 		list_add_tail(&chain->list, &q->held);
@@ -54,12 +44,9 @@ static bool ring_take(struct device_queue *q)
 			q->ops->took(q, chain);
 		return true;
 	}
-	if (chain && got < 0)
-		vringh_abandon_iotlb(&q->ring, 1);
 	if (got < 0)
 		queue_delayed_work(host.wq, &q->work, msecs_to_jiffies(RETRY_MS));
-	if (chain)
-		chain_free(chain);
+	kfree(chain);
 	return false;
 }
 
@@ -69,12 +56,12 @@ static void ring_take_all(struct device_queue *q)
 	do {
 		while (ring_take(q))
 			cond_resched();
-	} while (!delayed_work_pending(&q->work) && !vringh_notify_enable_iotlb(&q->ring));
+	} while (!delayed_work_pending(&q->work) && !split_listen(&q->ring));
 }
 
 static void ring_notify(struct device_queue *q)
 {
-	if (vringh_need_notify_iotlb(&q->ring) > 0)
+	if (split_wants_interrupt(&q->ring))
 		irq_work_queue(&q->interrupt);
 }
 
@@ -107,9 +94,16 @@ static void ring_interrupt(struct irq_work *work)
 	vring_interrupt(0, q->vq);
 }
 
+/* A kick that is lost looks to the driver like any other. */
 static bool ring_kicked(struct virtqueue *vq)
 {
-	ring_look(vq->priv);
+	struct device_queue *q = vq->priv;
+	u32 deaf = READ_ONCE(q->deaf);
+
+	if (deaf)
+		WRITE_ONCE(q->deaf, deaf - 1);
+	else
+		ring_look(q);
 	return true;
 }
 
@@ -134,7 +128,7 @@ void ring_look(struct device_queue *q)
  */
 void ring_complete(struct device_queue *q, u16 head, u32 len)
 {
-	vringh_complete_iotlb(&q->ring, head, len);
+	split_complete(&q->ring, head, len);
 }
 
 static void ring_forget(struct device_queue *q, struct device_chain *chain)
@@ -142,7 +136,7 @@ static void ring_forget(struct device_queue *q, struct device_chain *chain)
 	if (q->ops->give)
 		q->ops->give(q, chain);
 	list_del(&chain->list);
-	chain_free(chain);
+	kfree(chain);
 }
 
 /**
@@ -180,19 +174,6 @@ void ring_drop(struct device_queue *q)
 	q->behaviour = &behaviours[0];
 }
 
-static int ring_attach(struct device_queue *q, struct virtqueue *vq)
-{
-	void *desc = (void *)virtqueue_get_desc_addr(vq);
-	void *avail = (void *)virtqueue_get_avail_addr(vq);
-	void *used = (void *)virtqueue_get_used_addr(vq);
-	int err;
-
-	err = vringh_init_iotlb(&q->ring, vq->vdev->features,
-				virtqueue_get_vring_size(vq), true, desc, avail, used);
-	vringh_set_iotlb(&q->ring, &host.memory, &host.memory_lock);
-	return err;
-}
-
 /**
  * ring_create - a driver sets a queue up
  * @q: the queue
@@ -205,7 +186,6 @@ struct virtqueue *ring_create(struct device_queue *q, unsigned int index,
 			      const struct virtqueue_info *info)
 {
 	struct virtqueue *vq;
-	int err;
 
 	vq = vring_create_virtqueue(index, ring_size, SMP_CACHE_BYTES, host.vdev, true,
 				    false, info->ctx, ring_kicked, info->callback,
@@ -214,12 +194,8 @@ struct virtqueue *ring_create(struct device_queue *q, unsigned int index,
 		return ERR_PTR(-ENOMEM);
 	vq->num_max = ring_size;
 	vq->priv = q;
-	err = ring_attach(q, vq);
-	if (err) {
-		vring_del_virtqueue(vq);
-		return ERR_PTR(err);
-	}
 	mutex_lock(&host.lock);
+	split_attach(&q->ring, vq);
 	q->vq = vq;
 	mutex_unlock(&host.lock);
 	return vq;

@@ -191,6 +191,10 @@ static u64 transport_get_features(struct virtio_device *vdev)
 
 static int transport_finalize_features(struct virtio_device *vdev)
 {
+	if (host.refuse) {
+		host.refuse--;
+		return -EIO;
+	}
 	vring_transport_features(vdev);
 	return vdev->features & BIT_ULL(VIRTIO_F_VERSION_1) ? 0 : -EINVAL;
 }
