@@ -143,7 +143,23 @@ static inline bool balloon_is_lost(const struct aerator *a)
 	return smp_load_acquire(&a->lost);
 }
 
+/**
+ * struct request_wait - a wait for answers of the device
+ * @vq: the queue
+ * @answered: woken by its interrupt, and when the device is lost
+ * @heard: when the device last showed on it that it is alive, jiffies
+ * @look: takes what was answered, notes that in @heard, and says whether the wait is
+ *	over; does not sleep
+ */
+struct request_wait {
+	struct virtqueue *vq;
+	wait_queue_head_t *answered;
+	unsigned long *heard;
+	bool (*look)(struct aerator *a, struct request_wait *wait);
+};
+
 /* balloon_request.c: queues on which one asks and waits */
+bool request_await(struct aerator *a, struct request_wait *wait);
 void request_acked(struct virtqueue *vq);
 int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);
 int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr);

@@ -23,11 +23,15 @@
 #include "balloon.h"
 #include "compat/compat.h"
 
-/*
- * The interrupt may be put off until most of what the device has is answered, and
- * part of that is other batches'. A batch that was answered waits no longer.
+/**
+ * struct hinting_wait - a wait for one batch
+ * @wait: the wait
+ * @r: the batch
  */
-#define HINTING_LOOK_MS		100
+struct hinting_wait {
+	struct request_wait wait;
+	struct reactor *r;
+};
 
 /**
  * hinting_acked - interrupt of the hinting queue
@@ -176,8 +180,10 @@ static bool hinting_over(struct aerator *a, const struct reactor *r)
  * wait for. An answer that comes before the interrupt is asked for is taken in
  * another round. True when the batch's wait is over.
  */
-static bool hinting_look(struct aerator *a, struct reactor *r)
+static bool hinting_look(struct aerator *a, struct request_wait *wait)
 {
+	struct reactor *r = container_of(wait, struct hinting_wait, wait)->r;
+
 	do {
 		virtqueue_disable_cb(a->hinting);
 		hinting_take(a);
@@ -188,15 +194,6 @@ static bool hinting_look(struct aerator *a, struct reactor *r)
 	return false;
 }
 
-/* How long the device may stay silent, jiffies. */
-static unsigned long hinting_patience(const struct aerator *a)
-{
-	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
-	unsigned long end = a->heard + msecs_to_jiffies(timeout);
-
-	return time_before(jiffies, end) ? end - jiffies : 0;
-}
-
 /*
  * Until the batch is answered, or that cannot be expected any more. What counts
  * is the time since the device answered anything, or was sent something while it
@@ -205,13 +202,12 @@ static unsigned long hinting_patience(const struct aerator *a)
  */
 static bool hinting_await(struct aerator *a, struct reactor *r)
 {
-	unsigned long left;
+	struct hinting_wait hinting = {
+		.wait = { a->hinting, &a->answered, &a->heard, hinting_look },
+		.r = r,
+	};
 
-	do {
-		left = min(hinting_patience(a), msecs_to_jiffies(HINTING_LOOK_MS));
-		if (wait_event_timeout(a->answered, hinting_look(a, r), left))
-			break;
-	} while (hinting_patience(a));
+	request_await(a, &hinting.wait);
 	return reactor_answered(r);
 }
 

@@ -4,14 +4,32 @@
  *
  * For the queues on which a driver asks and waits: inflate, deflate, free page
  * hint. One task at a time has such a queue, and leaves it empty. The interrupt
- * only wakes it.
+ * only wakes it. Batches on the hinting queue are waited for in the same loop.
  */
 #include <linux/jiffies.h>
 #include <linux/scatterlist.h>
 #include "balloon.h"
 
-/* An answer is looked for so often, whatever the interrupt does. In jiffies. */
-#define REQUEST_LOOK	HZ
+/*
+ * Answers are looked for so often, whatever the interrupt does: it may be put off until
+ * most of what the device has is answered.
+ */
+#define REQUEST_LOOK_MS		100
+
+/* So long after the device was last kicked or heard of, it is kicked again. */
+#define REQUEST_REMIND_MS	1000
+
+/**
+ * struct request_answers - a wait for so many answers
+ * @wait: the wait
+ * @missing: how many have yet to come
+ * @heard: when the last one came, jiffies
+ */
+struct request_answers {
+	struct request_wait wait;
+	unsigned int missing;
+	unsigned long heard;
+};
 
 /**
  * request_acked - interrupt of such a queue
@@ -58,65 +76,93 @@ int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned i
 	return -EIO;
 }
 
-/* How many the device has answered since the last look. */
-static unsigned int request_answers(struct virtqueue *vq)
-{
-	unsigned int unused, nr = 0;
-
-	while (virtqueue_get_buf(vq, &unused))
-		nr++;
-	return nr;
-}
-
 static bool request_hopeless(const struct aerator *a, struct virtqueue *vq)
 {
 	return balloon_is_lost(a) || virtqueue_is_broken(vq);
 }
 
-/*
- * Wait for at least one answer, not for long. A device that served its queues
- * elsewhere before a live migration may never have heard of what was put on them
- * there; to hear of it twice does no harm.
- */
-static unsigned int request_listen(struct aerator *a, struct virtqueue *vq,
-				   unsigned long left)
+/* How long the device may stay silent from now on, jiffies. */
+static unsigned long request_patience(const struct request_wait *wait)
 {
-	unsigned int answers = 0;
+	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
+	unsigned long end = *wait->heard + msecs_to_jiffies(timeout);
 
-	wait_event_timeout(a->told,
-			   (answers = request_answers(vq)) || request_hopeless(a, vq),
-			   min_t(unsigned long, left, REQUEST_LOOK));
+	return time_before(jiffies, end) ? end - jiffies : 0;
+}
+
+/*
+ * A device that served its queues elsewhere before a live migration may never have heard
+ * of what was put on them there; to hear of it twice does no harm. Nor may it have heard
+ * of the statistics then, which nothing waits for.
+ */
+static void request_remind(struct aerator *a, const struct request_wait *wait,
+			   unsigned long *kicked)
+{
+	unsigned long remind = msecs_to_jiffies(REQUEST_REMIND_MS);
+
+	if (time_before(jiffies, *kicked + remind) || time_before(jiffies, *wait->heard + remind))
+		return;
+	*kicked = jiffies;
 	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
-	if (!answers && !request_hopeless(a, vq))
-		virtqueue_notify(vq);
-	return answers;
+	if (request_hopeless(a, wait->vq))
+		return;
+	if (wait->vq == a->hinting)
+		atomic64_inc(&a->stats.kicks);
+	virtqueue_notify(wait->vq);
+	if (a->statistics)
+		virtqueue_notify(a->statistics);
 }
 
-/* How long the device may be silent from now on: until then, jiffies. */
-static unsigned long request_end(void)
-{
-	return jiffies + msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms));
-}
-
-/*
- * Wait for so many answers, for as long as one comes each settle_timeout_ms. Return how
- * many did not come.
+/**
+ * request_await - wait until a queue has nothing more to wait for
+ * @a: the device
+ * @wait: what for
+ *
+ * Context: the task that has the queue. Sleeps as long as the device answers something,
+ * and for settle_timeout_ms when it is silent.
+ *
+ * Return: true if the wait is over, false if the device was silent for too long.
  */
-static unsigned int request_missing(struct aerator *a, struct virtqueue *vq,
-				    unsigned int nr)
+bool request_await(struct aerator *a, struct request_wait *wait)
 {
-	unsigned long end = request_end();
-	unsigned int answers;
+	unsigned long look = msecs_to_jiffies(REQUEST_LOOK_MS);
+	unsigned long kicked = jiffies;
 
-	nr -= request_answers(vq);
-	while (nr && time_before(jiffies, end) && !request_hopeless(a, vq)) {
-		answers = request_listen(a, vq, end - jiffies + 1);
-		nr -= answers;
-		if (answers)
-			end = request_end();
+	do {
+		/* Idle: how long this takes is up to the host. */
+		if (wait_event_idle_timeout(*wait->answered, wait->look(a, wait),
+					    min(request_patience(wait), look)))
+			return true;
+		request_remind(a, wait, &kicked);
+	} while (request_patience(wait));
+	return false;
+}
+
+/* Take what was answered. */
+static bool request_look(struct aerator *a, struct request_wait *wait)
+{
+	struct request_answers *answers = container_of(wait, struct request_answers, wait);
+	unsigned int unused;
+
+	while (virtqueue_get_buf(wait->vq, &unused)) {
+		answers->missing--;
+		answers->heard = jiffies;
 	}
-	/* One may have come at the last moment. */
-	return nr - request_answers(vq);
+	return !answers->missing || request_hopeless(a, wait->vq);
+}
+
+/* Return 0 when all have come, or -EIO. */
+static int request_collect(struct aerator *a, struct request_answers *answers)
+{
+	struct virtqueue *vq = answers->wait.vq;
+
+	while (!request_await(a, &answers->wait) || answers->missing) {
+		if (request_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
+			return -EIO;
+		answers->heard = jiffies;
+	}
+	WRITE_ONCE(a->retry_ms, 0);
+	return 0;
 }
 
 /**
@@ -135,11 +181,13 @@ static unsigned int request_missing(struct aerator *a, struct virtqueue *vq,
  */
 int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 {
+	struct request_answers answers = {
+		.wait = { vq, &a->told, &answers.heard, request_look },
+		.missing = nr,
+		.heard = jiffies,
+	};
+
 	if (!request_hopeless(a, vq))
 		virtqueue_kick(vq);	/* should it fail then the queue is broken */
-	while ((nr = request_missing(a, vq, nr)))
-		if (request_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
-			return -EIO;
-	WRITE_ONCE(a->retry_ms, 0);
-	return 0;
+	return request_collect(a, &answers);
 }

@@ -11,7 +11,7 @@ from dataclasses import replace
 from .harness import Case
 
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
-          "numa", "stages", "silence", "device", "lifecycle", "takeover", "suspend",
+          "numa", "stages", "silence", "device", "waits", "lifecycle", "takeover", "suspend",
           "libvirt", "migration", "integrity", "together", "treated", "kernel", "package",
           "cost", "release", "churn", "features", "dropin", "bench")
 

@@ -122,7 +122,7 @@ class Work:
     harmful: tuple[str, ...] = _HARMFUL
 
 
-_WORKS = (
+WORKS = (
     Work("reporting", _report),
     Work("inflate", _inflate),
     Work("deflate", _deflate),
@@ -137,29 +137,29 @@ def _misbehave(host: Host, work: Work, behaviour: str) -> None:
     """From here on. In the log it shows from where on, and all that comes of it comes
     behind: some queues are in use without our asking."""
     host.patience(_SILENT_MS if behaviour == "never" else _SLOW_MS)
-    host.guest.run(f"echo '{_mark(work, behaviour)}' >/dev/kmsg;"
+    host.guest.run(f"echo '{mark(work, behaviour)}' >/dev/kmsg;"
                    f" echo {behaviour} >{_FILES}/{work.queue}/behaviour", timeout=30)
 
 
-def _mark(work: Work, behaviour: str) -> str:
+def mark(work: Work, behaviour: str) -> str:
     return f"test of {work.queue}, {behaviour}:"
 
 
-def _lines(host: Host, work: Work, behaviour: str, line: str) -> int:
-    return host.guest.dmesg().rpartition(_mark(work, behaviour))[2].count(line)
+def log_lines(host: Host, work: Work, behaviour: str, line: str) -> int:
+    return host.guest.dmesg().rpartition(mark(work, behaviour))[2].count(line)
 
 
 def _do(host: Host, work: Work, what: str) -> None:
     wait_until(f"{work.queue}: {what}", 20, work.start(host))
 
 
-def _prepare(host: Host, work: Work) -> None:
+def prepare(host: Host, work: Work) -> None:
     """There must be something to take out."""
     if work.queue == "deflate":
         wait_until("a balloon", 20, host.target(6000))
 
 
-def _works(host: Host, work: Work) -> None:
+def check_works(host: Host, work: Work) -> None:
     """After whatever was, a device that is well has a driver that works."""
     host.patience(_SLOW_MS)
     _do(host, work, "works again")
@@ -170,7 +170,7 @@ def _works(host: Host, work: Work) -> None:
 
 def _harmless(host: Host, work: Work, behaviour: str) -> None:
     """The driver may wait, and does not complain."""
-    _prepare(host, work)
+    prepare(host, work)
     _misbehave(host, work, behaviour)
     done = work.start(host)
     if behaviour == "config":
@@ -178,66 +178,66 @@ def _harmless(host: Host, work: Work, behaviour: str) -> None:
     else:
         wait_until(f"{work.queue} with {behaviour}", 20, done)
     host.well()
-    _works(host, work)
-    expect_equal(_lines(host, work, behaviour, _LOST), 0, f"resets, {work.queue}, {behaviour}")
+    check_works(host, work)
+    expect_equal(log_lines(host, work, behaviour, _LOST), 0, f"resets, {work.queue}, {behaviour}")
 
 
 def _harmful(host: Host, work: Work, behaviour: str) -> None:
     """The driver gives the device up, says so once, and has it back. Who gets pages
     that are still the device's writes to them."""
-    _prepare(host, work)
+    prepare(host, work)
     _misbehave(host, work, behaviour)
     work.start(host)
     if behaviour == "never":
         host.guest.run("memtool churn 120 0 3", timeout=30)
     wait_until(f"a reset, {work.queue}, {behaviour}", 10,
-          lambda: _lines(host, work, behaviour, _LOST) > 0)
+          lambda: log_lines(host, work, behaviour, _LOST) > 0)
     wait_until(f"back again, {work.queue}, {behaviour}", 15,
-          lambda: _lines(host, work, behaviour, _BACK) > 0)
-    _works(host, work)
+          lambda: log_lines(host, work, behaviour, _BACK) > 0)
+    check_works(host, work)
     for line in (_LOST, _BACK):
-        expect_equal(_lines(host, work, behaviour, line), 1,
+        expect_equal(log_lines(host, work, behaviour, line), 1,
                      f"lines {line!r}, {work.queue}, {behaviour}")
 
 
 def _stubborn(host: Host, work: Work) -> None:
     """It cannot be reset, and is silent until everybody has had enough time to use pages
     that are still its own. Other batches need no reset."""
-    _prepare(host, work)
+    prepare(host, work)
     host.write("stubborn", 1)
     host.guest.run(f"echo 8 >{PARAMETERS}/reactor_size && echo 32 >{PARAMETERS}/reactor_size",
                    timeout=30)
     _do(host, work, "with other batches")
     host.well()
-    _prepare(host, work)
+    prepare(host, work)
     _misbehave(host, work, "never")
     done = work.start(host)
     wait_until(f"no reset, {work.queue}", 10,
-               lambda: _lines(host, work, "never", _STUBBORN) > 0)
+               lambda: log_lines(host, work, "never", _STUBBORN) > 0)
     host.guest.run("memtool churn 120 0 3", timeout=30)
     host.guest.run(f"echo now >{_FILES}/{work.queue}/behaviour")
     wait_until(f"{work.queue}, late", 20, done)
     host.write("stubborn", 0)
     host.well()
-    _works(host, work)
-    expect_equal(_lines(host, work, "never", _BACK), 0, f"resets, {work.queue}, stubborn")
+    check_works(host, work)
+    expect_equal(log_lines(host, work, "never", _BACK), 0, f"resets, {work.queue}, stubborn")
 
 
 def _disappear(host: Host, work: Work) -> None:
     """With a batch in flight; another one comes later."""
-    _prepare(host, work)
+    prepare(host, work)
     _misbehave(host, work, "disappear")
     work.start(host)
     wait_until(f"a device that is gone, {work.queue}", 10, lambda: host.read("present") == 0)
     host.write("num_pages", 0)
     host.write("present", 1)
     expect_equal(balloon_driver(host.guest), "aerator", "driver of the next device")
-    _works(host, work)
+    check_works(host, work)
 
 
 def _unload(host: Host, work: Work, behaviour: str, params: dict[str, object]) -> float:
     """rmmod, with a batch at a device that is no help. Say how long it took."""
-    _prepare(host, work)
+    prepare(host, work)
     taken = host.grows(f"{work.queue}/taken")
     _misbehave(host, work, behaviour)
     work.start(host)
@@ -267,7 +267,7 @@ def _vmstat_sum(guest: Guest, prefix: str) -> int:
 
 def _statistics(host: Host) -> str:
     """All tags that there are, each once."""
-    _do(host, _WORKS[-1], "statistics")
+    _do(host, WORKS[-1], "statistics")
     lines = host.guest.read(f"{_FILES}/statistics").splitlines()
     told = [tuple(map(int, line.split())) for line in lines]
     huge = {8, 9} if "HugePages_Total" not in host.guest.read("/proc/meminfo") else set()
@@ -279,19 +279,19 @@ def _statistics(host: Host) -> str:
 
 def _broken_between(host: Host) -> None:
     """An answer too many, when all have come: seen with the next batch only."""
-    work = _WORKS[1]
+    work = WORKS[1]
     _misbehave(host, work, "twice")
     for pages in (100, 200):
         host.target(pages)
         host.guest.run("sleep 1")
     wait_until("a balloon after a reset", 20, host.target(300))
-    expect_equal(_lines(host, work, "twice", _LOST), 1, "resets between batches")
-    _works(host, work)
+    expect_equal(log_lines(host, work, "twice", _LOST), 1, "resets between batches")
+    check_works(host, work)
 
 
-def _each_queue(host: Host, works: tuple[Work, ...], harmless: tuple[str, ...],
+def _each_queue(host: Host, some: tuple[Work, ...], harmless: tuple[str, ...],
                 params: dict[str, object]) -> Iterator[str]:
-    for work in works:
+    for work in some:
         start = time.monotonic()
         for behaviour in harmless:
             _harmless(host, work, behaviour)
@@ -305,7 +305,7 @@ def _each_queue(host: Host, works: tuple[Work, ...], harmless: tuple[str, ...],
                f" {longest:.1f} s")
 
 
-def _device_guest(kernel: str, name: str) -> Guest:
+def device_guest(kernel: str, name: str) -> Guest:
     files = {_FILE: module_file(kernel, _FOLDER)}
     return make_guest(kernel, name, mem=640, balloon=None, files=files, allow=_ALLOWED,
                       time_limit=900)
@@ -321,15 +321,15 @@ def _first_load(guest: Guest, params: dict[str, object]) -> None:
 def device(kernel: str, intake: str) -> Iterator[str]:
     """All of it with one intake. With the other, which waits for the kernel's passes,
     what takes a reset while that has handed over pages."""
-    works, harmless = (_WORKS, _HARMLESS) if intake == "treated" else (_WORKS[:1], ())
+    some, harmless = (WORKS, _HARMLESS) if intake == "treated" else (WORKS[:1], ())
     params = {"intake": intake, "settle_timeout_ms": _SLOW_MS, "window_ms": 0}
-    with _device_guest(kernel, f"device-{intake}") as guest:
+    with device_guest(kernel, f"device-{intake}") as guest:
         guest.insmod(_FILE, {"features": _FEATURES[intake]})
         _first_load(guest, params)
         total, free = meminfo(guest, "MemTotal"), settled_free(guest)
         guest.insmod(MODULE, params)
         yield _statistics(Host(guest))
-        yield from _each_queue(Host(guest), works, harmless, params)
+        yield from _each_queue(Host(guest), some, harmless, params)
         _broken_between(Host(guest))
 
         guest.run("rmmod aerator")
@@ -343,16 +343,16 @@ def device(kernel: str, intake: str) -> Iterator[str]:
 
 def device_reference(kernel: str) -> Iterator[str]:
     """The device itself, with the driver that everybody has: both do what is right."""
-    with _device_guest(kernel, "device-reference") as guest:
+    with device_guest(kernel, "device-reference") as guest:
         guest.insmod(_FILE, {"features": _FEATURES["treated"]})
         guest.run("modprobe virtio_balloon")
         expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
         host = Host(guest)
         yield _statistics(host)
-        for work in _WORKS:
+        for work in WORKS:
             start = time.monotonic()
-            _prepare(host, work)
-            _works(host, work)
+            prepare(host, work)
+            check_works(host, work)
             yield f"{work.queue}: {time.monotonic() - start:.1f} s"
         guest.run("rmmod virtio_balloon aerator_device")
 
