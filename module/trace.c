@@ -2,20 +2,33 @@
 /* From the reactor's transitions to the tracepoints. */
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/numa.h>
 #include <linux/string.h>
 #include "reactor.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
+static bool trace_wanted(void)
+{
+	return trace_aerator_fill_enabled() || trace_aerator_react_enabled() ||
+	       trace_aerator_settle_enabled() || trace_aerator_decant_enabled();
+}
+
 /*
  * Looked up while the blocks are ours: at the end of the batch they went back, and
- * their memory may have been taken out of the guest.
+ * their memory may have been taken out of the guest. Tracing that begins in the middle
+ * of a batch does not know where that is from.
  */
 static void trace_note_origin(struct reactor *r)
 {
-	struct page *page = pfn_to_page(r->runs[0].pfn);
+	struct page *page;
 
+	r->node = NUMA_NO_NODE;
+	r->zone = "?";
+	if (!trace_wanted())
+		return;
+	page = pfn_to_page(r->runs[0].pfn);
 	r->node = page_to_nid(page);
 	r->zone = page_zone(page)->name;
 }

@@ -17,8 +17,8 @@ void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns);
 
 /*
  * A stage of a batch is over. reactor, cycle: which reactor, which of its batches.
- * us: microseconds spent in the stage. A batch comes from
- * one zone, that of its first block. entries: what the device sees, neighbouring
+ * us: microseconds spent in the stage. A batch comes from one zone, that of its first
+ * block; "?" if tracing began after its fill. entries: what the device sees, neighbouring
  * blocks being one. treated: on decant, whether the host has it.
  */
 DECLARE_EVENT_CLASS(aerator_stage,
