@@ -121,27 +121,37 @@ static unsigned int statistics_fill(struct aerator *a)
 	return nr * sizeof(a->report->stat[0]);
 }
 
-/* Put the filled buffer on the queue. Direct descriptors: nothing allocates. */
-static void statistics_put(struct aerator *a)
+/*
+ * Put the filled buffer on the queue. Direct descriptors: nothing allocates. Without it
+ * the device can ask no more: only a reset helps. Return false if that is needed.
+ */
+static bool statistics_put(struct aerator *a)
 {
 	struct scatterlist sg;
 
 	sg_init_one(&sg, a->report, statistics_fill(a));
-	if (!virtqueue_add_outbuf(a->statistics, &sg, 1, a, GFP_KERNEL))
-		virtqueue_kick(a->statistics);
+	return !virtqueue_add_outbuf(a->statistics, &sg, 1, a, GFP_KERNEL) &&
+	       virtqueue_kick(a->statistics);
+}
+
+static void statistics_lose(struct aerator *a)
+{
+	balloon_lose(a, virtqueue_is_broken(a->statistics) ? "the statistics queue broke" :
+		     "the statistics queue takes nothing");
 }
 
 static void statistics_answer(struct work_struct *work)
 {
 	struct aerator *a = container_of(work, struct aerator, answer);
 	unsigned int unused;
+	bool well = true;
 
 	if (!READ_ONCE(a->answering) || balloon_is_lost(a))
 		return;
 	if (virtqueue_get_buf(a->statistics, &unused))
-		statistics_put(a);
-	if (virtqueue_is_broken(a->statistics))
-		balloon_lose(a, "the statistics queue broke");
+		well = statistics_put(a);
+	if (!well || virtqueue_is_broken(a->statistics))
+		statistics_lose(a);
 }
 
 /**
@@ -179,7 +189,10 @@ void statistics_start(struct aerator *a)
 {
 	if (!a->statistics)
 		return;
-	statistics_put(a);
+	if (!statistics_put(a)) {
+		statistics_lose(a);
+		return;
+	}
 	WRITE_ONCE(a->answering, true);
 	/* The host may have asked in between. */
 	queue_work(system_freezable_wq, &a->answer);
