@@ -57,11 +57,15 @@ struct freepage_hints {
  * @freepage: the queue of free page hint, NULL if the device has none
  * @hinting: the queue on which free memory is reported
  * @up: queues and intake are running; balloon_mutex
- * @gone: the device is being unbound: no more recovery; balloon_mutex
+ * @gone: the device is being unbound: nothing begins anew; balloon_mutex
  * @lost: the device was reset because it did not behave; from then on only
  *	balloon_stop() and balloon_start() make it usable. Set under @losing, after
  *	the reset; cleared when nothing runs
  * @losing: one task at a time does that
+ * @stuck: the device was silent, and could not be reset; @losing to write
+ * @pinned: the module is in use for that; @losing
+ * @asked: requests of it that were ever begun
+ * @ended: how many of them are over
  * @retry_ms: delay of the next recovery, ms; @losing, or as the reactors
  * @intakes: the sources of blocks that there are; as long as the device is bound
  * @intake: the one that is started, or was last; balloon_mutex to change
@@ -71,7 +75,7 @@ struct freepage_hints {
  * @sg: one chain on its way to the queue, as @reactors
  * @heard: when the device last showed that it is alive, jiffies; as @reactors
  * @answered: woken by the hinting queue's interrupt
- * @told: woken by that of the queues of requests
+ * @told: woken by that of the queues of requests, and when a wait for an answer ends
  * @stats: what was done so far
  * @recover: brings a lost device back
  * @config: looks at a change of the device's configuration
@@ -92,6 +96,10 @@ struct aerator {
 	bool gone;
 	bool lost;
 	struct mutex losing;	/* the reset of a device that does not behave */
+	bool stuck;
+	bool pinned;
+	atomic_t asked;
+	atomic_t ended;
 	unsigned int retry_ms;
 	struct intake *intakes[INTAKE_KINDS];
 	struct intake *intake;
@@ -124,6 +132,8 @@ void run_freeze(struct aerator *a);
 void run_restore(struct aerator *a);
 void run_recover(struct work_struct *work);
 void balloon_lose(struct aerator *a, const char *why);
+void balloon_answered(struct aerator *a);
+void balloon_leave(struct aerator *a);
 void balloon_wake(void);
 int balloon_restart(void);
 int balloon_flush(struct aerator *a);
@@ -142,6 +152,21 @@ static inline bool balloon_is_lost(const struct aerator *a)
 	/* Pairs with balloon_lose(): the reset is over before memory is given back. */
 	return smp_load_acquire(&a->lost);
 }
+
+/* balloon_queues.c: which queues there are */
+int queues_find(struct aerator *a);
+void queues_delete(struct aerator *a);
+void queues_abandon(struct aerator *a);
+
+/* balloon_quiesce.c: before anything stops */
+int quiesce_intake(struct aerator *a);
+void quiesce_leave(struct aerator *a);
+bool quiesce_try(struct aerator *a);
+void quiesce_wait(struct aerator *a);
+void quiesce_stick(struct aerator *a);
+void quiesce_unstick(struct aerator *a);
+int quiesce_start(void);
+void quiesce_stop(void);
 
 /**
  * struct request_wait - a wait for answers of the device
@@ -191,6 +216,7 @@ int hinting_settle(void *owner, struct reactor *r);
 int statistics_create(struct aerator *a);
 void statistics_start(struct aerator *a);
 void statistics_stop(struct aerator *a);
+void statistics_abandon(struct aerator *a);
 void statistics_destroy(struct aerator *a);
 void statistics_asked(struct virtqueue *vq);
 

@@ -249,10 +249,17 @@ static int hinting_count(struct aerator *a, const struct reactor *r, int err)
 	return 0;
 }
 
+/* Its blocks go back raw. What stops the device waits for that. */
+static void hinting_abort(struct aerator *a, struct reactor *r)
+{
+	reactor_abort(r, ktime_get_ns());
+	wake_up_all(&a->told);
+}
+
 /* Nothing of it reached the device. */
 static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
 {
-	reactor_abort(r, ktime_get_ns());
+	hinting_abort(a, r);
 	hinting_lose(a);
 	return hinting_count(a, r, err);
 }
@@ -267,9 +274,9 @@ static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
  *
  * Context: the intake's work. Sleeps only if the device has to be reset.
  *
- * Return: 0 with @r in settle. -ENODEV if the device was reset and has not come
- * back since, or another error if it takes nothing, with @r in decant and its
- * blocks raw.
+ * Return: 0 with @r in settle. With @r in decant and its blocks raw -ESHUTDOWN if the
+ * gate was closed meanwhile, -ENODEV if the device was reset and has not come back
+ * since, or another error if it takes nothing.
  */
 int hinting_send(void *owner, struct reactor *r)
 {
@@ -278,6 +285,12 @@ int hinting_send(void *owner, struct reactor *r)
 
 	if (WARN_ON_ONCE(err))
 		return err;
+	/* Pairs with quiesce_close(): it sees the stage, or we see the gate. */
+	smp_mb();
+	if (gate_dry(&a->intake->gate)) {
+		hinting_abort(a, r);
+		return -ESHUTDOWN;
+	}
 	if (!hinting_chains(a))
 		a->heard = jiffies;
 	err = balloon_is_lost(a) ? -ENODEV : hinting_put(a, r);
@@ -312,10 +325,12 @@ int hinting_settle(void *owner, struct reactor *r)
 			break;
 	}
 	if (reactor_answered(r))
-		WRITE_ONCE(a->retry_ms, 0);
+		balloon_answered(a);
 	/* Answered, or the device was reset, by whom ever, and will never be. */
-	if (!reactor_decant(r, ktime_get_ns()))
-		return hinting_count(a, r, 0);
-	reactor_abort(r, ktime_get_ns());
-	return hinting_count(a, r, -EIO);
+	if (reactor_decant(r, ktime_get_ns())) {
+		hinting_abort(a, r);
+		return hinting_count(a, r, -EIO);
+	}
+	wake_up_all(&a->told);
+	return hinting_count(a, r, 0);
 }

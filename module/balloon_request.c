@@ -161,7 +161,7 @@ static int request_collect(struct aerator *a, struct request_answers *answers)
 			return -EIO;
 		answers->heard = jiffies;
 	}
-	WRITE_ONCE(a->retry_ms, 0);
+	balloon_answered(a);
 	return 0;
 }
 
@@ -186,8 +186,13 @@ int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 		.missing = nr,
 		.heard = jiffies,
 	};
+	int err;
 
+	atomic_inc(&a->asked);
 	if (!request_hopeless(a, vq))
 		virtqueue_kick(vq);	/* should it fail then the queue is broken */
-	return request_collect(a, &answers);
+	err = request_collect(a, &answers);
+	atomic_inc(&a->ended);
+	wake_up_all(&a->told);
+	return err;
 }

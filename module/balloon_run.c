@@ -19,27 +19,6 @@
 #define RUN_RETRY_MS_MIN	1000
 #define RUN_RETRY_MS_MAX	64000
 
-/*
- * The queues, in the order of the specification (virtio 1.2, 5.5.2). It gives
- * them fixed numbers, but those that the device does not have are left out when
- * everyone counts, so that reporting is number 2, 3 or 4. Each queue whose
- * feature was negotiated is set up, and none besides.
- */
-static const struct run_queue {
-	const char *name;
-	int feature;
-	vq_callback_t *callback;
-	size_t where;
-} run_queues[] = {
-#define RUN_QUEUE(_queue, _feature, _callback) \
-	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue) }
-	RUN_QUEUE(inflate, -1, request_acked),
-	RUN_QUEUE(deflate, -1, request_acked),
-	RUN_QUEUE(statistics, VIRTIO_BALLOON_F_STATS_VQ, statistics_asked),
-	RUN_QUEUE(freepage, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
-	RUN_QUEUE(hinting, VIRTIO_BALLOON_F_REPORTING, hinting_acked),
-};
-
 /**
  * struct run_room - what the entries of all batches need
  * @runs: the entries
@@ -56,40 +35,6 @@ static DEFINE_MUTEX(balloon_mutex);
 
 /* The bound device: page reporting takes one, so there is one. balloon_mutex */
 static struct aerator *balloon_bound;
-
-static bool run_has_queue(const struct aerator *a, const struct run_queue *queue)
-{
-	return queue->feature < 0 || virtio_has_feature(a->vdev, queue->feature);
-}
-
-static void run_set_queue(struct aerator *a, const struct run_queue *queue,
-			  struct virtqueue *vq)
-{
-	*(struct virtqueue **)((char *)a + queue->where) = vq;
-}
-
-static int run_find_queues(struct aerator *a)
-{
-	struct virtqueue *vqs[ARRAY_SIZE(run_queues)];
-	vq_callback_t *callbacks[ARRAY_SIZE(run_queues)];
-	const char *names[ARRAY_SIZE(run_queues)];
-	unsigned int i, nr = 0;
-	int err;
-
-	for (i = 0; i < ARRAY_SIZE(run_queues); i++) {
-		if (!run_has_queue(a, &run_queues[i]))
-			continue;
-		names[nr] = run_queues[i].name;
-		callbacks[nr++] = run_queues[i].callback;
-	}
-	err = compat_find_vqs(a->vdev, nr, vqs, callbacks, names);
-	if (err)
-		return err;
-	for (i = 0, nr = 0; i < ARRAY_SIZE(run_queues); i++)
-		run_set_queue(a, &run_queues[i],
-			      run_has_queue(a, &run_queues[i]) ? vqs[nr++] : NULL);
-	return 0;
-}
 
 /*
  * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
@@ -114,28 +59,39 @@ static bool run_reset_device(struct virtio_device *vdev)
 }
 
 /*
- * Nobody uses the queues any more. Reset first: it ends the device's access to
- * memory, and its interrupts. What it never answered is still on the queues.
+ * Nothing uses the queues any more. Reset first: it ends the device's access to
+ * memory, and its interrupts. It must not see the queues go: without a reset they stay.
  */
 static void run_reset(struct aerator *a)
 {
-	struct virtqueue *vq;
+	bool reset;
 
 	mutex_lock(&a->losing);
-	if (!run_reset_device(a->vdev))
-		dev_err(&a->vdev->dev, "the device cannot be reset, and is given up\n");
-	/* From here on nobody else resets it, and what it had is nobody's. */
+	reset = run_reset_device(a->vdev);
+	/* From here on no other task resets it, and what it had is free. */
 	smp_store_release(&a->lost, true);
 	mutex_unlock(&a->losing);
 	/*
-	 * It must not see the queues go. On a bus whose reset does not wait for an
-	 * interrupt (MMIO) it may be queued once more, and find nothing running.
+	 * On a bus whose reset does not wait for an interrupt (MMIO) it may be queued
+	 * once more, and find nothing running.
 	 */
 	cancel_work_sync(&a->config);
-	virtio_device_for_each_vq(a->vdev, vq)
-		while (virtqueue_detach_unused_buf(vq))
-			;
-	a->vdev->config->del_vqs(a->vdev);
+	if (reset) {
+		queues_delete(a);
+		return;
+	}
+	queues_abandon(a);
+	dev_err(&a->vdev->dev, "the device cannot be reset, and keeps its queues\n");
+}
+
+/* A device that is down may have kept its queues, or have got half way up again. */
+static bool run_reset_again(struct aerator *a)
+{
+	bool reset = run_reset_device(a->vdev);
+
+	if (reset)
+		queues_delete(a);
+	return reset;
 }
 
 /* Room for the batches that the settings of now allow, which nobody uses yet. */
@@ -225,7 +181,7 @@ static int run_start(struct aerator *a)
 
 	if (err)
 		return err;
-	err = run_find_queues(a);
+	err = queues_find(a);
 	if (err)
 		goto free;
 	run_make_ready(a);
@@ -261,11 +217,12 @@ static void run_stop(struct aerator *a)
  * Reset and negotiate anew, as the bus does it before probe: the driver's
  * features are still in vdev->features (virtio 1.2, 3.1.1).
  */
-static int run_negotiate(struct virtio_device *vdev)
+static int run_negotiate(struct aerator *a)
 {
+	struct virtio_device *vdev = a->vdev;
 	int err;
 
-	if (!run_reset_device(vdev))
+	if (!run_reset_again(a))
 		return -EBUSY;
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
@@ -284,11 +241,11 @@ static int run_again(struct aerator *a)
 	int err;
 
 	run_stop(a);
-	err = run_negotiate(a->vdev);
+	err = run_negotiate(a);
 	if (!err)
 		err = run_start(a);
-	if (err)	/* not to be left half way, whoever comes next */
-		run_reset_device(a->vdev);
+	if (err)	/* not to be left half way, whatever comes next */
+		run_reset_again(a);
 	return err;
 }
 
@@ -350,10 +307,12 @@ void balloon_lose(struct aerator *a, const char *why)
 	if (!run_reset_device(a->vdev)) {
 		dev_err_ratelimited(&a->vdev->dev,
 				    "the device cannot be reset, and keeps what it has\n");
+		quiesce_stick(a);
 		goto wait;
 	}
 	/* Pairs with balloon_is_lost(): after that, memory is given back. */
 	smp_store_release(&a->lost, true);
+	quiesce_unstick(a);
 	wake_up_all(&a->told);
 	wake_up_all(&a->answered);
 	run_recover_soon(a);
@@ -365,6 +324,22 @@ wait:
 	mutex_unlock(&a->losing);
 	/* Callers come again at once where they find the queue broken. */
 	msleep(RUN_RETRY_MS_MIN);
+}
+
+/**
+ * balloon_answered - the device did what it was asked to
+ * @a: the device
+ *
+ * Context: any task that uses a queue.
+ */
+void balloon_answered(struct aerator *a)
+{
+	WRITE_ONCE(a->retry_ms, 0);
+	if (!READ_ONCE(a->stuck))
+		return;
+	mutex_lock(&a->losing);
+	quiesce_unstick(a);
+	mutex_unlock(&a->losing);
 }
 
 /* The device is stopped, and @gone: nobody queues any of them anew. */
@@ -402,13 +377,25 @@ int run_begin(struct aerator *a)
 	return err;
 }
 
-/* Stop for good. balloon_mutex held. */
+/* Stop for good, after quiesce_leave(). balloon_mutex held. */
 static void run_finish(struct aerator *a)
 {
-	a->gone = true;
 	if (balloon_bound == a)
 		balloon_bound = NULL;
 	run_stop(a);
+}
+
+/**
+ * balloon_leave - a device is about to be unbound
+ * @a: the device
+ *
+ * Context: may sleep, for as long as a batch takes to settle if that is waited for.
+ */
+void balloon_leave(struct aerator *a)
+{
+	mutex_lock(&balloon_mutex);
+	quiesce_leave(a);
+	mutex_unlock(&balloon_mutex);
 }
 
 /**
@@ -417,15 +404,18 @@ static void run_finish(struct aerator *a)
  *
  * All that is in its balloon goes back to the guest. The device ends up reset.
  *
- * Context: may sleep for as long as a batch takes to settle, and deflating.
+ * Context: may sleep for as long as a batch takes to settle, and deflating; see
+ * quiesce_wait().
  */
 void run_end(struct aerator *a)
 {
+	balloon_leave(a);
+	quiesce_wait(a);
 	mutex_lock(&balloon_mutex);
 	inflate_empty(a);
 	run_finish(a);
-	/* One that was down may have got half way up, or been marked ready. */
-	run_reset_device(a->vdev);
+	if (!run_reset_again(a))
+		statistics_abandon(a);
 	mutex_unlock(&balloon_mutex);
 	run_cancel(a);
 }
@@ -468,15 +458,21 @@ void run_restore(struct aerator *a)
  * balloon_shutdown - the machine goes down, or boots another kernel
  *
  * The device stays reset from here on, whatever recovery had in mind, and what is
- * in the balloon stays there: the next kernel asks for it anew.
+ * in the balloon stays there: the next kernel asks for it anew. A device that is silent
+ * and cannot be reset holds up no shutdown.
  *
  * Context: may sleep for as long as a batch takes to settle.
  */
 void balloon_shutdown(void)
 {
+	struct aerator *a;
+
 	mutex_lock(&balloon_mutex);
-	if (balloon_bound)
-		run_finish(balloon_bound);
+	a = balloon_bound;
+	if (a)
+		quiesce_leave(a);
+	if (a && quiesce_try(a))
+		run_finish(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -488,7 +484,7 @@ void balloon_shutdown(void)
 void balloon_wake(void)
 {
 	mutex_lock(&balloon_mutex);
-	if (balloon_bound && balloon_bound->up)
+	if (balloon_bound && balloon_bound->up && !balloon_bound->gone)
 		balloon_bound->intake->ops->wake(balloon_bound->intake);
 	mutex_unlock(&balloon_mutex);
 }
@@ -496,7 +492,7 @@ void balloon_wake(void)
 /*
  * Batches of another kind or size, on the same queues. What can fail comes first: not
  * every device can be reset, and one that cannot must not lose its queues for a lack
- * of memory. balloon_mutex held.
+ * of memory, nor be waited for without bound. balloon_mutex held.
  */
 static int run_restart_intake(struct aerator *a)
 {
@@ -505,6 +501,11 @@ static int run_restart_intake(struct aerator *a)
 
 	if (err)
 		return err;
+	err = quiesce_intake(a);
+	if (err) {
+		kvfree(room.runs);
+		return err;
+	}
 	run_stop_intake(a);
 	err = run_start_intake(a, &room);
 	if (err) {
@@ -521,8 +522,9 @@ static int run_restart_intake(struct aerator *a)
  *
  * Context: may sleep for as long as a batch takes to settle.
  *
- * Return: 0, also without a device. -ENOMEM with nothing changed, or another negative
- * errno: the device is down then, and recovery tries again with the settings it finds.
+ * Return: 0, also without a device. With nothing changed -ENOMEM, or -EBUSY if the
+ * device is silent and cannot be reset. Or another negative errno, or -EBUSY from the
+ * kernel: the device is down then, and recovery tries again with the settings it finds.
  */
 int balloon_restart(void)
 {
@@ -531,7 +533,7 @@ int balloon_restart(void)
 
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
-	if (a && a->up)
+	if (a && a->up && !a->gone)
 		err = run_restart_intake(a);
 	mutex_unlock(&balloon_mutex);
 	return err;
@@ -543,7 +545,7 @@ int balloon_restart(void)
  *
  * Context: sleeps until the host has it, a minute at most; interruptible.
  *
- * Return: 0, -EAGAIN if it is paused, suspended or being recovered, -EIO if the
+ * Return: 0, -EAGAIN if it is paused, suspended, recovered or unbound, -EIO if the
  * host did not take it, -ETIMEDOUT, or -ERESTARTSYS.
  */
 int balloon_flush(struct aerator *a)
@@ -554,7 +556,7 @@ int balloon_flush(struct aerator *a)
 
 	mutex_lock(&balloon_mutex);
 	in = a->intake;
-	up = a->up && !balloon_is_lost(a);
+	up = a->up && !a->gone && !balloon_is_lost(a);
 	if (up) {
 		ticket = gate_flush_begin(&in->gate);
 		in->ops->wake(in);

@@ -9,6 +9,7 @@
  * back when it wants it filled anew.
  */
 #include <linux/device.h>
+#include <linux/kmemleak.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/slab.h>
@@ -210,6 +211,21 @@ void statistics_stop(struct aerator *a)
 {
 	WRITE_ONCE(a->answering, false);
 	cancel_work_sync(&a->answer);
+}
+
+/**
+ * statistics_abandon - leave the buffer to a device that cannot be reset
+ * @a: the device, which is about to be unbound, its queue stopped
+ *
+ * Context: may sleep.
+ */
+void statistics_abandon(struct aerator *a)
+{
+	if (!a->statistics)
+		return;
+	cancel_work_sync(&a->answer);
+	kmemleak_not_leak(a->report);
+	a->report = NULL;
 }
 
 /**

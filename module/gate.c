@@ -38,7 +38,7 @@
  */
 #define GATE_AWAKE_MS		113U
 
-/* A flush that takes longer than this fails; unbinding has to wait for it. */
+/* A flush that takes longer than this fails. */
 #define GATE_FLUSH_MS		60000
 
 static u64 mib_to_pages(unsigned int mib)

@@ -3,6 +3,7 @@
 #define AERATOR_GATE_H
 
 #include <linux/atomic.h>
+#include <linux/compiler.h>
 #include <linux/ktime.h>
 #include <linux/page_reporting.h>
 #include <linux/spinlock.h>
@@ -80,6 +81,17 @@ void gate_start(struct gate *g, struct workqueue_struct *wq,
 		struct page_reporting_dev_info *prdev);
 void gate_close(struct gate *g);
 void gate_stop(struct gate *g);
+
+/**
+ * gate_reopen - undo gate_close()
+ * @g: the gate, closed and not stopped
+ *
+ * Context: as gate_close(). The caller queues the intake's work then.
+ */
+static inline void gate_reopen(struct gate *g)
+{
+	WRITE_ONCE(g->running, true);
+}
 
 /* The intake's work, in this order. */
 bool gate_begin(struct gate *g);

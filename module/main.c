@@ -35,8 +35,13 @@ static int __init aerator_init(void)
 	err = takeover_start();
 	if (err)
 		goto unregister;
+	err = quiesce_start();
+	if (err)
+		goto takeover;
 	return 0;
 
+takeover:
+	takeover_stop();
 unregister:
 	unregister_reboot_notifier(&aerator_reboot_nb);
 stop:
@@ -50,6 +55,7 @@ module_init(aerator_init);
 static void __exit aerator_exit(void)
 {
 	takeover_stop();
+	quiesce_stop();
 	unregister_reboot_notifier(&aerator_reboot_nb);
 	pressure_stop();
 	walk_stop();

@@ -54,6 +54,10 @@ class Job:
         """What the job has written so far."""
         return self._poll()[1]
 
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._poll()[0] is not None
+
     def tell(self, line: str = "") -> None:
         """Give the job one line of input."""
         self._guest.run(f"echo {shlex.quote(line)} >{self._dir}/in")

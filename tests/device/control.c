@@ -74,6 +74,18 @@ static int statistics_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(statistics);
 
+static int held_get(void *data, u64 *val)
+{
+	struct device_queue *q = data;
+
+	mutex_lock(&host.lock);
+	*val = list_count_nodes(&q->held);
+	mutex_unlock(&host.lock);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(held_fops, held_get, NULL, "%llu\n");
+
 static ssize_t behaviour_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
 	const struct device_queue *q = file->private_data;
@@ -117,6 +129,7 @@ static void control_create_queue(struct device_queue *q)
 	debugfs_create_u64("taken", 0444, dir, &q->taken);
 	debugfs_create_u64("answered", 0444, dir, &q->answered);
 	debugfs_create_u64("bytes", 0444, dir, &q->bytes);
+	debugfs_create_file("held", 0444, dir, q, &held_fops);
 	debugfs_create_u32("deaf", 0644, dir, &q->deaf);
 }
 
@@ -143,7 +156,7 @@ void control_create(void)
 	control_create_config();
 	debugfs_create_u8("status", 0444, control_root, &host.status);
 	debugfs_create_u64("resets", 0444, control_root, &host.resets);
-	debugfs_create_bool("stubborn", 0644, control_root, &host.stubborn);
+	debugfs_create_u32("stubborn", 0644, control_root, &host.stubborn);
 	debugfs_create_u32("refuse", 0644, control_root, &host.refuse);
 	debugfs_create_u64("violations", 0644, control_root, &host.violations);
 	debugfs_create_u64("in_balloon", 0444, control_root, &host.in_balloon);

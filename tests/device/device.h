@@ -142,7 +142,7 @@ struct device_queue {
  * @comings: see there; outside of @lock
  * @wq: serves the queues, in turn
  * @status: the driver's, and DEVICE_NEEDS_RESET
- * @stubborn: a reset only marks it as failed, and it goes on
+ * @stubborn: so many of the next resets only mark it as failed, and it goes on
  * @refuse: so many of the driver's next negotiations fail
  * @gone: the device is not there any more, whatever the driver still thinks
  * @features: those that are offered
@@ -168,7 +168,7 @@ struct balloon_host {
 	struct mutex comings;	/* @vdev comes and goes */
 	struct workqueue_struct *wq;
 	u8 status;
-	bool stubborn;
+	u32 stubborn;
 	u32 refuse;
 	bool gone;
 	u64 features;

@@ -122,6 +122,7 @@ static void transport_reset(struct virtio_device *vdev)
 	mutex_lock(&host.lock);
 	host.resets++;
 	if (host.stubborn) {
+		host.stubborn--;
 		host.status |= VIRTIO_CONFIG_S_FAILED;
 		goto unlock;
 	}

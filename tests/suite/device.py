@@ -39,6 +39,9 @@ _ENABLED = f"{PARAMETERS}/enabled"
 _TIMEOUT = f"{PARAMETERS}/settle_timeout_ms"
 _HINT_DONE = 1
 
+# Resets that fail: more than any test has.
+STUBBORN = 1000
+
 _LOST = "resetting the device; will try again"
 _STUBBORN = "the device cannot be reset, and keeps what it has"
 _BACK = "the device is back after its reset"
@@ -204,7 +207,7 @@ def _stubborn(host: Host, work: Work) -> None:
     """It cannot be reset, and is silent until everybody has had enough time to use pages
     that are still its own. Other batches need no reset."""
     prepare(host, work)
-    host.write("stubborn", 1)
+    host.write("stubborn", STUBBORN)
     host.guest.run(f"echo 8 >{PARAMETERS}/reactor_size && echo 32 >{PARAMETERS}/reactor_size",
                    timeout=30)
     _do(host, work, "with other batches")
@@ -305,9 +308,9 @@ def _each_queue(host: Host, some: tuple[Work, ...], harmless: tuple[str, ...],
                f" {longest:.1f} s")
 
 
-def device_guest(kernel: str, name: str) -> Guest:
+def device_guest(kernel: str, name: str, mem: int = 640) -> Guest:
     files = {_FILE: module_file(kernel, _FOLDER)}
-    return make_guest(kernel, name, mem=640, balloon=None, files=files, allow=_ALLOWED,
+    return make_guest(kernel, name, mem=mem, balloon=None, files=files, allow=_ALLOWED,
                       time_limit=900)
 
 

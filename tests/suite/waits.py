@@ -1,28 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0
 """How long a host that does not answer holds anything up: for a lost notification a
-second. With the test's own device, on a kernel that says so of each task that hangs for
-five seconds.
+second, and nothing but an unbind without bound. With the test's own device, on a kernel
+that says so of each task that hangs for five seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 
+from aerator_vm import Guest, Job
 from aerator_vm.balloon import balloon_device
 
-from .device import WORKS, Host, Work, check_works, device_guest, log_lines, mark, prepare
-from .harness import (MODULE, balloon_driver, counters, expect, expect_equal,
+from .device import (STUBBORN, WORKS, Host, Work, check_works, device_guest, log_lines, mark,
+                     prepare)
+from .harness import (MODULE, PARAMETERS, balloon_driver, counters, expect, expect_equal,
                       on_kernels, wait_until)
+
+_DRIVER = "/sys/bus/virtio/drivers/aerator"
 
 # No host of these tests is silent for so long: it would be the driver that gave up.
 _PATIENT_MS = 15000
+_SILENT_MS = 1000
 _DONE_SECONDS = 10
+# What needs no answer of the host's. Guests are slow.
+_SOON_SECONDS = 5
 
 _LOST = "resetting the device; will try again"
+_BACK = "the device is back after its reset"
+_STUBBORN = "the device cannot be reset, and keeps what it has"
 
 
 def _begin(host: Host, work: Work, name: str) -> None:
     host.guest.run(f"echo '{mark(work, name)}' >/dev/kmsg")
+
+
+def _within(seconds: float, what: str, function: Callable[[], object]) -> float:
+    start = time.monotonic()
+    function()
+    took = time.monotonic() - start
+    expect(took < seconds, f"{what} took {took:.1f} s")
+    return took
 
 
 # A kick is lost
@@ -62,6 +81,188 @@ def _lost_kicks(host: Host) -> str:
     return f"{len(WORKS)} queues lose a kick, and no reset"
 
 
+# A flush that lasts
+
+# So many batches of 16 MiB that a flush of all of them takes a minute.
+_SLOW_BATCH_MS = 3000
+_SLOW_BATCH_BLOCKS = 8
+
+
+def _flush(host: Host, folder: str) -> Job:
+    """One that waits for a slow host."""
+    taken = host.grows("reporting/taken")
+    job = host.guest.start_job(f"echo 1 >{folder}/flush")
+    wait_until("a batch of a flush", _DONE_SECONDS, taken)
+    return job
+
+
+def _slow_host(host: Host) -> str:
+    """All that is free is raw again, and goes slowly. Return the device's folder."""
+    host.guest.run("echo | memtool hold 400")
+    host.write("reporting/behaviour", "late")
+    return f"{balloon_device(host.guest)}/aerator"
+
+
+def _leaves(host: Host, what: str, command: str) -> str:
+    """A flush, and what does not wait for it."""
+    folder = _slow_host(host)
+    first = _flush(host, folder)
+    second = host.guest.start_job(f"echo 1 >{folder}/flush")
+    _within(_SOON_SECONDS, "reading beside a flush",
+            lambda: host.guest.run(f"cat {folder}/* 2>/dev/null; cat {PARAMETERS}/*", check=False))
+    expect(not first.ended() and not second.ended(), "a flush is over already")
+    # The batch that is at the host has to be waited for.
+    took = _within(_SLOW_BATCH_MS / 1000 + _SOON_SECONDS, f"{what} beside a flush",
+                   lambda: host.guest.run(command, timeout=90))
+    for job in (first, second):
+        output = job.wait(_SOON_SECONDS, check=False)
+        expect("temporarily unavailable" in output, f"a flush beside {what} said {output!r}")
+    host.write("reporting/behaviour", "now")
+    return f"{what} beside a flush: {took:.1f} s"
+
+
+def _flushes(host: Host, params: dict[str, object]) -> Iterator[str]:
+    guest = host.guest
+    guest.run(f"echo {_SLOW_BATCH_MS} >/sys/module/aerator_device/parameters/late_ms;"
+              f" echo {_SLOW_BATCH_BLOCKS} >{PARAMETERS}/reactor_size")
+    name = balloon_device(guest).rpartition("/")[2]
+    yield _leaves(host, "an unbind", f"echo {name} >{_DRIVER}/unbind")
+    guest.run(f"echo {name} >{_DRIVER}/bind")
+    yield _leaves(host, "an unplug", f"echo 0 >/sys/kernel/debug/aerator_device/present")
+    host.write("present", 1)
+    yield _leaves(host, "rmmod", "rmmod aerator")
+    guest.insmod(MODULE, params)
+    check_works(host, WORKS[0])
+
+
+# A device that cannot be reset
+
+def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
+    """A batch goes to a device that is silent and cannot be reset."""
+    report = WORKS[0]
+    host.patience(_SILENT_MS)
+    _begin(host, report, "stubborn")
+    host.write("stubborn", STUBBORN)
+    host.write("reporting/behaviour", "never")
+    done = report.start(host)
+    wait_until("a batch at the device", _DONE_SECONDS,
+               lambda: host.read("reporting/held") > 0)
+    if known:
+        wait_until("no reset", _DONE_SECONDS,
+                   lambda: log_lines(host, report, "stubborn", _STUBBORN) > 0)
+    return done
+
+
+def _unstick(host: Host) -> None:
+    """It answers, and is then as good as any."""
+    files = "/sys/kernel/debug/aerator_device"
+    host.guest.run(f"echo now >{files}/reporting/behaviour; sleep 0.2; echo 0 >{files}/stubborn")
+
+
+def _parameters(guest: Guest) -> dict[str, str]:
+    text = guest.run(f"cd {PARAMETERS} && grep . *", timeout=30)
+    return dict(line.split(":", 1) for line in text.splitlines())
+
+
+def _flushed(host: Host) -> Callable[[], bool]:
+    folder = f"{balloon_device(host.guest)}/aerator"
+    return lambda: (host.guest.read(f"{folder}/stage") == "idle"
+                    and host.guest.execute(f"echo 1 >{folder}/flush").status == 0)
+
+
+def _refused_settings(host: Host, folder: str) -> None:
+    guest, old = host.guest, _parameters(host.guest)
+    for name, value in (("reactor_size", 4), ("order", 8), ("intake", "reporting")):
+        output: list[str] = []
+        _within(_SOON_SECONDS, f"a write of {name}", lambda: output.append(
+            guest.run(f"echo {value} >{PARAMETERS}/{name}", timeout=90, check=False)))
+        expect("busy" in output[0], f"{name}={value}: {output[0]!r}")
+    expect_equal(_parameters(guest), old, "parameters after writes that were refused")
+    _within(_SOON_SECONDS, "writes that need no batch", lambda: guest.run(
+        f"echo 0 >{PARAMETERS}/enabled && echo 1 >{PARAMETERS}/enabled &&"
+        f" echo 1 >{PARAMETERS}/takeover", timeout=30))
+    _within(_SOON_SECONDS, "reading", lambda: guest.run(
+        f"cd {folder} && for file in *; do [ $file = flush ] || cat $file; done", timeout=30))
+    output = guest.run("rmmod aerator", timeout=30, check=False)
+    expect(re.search("busy|in use|unavailable", output), f"rmmod said {output!r}")
+
+
+def _early_setting(host: Host) -> None:
+    """Written before it is known that the device has what it has for good."""
+    _within(_SILENT_MS / 1000 + _DONE_SECONDS, "an early write of order", lambda: host.guest.run(
+        f"! echo 8 >{PARAMETERS}/order", timeout=90))
+    expect_equal(_parameters(host.guest)["order"], "9", "order after a write that was refused")
+
+
+def _stubborn(host: Host) -> Iterator[str]:
+    guest = host.guest
+    done = _stick(host, known=False)
+    _early_setting(host)
+    _refused_settings(host, f"{balloon_device(guest)}/aerator")
+    _unstick(host)
+    wait_until("the batch is answered", _DONE_SECONDS, done)
+    check_works(host, WORKS[0])
+    guest.run(f"echo 8 >{PARAMETERS}/order && echo 9 >{PARAMETERS}/order", timeout=30)
+    yield "silent and without a reset: settings and rmmod are refused, the rest works"
+
+    name = balloon_device(guest).rpartition("/")[2]
+    _stick(host, known=False)
+    unbind = guest.start_job(f"echo {name} >{_DRIVER}/unbind")
+    # Longer than a task may hang; nothing else waits with it.
+    guest.run("sleep 13")
+    _within(_SOON_SECONDS, "settings beside an unbind",
+            lambda: guest.run(f"echo 8 >{PARAMETERS}/order && echo 9 >{PARAMETERS}/order &&"
+                              f" echo 0 >{PARAMETERS}/enabled && echo 1 >{PARAMETERS}/enabled"))
+    expect(not unbind.ended(), "an unbind without an answer")
+    guest.run("memtool churn 120 0 2", timeout=30)
+    _unstick(host)
+    unbind.wait(_DONE_SECONDS)
+    expect_equal(host.read("violations"), 0, "violations")
+    guest.run(f"echo {name} >{_DRIVER}/bind")
+    check_works(host, WORKS[0])
+    yield "an unbind waits for the answer, and holds nothing else up"
+
+    # With no batch, but with its queues, and the buffer of statistics.
+    wait_until("all that was freed is reported", _DONE_SECONDS, _flushed(host))
+    host.write("stubborn", 1)
+    guest.run(f"echo {name} >{_DRIVER}/unbind", timeout=30)
+    expect_equal(host.read("stubborn"), 0, "resets yet to fail")
+    expect_equal(host.read("violations"), 0, "violations of an unbind without a reset")
+    guest.run(f"echo {name} >{_DRIVER}/bind")
+    check_works(host, WORKS[0])
+    yield "queues are left to a device that cannot be reset"
+
+
+# Recovery fails again and again
+
+_REFUSALS = 2
+
+
+def _stamp(host: Host, line: str) -> float:
+    """When it stands in the log for the last time."""
+    return float(re.findall(rf"\[ *(\d+\.\d+)\] .*{re.escape(line)}", host.guest.dmesg())[-1])
+
+
+def _recovers(host: Host) -> str:
+    """Each try comes after twice as long, and holds nothing up."""
+    report = WORKS[0]
+    host.patience(_SILENT_MS)
+    _begin(host, report, "refuse")
+    host.write("refuse", _REFUSALS)
+    host.write("reporting/behaviour", "never")
+    report.start(host)
+    wait_until("a reset", _DONE_SECONDS, lambda: log_lines(host, report, "refuse", _LOST) > 0)
+    wait_until("it was refused once", _DONE_SECONDS, lambda: host.read("refuse") < _REFUSALS)
+    _within(_SOON_SECONDS, "settings while the device is down",
+            lambda: host.guest.run(f"echo 8 >{PARAMETERS}/order && echo 9 >{PARAMETERS}/order"))
+    wait_until("back again", 40, lambda: log_lines(host, report, "refuse", _BACK) > 0)
+    check_works(host, report)
+    took = _stamp(host, _BACK) - _stamp(host, _LOST)
+    # 1 s, 2 s and 4 s.
+    expect(6.5 < took < 15, f"back after {took:.1f} s")
+    return f"{_REFUSALS} recoveries fail, the next is back {took:.1f} s after the reset"
+
+
 def waits(kernel: str) -> Iterator[str]:
     params = {"settle_timeout_ms": _PATIENT_MS, "window_ms": 0}
     with device_guest(kernel, "waits") as guest:
@@ -71,6 +272,9 @@ def waits(kernel: str) -> Iterator[str]:
         guest.insmod(MODULE, params)
         expect_equal(balloon_driver(guest), "aerator", "driver")
         yield _lost_kicks(host)
+        yield from _flushes(host, params)
+        yield from _stubborn(host)
+        yield _recovers(host)
         guest.run("rmmod aerator", timeout=30)
         expect_equal(host.read("violations"), 0, "violations")
         guest.run("rmmod aerator_device")

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The queues: which ones a device has, and where. */
+#include <linux/list.h>
+#include <linux/rcupdate.h>
+#include <linux/stddef.h>
+#include <uapi/linux/virtio_balloon.h>
+#include "balloon.h"
+#include "compat/compat.h"
+
+/*
+ * The queues, in the order of the specification (virtio 1.2, 5.5.2). It gives
+ * them fixed numbers, but in practice those that the device does not have are left out
+ * when they are counted, so that reporting is number 2, 3 or 4. Each queue whose
+ * feature was negotiated is set up, and none besides.
+ */
+static const struct queues_row {
+	const char *name;
+	int feature;
+	vq_callback_t *callback;
+	size_t where;
+} queues_all[] = {
+#define QUEUES_ROW(_queue, _feature, _callback) \
+	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue) }
+	QUEUES_ROW(inflate, -1, request_acked),
+	QUEUES_ROW(deflate, -1, request_acked),
+	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, statistics_asked),
+	QUEUES_ROW(freepage, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
+	QUEUES_ROW(hinting, VIRTIO_BALLOON_F_REPORTING, hinting_acked),
+};
+
+static bool queues_has(const struct aerator *a, const struct queues_row *queue)
+{
+	return queue->feature < 0 || virtio_has_feature(a->vdev, queue->feature);
+}
+
+static void queues_set(struct aerator *a, const struct queues_row *queue,
+		       struct virtqueue *vq)
+{
+	*(struct virtqueue **)((char *)a + queue->where) = vq;
+}
+
+/**
+ * queues_find - set up all that the device has
+ * @a: the device, its features negotiated
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or a negative errno.
+ */
+int queues_find(struct aerator *a)
+{
+	struct virtqueue *vqs[ARRAY_SIZE(queues_all)];
+	vq_callback_t *callbacks[ARRAY_SIZE(queues_all)];
+	const char *names[ARRAY_SIZE(queues_all)];
+	unsigned int i, nr = 0;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(queues_all); i++) {
+		if (!queues_has(a, &queues_all[i]))
+			continue;
+		names[nr] = queues_all[i].name;
+		callbacks[nr++] = queues_all[i].callback;
+	}
+	err = compat_find_vqs(a->vdev, nr, vqs, callbacks, names);
+	if (err)
+		return err;
+	for (i = 0, nr = 0; i < ARRAY_SIZE(queues_all); i++)
+		queues_set(a, &queues_all[i],
+			   queues_has(a, &queues_all[i]) ? vqs[nr++] : NULL);
+	return 0;
+}
+
+/**
+ * queues_delete - take down what queues_find() set up
+ * @a: the device, reset, and nothing uses its queues any more
+ *
+ * What it never answered is still on them.
+ *
+ * Context: may sleep.
+ */
+void queues_delete(struct aerator *a)
+{
+	struct virtqueue *vq;
+
+	if (list_empty(&a->vdev->vqs))
+		return;
+	virtio_device_for_each_vq(a->vdev, vq)
+		while (virtqueue_detach_unused_buf(vq))
+			;
+	a->vdev->config->del_vqs(a->vdev);
+}
+
+/**
+ * queues_abandon - leave the queues to a device that cannot be reset
+ * @a: the device; nothing uses its queues any more
+ *
+ * It may still write to them, and read what is on them. They go when a reset succeeds
+ * at last, and stay for good otherwise, as does the one buffer that is always on one.
+ *
+ * Context: may sleep.
+ */
+void queues_abandon(struct aerator *a)
+{
+	struct virtqueue *vq;
+
+	virtio_device_for_each_vq(a->vdev, vq)
+		WRITE_ONCE(vq->callback, NULL);
+	/* An interrupt that has still seen a callback is over then. */
+	synchronize_rcu();
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Quiescing a device: no batch is at it, and none will be.
+ *
+ * What stops the intake waits for its batches, and that may take for ever: a device
+ * that is silent and cannot be reset keeps what it has. So nothing begins to stop before
+ * this has waited, without a lock that anything else needs and for a bounded time where
+ * there is a way back:
+ *
+ *   settings	are refused, and stay as they are
+ *   shutdown	goes on, the device keeps its pages and its queues
+ *   rmmod	is refused, from when the device was found so: the module is in use
+ *   unbind	waits until the device answers, or can be reset, or is gone. There is no
+ *		way back from an unbind, and none to keep the pages: the kernel's page
+ *		reporting gives them to the allocator when its call of us returns.
+ */
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include "balloon.h"
+
+/* A silent device is found so after settle_timeout_ms, and a reset that fails. */
+#define QUIESCE_RESET_MS	2000
+
+static unsigned long quiesce_bound(void)
+{
+	return msecs_to_jiffies(READ_ONCE(aerator_params.settle_timeout_ms) +
+				QUIESCE_RESET_MS);
+}
+
+/* No batch is at the device. Reactors that are not in use are idle. */
+static bool quiesce_settled(const struct aerator *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(a->reactors); i++) {
+		enum reactor_stage stage = READ_ONCE(a->reactors[i].stage);
+
+		if (stage == REACTOR_REACT || stage == REACTOR_SETTLE)
+			return false;
+	}
+	return true;
+}
+
+/* The gate is closed. Is it known that the wait would have no end? */
+static bool quiesce_hopeless(const struct aerator *a)
+{
+	return READ_ONCE(a->stuck) || !quiesce_settled(a);
+}
+
+static void quiesce_close(struct aerator *a)
+{
+	gate_close(&a->intake->gate);
+	/* Pairs with hinting_send(): it sees the gate closed, or we see its batch. */
+	smp_mb();
+}
+
+/**
+ * quiesce_intake - let no batch be at the device, if that can be had
+ * @a: the device, up
+ *
+ * Context: balloon_mutex held. Sleeps for settle_timeout_ms and a reset at most.
+ *
+ * Return: 0 with the intake's gate closed, or -EBUSY with everything as it was.
+ */
+int quiesce_intake(struct aerator *a)
+{
+	quiesce_close(a);
+	wait_event_idle_timeout(a->told, quiesce_settled(a) || READ_ONCE(a->stuck),
+				quiesce_bound());
+	if (quiesce_settled(a))
+		return 0;
+	gate_reopen(&a->intake->gate);
+	a->intake->ops->wake(a->intake);
+	dev_err(&a->vdev->dev,
+		"the device does not answer: settings that need new batches stay as they are\n");
+	return -EBUSY;
+}
+
+/**
+ * quiesce_leave - the device is about to be unbound
+ * @a: the device
+ *
+ * Recovery ends, and so does the wait of a flush.
+ *
+ * Context: balloon_mutex held; may sleep.
+ */
+void quiesce_leave(struct aerator *a)
+{
+	a->gone = true;
+	if (a->up)
+		quiesce_close(a);
+}
+
+/* No batches; and no requests, or one was answered since there were so many. */
+static bool quiesce_done(const struct aerator *a, int ended)
+{
+	int now = atomic_read(&a->ended);
+
+	return quiesce_settled(a) && (now != ended || now == atomic_read(&a->asked));
+}
+
+/**
+ * quiesce_try - wait until nothing stays at the device, or that has no end
+ * @a: the device, after quiesce_leave()
+ *
+ * Inflating goes on meanwhile; what stops it waits for no more than an answer.
+ *
+ * Context: may sleep, for settle_timeout_ms and a reset at most.
+ *
+ * Return: true if the device can be stopped.
+ */
+bool quiesce_try(struct aerator *a)
+{
+	int ended = atomic_read(&a->ended);
+
+	wait_event_idle_timeout(a->told, quiesce_done(a, ended) || READ_ONCE(a->stuck),
+				quiesce_bound());
+	if (!quiesce_hopeless(a))
+		return true;
+	dev_err(&a->vdev->dev,
+		"the device does not answer, and keeps %llu KiB of free memory\n",
+		a->intake->ops->out(a->intake) << (PAGE_SHIFT - 10));
+	return false;
+}
+
+/**
+ * quiesce_wait - wait until the device can be stopped
+ * @a: the device, after quiesce_leave()
+ *
+ * Context: may sleep, without bound while the device is silent and cannot be reset. Under
+ * no lock that anything else needs but that of the device.
+ */
+void quiesce_wait(struct aerator *a)
+{
+	/* Idle: no load, and no hung task. */
+	if (!quiesce_try(a))
+		wait_event_idle(a->told, !quiesce_hopeless(a));
+}
+
+/**
+ * quiesce_stick - the device is silent and was not reset
+ * @a: the device
+ *
+ * The module is in use from then on, if it is not being unloaded already.
+ *
+ * Context: @a->losing held.
+ */
+void quiesce_stick(struct aerator *a)
+{
+	lockdep_assert_held(&a->losing);
+	a->pinned = a->pinned || try_module_get(THIS_MODULE);
+	WRITE_ONCE(a->stuck, true);
+	wake_up_all(&a->told);
+}
+
+/**
+ * quiesce_unstick - the device answers, or was reset after all
+ * @a: the device
+ *
+ * Another queue may still be silent: the wait for that says so again, after
+ * settle_timeout_ms.
+ *
+ * Context: @a->losing held. Unloading waits for the caller.
+ */
+void quiesce_unstick(struct aerator *a)
+{
+	lockdep_assert_held(&a->losing);
+	WRITE_ONCE(a->stuck, false);
+	wake_up_all(&a->told);
+	if (a->pinned)
+		module_put(THIS_MODULE);
+	a->pinned = false;
+}
+
+/*
+ * The driver core tells of an unbind before it removes the driver's files, and to remove
+ * one waits until no task reads or writes it.
+ */
+static int quiesce_unbind(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct device *dev = data;
+
+	if (event == BUS_NOTIFY_UNBIND_DRIVER && dev->driver == &balloon_driver.driver)
+		balloon_leave(dev_to_virtio(dev)->priv);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block quiesce_nb = {
+	.notifier_call = quiesce_unbind,
+};
+
+/**
+ * quiesce_start - look out for devices that are unbound
+ *
+ * Context: at load, with the driver registered.
+ *
+ * Return: 0 or a negative errno.
+ */
+int quiesce_start(void)
+{
+	return bus_register_notifier(balloon_driver.driver.bus, &quiesce_nb);
+}
+
+/**
+ * quiesce_stop - undo quiesce_start()
+ *
+ * Context: at unload, with the driver unregistered.
+ */
+void quiesce_stop(void)
+{
+	bus_unregister_notifier(balloon_driver.driver.bus, &quiesce_nb);
+}
