@@ -76,10 +76,10 @@
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
  * @oom: asked before something is killed for want of memory
- * @taken: pages that were ever taken out of the allocator, written by the work once
- *	a batch is full
+ * @taken: pages that were ever taken out of the allocator, or are about to be; written
+ *	by the work
  * @given: pages that were ever given back, likewise
- * @back: woken when some are
+ * @back: woken when some are, and when there were none to take
  */
 struct treated {
 	struct intake in;
@@ -141,6 +141,30 @@ static unsigned int treated_room(const struct reactor *r, u64 most)
 }
 
 /*
+ * Counts as taken before it is, or an allocation that fails meanwhile would find
+ * nothing under way. Returns the blocks.
+ */
+static unsigned int treated_piece(struct treated *tp, struct reactor *r,
+				  struct zone *zone, unsigned int room)
+{
+	unsigned long taken = tp->taken;
+	u64 before = r->pages;
+	struct page *page;
+	LIST_HEAD(piece);
+	unsigned int nr;
+
+	WRITE_ONCE(tp->taken, taken + ((unsigned long)room << MAX_PAGE_ORDER));
+	nr = memory_aeration_fill(zone, tp->prdev.order, &piece, room);
+	list_for_each_entry(page, &piece, lru)
+		reactor_add(r, page_to_pfn(page), 1ULL << page_private(page));
+	list_splice_tail(&piece, &tp->batches[r->index]);
+	WRITE_ONCE(tp->taken, taken + r->pages - before);
+	if (!nr)
+		wake_up_all(&tp->back);
+	return nr;
+}
+
+/*
  * In as many pieces as the allocator likes to hand out. Others may run between
  * them: a batch of many small blocks takes a while, see
  * Documentation/interrupt-or-thread.md.
@@ -148,23 +172,12 @@ static unsigned int treated_room(const struct reactor *r, u64 most)
 static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone,
 			 u64 most)
 {
-	struct page *page;
 	unsigned int room;
 
 	reactor_fill(r, ktime_get_ns());
-	while ((room = treated_room(r, most))) {
-		LIST_HEAD(piece);
-
-		if (!memory_aeration_fill(zone, tp->prdev.order, &piece, room))
-			break;
-		list_for_each_entry(page, &piece, lru)
-			reactor_add(r, page_to_pfn(page),
-				    1ULL << page_private(page));
-		list_splice_tail(&piece, &tp->batches[r->index]);
+	while ((room = treated_room(r, most)) && treated_piece(tp, r, zone, room))
 		cond_resched();
-	}
 	gate_out(&tp->in.gate, zone_to_nid(zone), r->pages);
-	WRITE_ONCE(tp->taken, tp->taken + r->pages);
 }
 
 /* Likewise: no more at a time than the allocator takes under one lock. */
@@ -317,7 +330,8 @@ static int treated_oom(struct notifier_block *nb, unsigned long unused, void *fr
 
 	if (given == READ_ONCE(tp->taken))
 		return NOTIFY_OK;
-	wait_event_timeout(tp->back, READ_ONCE(tp->given) != given,
+	wait_event_timeout(tp->back, READ_ONCE(tp->given) != given ||
+			   READ_ONCE(tp->taken) == given,
 			   msecs_to_jiffies(TREATED_OOM_MS));
 	*(unsigned long *)freed += READ_ONCE(tp->given) - given;
 	return NOTIFY_OK;

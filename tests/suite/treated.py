@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from aerator_vm import CommandFailed, Guest, Job
 from aerator_vm.balloon import park_little
 
-from .harness import (KASAN, MIB, PARAMETERS, TREATED, TREATED_KERNELS, counters,
+from .device import Host, device_guest
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
                       expect, expect_equal, is_debug, load_aerator, make_guest,
                       on_kernels, settled_free)
 from .lifecycle import QUARANTINE
@@ -333,6 +334,61 @@ def oom(kernel: str) -> Iterator[str]:
                f" differs by {-lost} kB")
 
 
+# What is under way when memory runs out. The host answers after less than an
+# allocation waits for it.
+_LATE_MS = 800
+_LATE_MIB = 512
+_LATE_ROUNDS = 3
+# What a program cannot have: below the watermarks, its page tables.
+_LATE_SPARE_MIB = 40
+# One shell, so that nothing comes between the free and the next program.
+_LATE_ROUND = """
+mkfifo /tmp/line.{number}
+memtool --small hold {first} <>/tmp/line.{number} >/tmp/first.{number} &
+until grep -q touched /tmp/first.{number}; do sleep 0.05; done
+echo >/tmp/line.{number}
+until grep -q freed /tmp/first.{number}; do :; done
+until [ $(cat {held}) -gt 0 ]; do :; done
+echo | memtool --small hold {second} || echo killed
+cat {held}
+echo >/tmp/line.{number}
+wait
+"""
+
+
+def _available(guest: Guest) -> int:
+    """In MiB, with what the host has for a moment."""
+    return settled_free(guest) // 1024
+
+
+def oom_late(kernel: str) -> Iterator[str]:
+    """A program that fits is not killed for what is at the host for a moment: most of
+    what is free is held, a part is freed and goes to a host that is late, and then all
+    that there is but for a little is asked for."""
+    with device_guest(kernel, "oom-late", mem=_LATE_MIB) as guest:
+        host = Host(guest)
+        guest.insmod("/aerator_device.ko", {"late_ms": _LATE_MS})
+        guest.insmod(MODULE, {"window_ms": 0, "order": 0})
+        guest.run("sleep 3")
+        free = _available(guest)
+        part = _LATE_MIB // 8
+        rest = guest.start_job(f"memtool --small hold {free - 2 * part - _LATE_SPARE_MIB}")
+        rest.wait_for("touched", 120)
+        host.write("reporting/behaviour", "late")
+        for number in range(_LATE_ROUNDS):
+            output = guest.run(_LATE_ROUND.format(
+                number=number, first=part + _LATE_SPARE_MIB // 2, second=2 * part,
+                held="/sys/kernel/debug/aerator_device/reporting/held"), timeout=90)
+            expect("killed" not in output, f"killed with memory at the host: {output!r}")
+        yield f"{_LATE_ROUNDS} programs of {2 * part} MiB of {free} MiB wait for the host"
+        host.write("reporting/behaviour", "now")
+        rest.tell()
+        rest.tell()
+        guest.run("rmmod aerator", timeout=30)
+        expect_equal(host.read("violations"), 0, "violations")
+        guest.run("rmmod aerator_device")
+
+
 # Zones
 
 _ZONES_MIB = 5120
@@ -359,4 +415,4 @@ CASES = [*on_kernels(idle, (TREATED,)), *on_kernels(idle, ("6.12",), long=True),
          *on_kernels(raw_first, TREATED_KERNELS),
          *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
          *on_kernels(zones, TREATED_KERNELS),
-         *on_kernels(oom, (*TREATED_KERNELS, KASAN))]
+         *on_kernels(oom, (*TREATED_KERNELS, KASAN)), *on_kernels(oom_late, (TREATED,))]
