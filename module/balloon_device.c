@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The virtio driver: features, binding, and what the bus has to say. */
+#include <linux/crash_dump.h>
 #include <linux/device.h>
 #include <linux/module.h>
 #include <linux/mm.h>
@@ -156,6 +157,21 @@ void balloon_announce(const struct aerator *a)
 			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
 }
 
+/*
+ * The kernel that saves the memory of one that crashed has little of its own, and the
+ * host's target was meant for the other one: no queue is set up, so that nothing is
+ * inflated or reported. Bound the device is all the same. Left free it would go to
+ * virtio_balloon, which inflates until that kernel panics.
+ */
+static int balloon_begin(struct aerator *a)
+{
+	if (!is_kdump_kernel())
+		return run_begin(a);
+	a->gone = true;
+	dev_info(&a->vdev->dev, "bound, and left alone: this kernel saves the memory of one that crashed\n");
+	return 0;
+}
+
 static int balloon_probe(struct virtio_device *vdev)
 {
 	const char *refusal = balloon_refusal(vdev);
@@ -171,7 +187,7 @@ static int balloon_probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	vdev->priv = a;
 	device_set_wakeup_capable(&vdev->dev, true);
-	err = run_begin(a);
+	err = balloon_begin(a);
 	if (err)
 		goto free;
 	return 0;
@@ -218,7 +234,8 @@ static int balloon_freeze(struct virtio_device *vdev)
 
 static int balloon_restore(struct virtio_device *vdev)
 {
-	run_restore(vdev->priv);
+	if (!is_kdump_kernel())
+		run_restore(vdev->priv);
 	return 0;
 }
 #endif

@@ -246,6 +246,10 @@ class Guest:
             raise CommandFailed(command, answer.status, output)
         return output
 
+    def send_last(self, command: str) -> None:
+        """Have a shell command run that this kernel does not live to answer."""
+        self._agent.send_last(command)
+
     def start_job(self, command: str) -> Job:
         """Run a shell command in the background."""
         return Job(self, next(self._jobs), command)
