@@ -195,8 +195,10 @@ void inflate_start(struct aerator *a);
 void inflate_stop(struct aerator *a);
 void inflate_empty(struct aerator *a);
 void inflate_destroy(struct aerator *a);
-void inflate_changed(struct aerator *a);
 unsigned long inflate_size(const struct aerator *a);
+
+/* balloon_target.c: how much the host wants in the balloon */
+void target_changed(struct aerator *a);
 
 /* balloon_freepage.c: free page hint */
 int freepage_create(struct aerator *a);

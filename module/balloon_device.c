@@ -68,7 +68,7 @@ static void balloon_config(struct work_struct *work)
 		balloon_lose(a, "the device asks for a reset");
 		return;
 	}
-	inflate_changed(a);
+	target_changed(a);
 	freepage_changed(a);
 }
 

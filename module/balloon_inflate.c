@@ -29,18 +29,13 @@
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <uapi/linux/virtio_balloon.h>
-#include "balloon.h"
-#include "compat/balloon.h"
+#include "balloon_inflate.h"
 #include "given.h"
 
 /* Numbers of one chain. Some devices (Firecracker's) take no more. */
 #define INFLATE_CHAIN		256
 /* Numbers of one batch: 16 MiB, for one wait. */
 #define INFLATE_BATCH		(16 * INFLATE_CHAIN)
-
-/* The device's pages in one of ours. */
-#define INFLATE_UNITS		(PAGE_SIZE >> VIRTIO_BALLOON_PFN_SHIFT)
 
 /* What a host can drop as a whole, on every architecture that matters. */
 #define INFLATE_BLOCK_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
@@ -50,38 +45,6 @@
 #define INFLATE_OOM_PAGES	(SZ_4M >> PAGE_SHIFT)
 /* As virtio_balloon: before those who would free what is worth more. */
 #define INFLATE_OOM_PRIORITY	80
-
-/* The guest has nothing left to give: look again after that long. */
-#define INFLATE_RETRY_MS	200
-/* A page is being moved: it will be back by then. */
-#define INFLATE_MOVE_MS		1
-
-/**
- * struct balloon - the pages that the host has
- * @a: the device
- * @lock: see above
- * @pages: those pages
- * @size: how many they are; @lock to write
- * @running: the queues may be used; @lock
- * @closed: it is being emptied for good; @lock
- * @yielded: the guest ran out of memory: no growing before the host says how large
- *	it wants the balloon now; @lock, or atomic as a whole
- * @numbers: what the device reads; @lock
- * @work: goes towards the target
- * @oom: called when the guest is out of memory
- */
-struct balloon {
-	struct aerator *a;
-	struct mutex lock;	/* both queues, the size, and what is told */
-	struct compat_balloon pages;
-	unsigned long size;
-	bool running;
-	bool closed;
-	int yielded;	/* not all can exchange a byte */
-	__virtio32 *numbers;
-	struct delayed_work work;
-	struct notifier_block oom;
-};
 
 /* What one batch may have, so that it fits on the queue. In pages. */
 static unsigned long inflate_batch(struct virtqueue *vq)
@@ -154,16 +117,6 @@ static void inflate_show(struct balloon *b)
 
 	virtio_cwrite_le(b->a->vdev, struct virtio_balloon_config, actual, &actual);
 	memalloc_noreclaim_restore(flags);
-}
-
-/* Pages to go: more than 0 to inflate, less to deflate. */
-static long inflate_missing(struct balloon *b)
-{
-	u32 target;
-
-	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &target);
-	/* Up, or the last page of ours would come and go for ever. */
-	return (long)DIV_ROUND_UP(target, INFLATE_UNITS) - (long)READ_ONCE(b->size);
 }
 
 static void inflate_free(struct list_head *pages)
@@ -244,8 +197,17 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 	return err;
 }
 
-/* One batch. Return -ENOMEM if there was not enough for it. */
-static int inflate_grow(struct balloon *b, unsigned long want)
+/**
+ * inflate_grow - take one batch from the guest
+ * @b: the balloon
+ * @want: how many pages are missing, at least one
+ *
+ * Context: may sleep, without @b->lock.
+ *
+ * Return: 0, -ENOMEM if there was not enough for it, or another negative errno if the
+ * device did not take it.
+ */
+int inflate_grow(struct balloon *b, unsigned long want)
 {
 	unsigned long nr, taken;
 	LIST_HEAD(pages);
@@ -280,7 +242,16 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 	return nr;
 }
 
-static int inflate_give(struct balloon *b, unsigned long want)
+/**
+ * inflate_give - give one batch back to the guest
+ * @b: the balloon
+ * @want: how many pages it has too many
+ *
+ * Context: may sleep, without @b->lock.
+ *
+ * Return: 0, or -EBUSY if all that are left are being moved, for a moment.
+ */
+int inflate_give(struct balloon *b, unsigned long want)
 {
 	unsigned long nr = 0;
 
@@ -289,46 +260,6 @@ static int inflate_give(struct balloon *b, unsigned long want)
 		nr = inflate_shrink(b, want);
 	mutex_unlock(&b->lock);
 	return nr ? 0 : -EBUSY;
-}
-
-/* One step. Return what comes next: 0 for the next one, or an error. */
-static int inflate_step(struct balloon *b, long missing)
-{
-	if (missing < 0)
-		return inflate_give(b, -missing);
-	return READ_ONCE(b->yielded) ? -EAGAIN : inflate_grow(b, missing);
-}
-
-static void inflate_again(struct balloon *b, unsigned int ms)
-{
-	queue_delayed_work(system_freezable_wq, &b->work, msecs_to_jiffies(ms));
-}
-
-static void inflate_work(struct work_struct *work)
-{
-	struct balloon *b = container_of(to_delayed_work(work), struct balloon, work);
-	long missing;
-
-	/* Cleared, and this work waited for, before the queues go. */
-	if (!READ_ONCE(b->running) || balloon_is_lost(b->a))
-		return;
-	missing = inflate_missing(b);
-	if (!missing)
-		return;
-	switch (inflate_step(b, missing)) {
-	case 0:
-		inflate_again(b, 0);
-		break;
-	case -EBUSY:
-		inflate_again(b, INFLATE_MOVE_MS);
-		break;
-	case -ENOMEM:
-		dev_info_ratelimited(&b->a->vdev->dev,
-				     "no memory for the balloon: %ld pages to go\n",
-				     missing);
-		inflate_again(b, INFLATE_RETRY_MS);
-		break;
-	}
 }
 
 /*
@@ -394,18 +325,6 @@ unsigned long inflate_size(const struct aerator *a)
 }
 
 /**
- * inflate_changed - the host may have changed its mind
- * @a: the device
- *
- * Context: any.
- */
-void inflate_changed(struct aerator *a)
-{
-	WRITE_ONCE(a->balloon->yielded, 0);
-	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
-}
-
-/**
  * inflate_start - go towards the target from now on
  * @a: the device, ready, with its queues set up
  *
@@ -422,7 +341,7 @@ void inflate_start(struct aerator *a)
 	inflate_show(b);
 	mutex_unlock(&b->lock);
 	WRITE_ONCE(b->yielded, 0);
-	inflate_again(b, 0);
+	target_start(b);
 }
 
 /**
@@ -440,7 +359,7 @@ void inflate_stop(struct aerator *a)
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, false);
 	mutex_unlock(&b->lock);
-	cancel_delayed_work_sync(&b->work);
+	target_stop(b);
 }
 
 /**
@@ -493,7 +412,7 @@ static struct balloon *inflate_alloc(struct aerator *a)
 	}
 	b->a = a;
 	mutex_init(&b->lock);
-	INIT_DELAYED_WORK(&b->work, inflate_work);
+	target_init(b);
 	return b;
 }
 
@@ -544,7 +463,7 @@ void inflate_destroy(struct aerator *a)
 	if (inflate_yields(b))
 		unregister_oom_notifier(&b->oom);
 	/* A last change of the configuration may have queued it. */
-	cancel_delayed_work_sync(&b->work);
+	target_stop(b);
 	compat_balloon_destroy(&b->pages);
 	kfree(b->numbers);
 	kfree(b);
