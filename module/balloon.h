@@ -23,6 +23,18 @@ struct balloon;
 struct balloon_report;
 
 /**
+ * enum trial_result - whether a host drops the memory that it is told of
+ * @TRIAL_UNKNOWN: not tried since the device was started
+ * @TRIAL_DROPS: what was in it was gone afterwards
+ * @TRIAL_KEEPS: it was there as before, though the device has answered
+ */
+enum trial_result {
+	TRIAL_UNKNOWN,
+	TRIAL_DROPS,
+	TRIAL_KEEPS,
+};
+
+/**
  * struct freepage_hints - what a migration is told of free memory
  * @work: follows the host's commands
  * @wq: runs it
@@ -77,6 +89,7 @@ struct freepage_hints {
  * @answered: woken by the hinting queue's interrupt
  * @told: woken by that of the queues of requests, and when a wait for an answer ends
  * @stats: what was done so far
+ * @reports: whether the host drops what is reported; the intake's work, or before it
  * @recover: brings a lost device back
  * @config: looks at a change of the device's configuration
  * @balloon: what is in the balloon
@@ -110,6 +123,7 @@ struct aerator {
 	wait_queue_head_t answered;
 	wait_queue_head_t told;
 	struct aerator_stats stats;
+	enum trial_result reports;
 	struct delayed_work recover;
 	struct work_struct config;
 	struct balloon *balloon;
@@ -196,6 +210,10 @@ void inflate_stop(struct aerator *a);
 void inflate_empty(struct aerator *a);
 void inflate_destroy(struct aerator *a);
 unsigned long inflate_size(const struct aerator *a);
+
+/* balloon_trial.c: does the host drop what it is told of? */
+void trial_report(struct aerator *a);
+const char *trial_word(const struct aerator *a);
 
 /* balloon_target.c: how much the host wants in the balloon */
 void target_changed(struct aerator *a);

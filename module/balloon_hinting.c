@@ -45,6 +45,7 @@ void hinting_acked(struct virtqueue *vq)
 
 	atomic64_inc(&a->stats.interrupts);
 	wake_up(&a->answered);
+	wake_up_all(&a->told);	/* a trial waits there */
 }
 
 /* Chains that the device has, of all batches. */
@@ -281,8 +282,11 @@ static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
 int hinting_send(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
-	int err = reactor_react(r, ktime_get_ns());
+	int err;
 
+	if (!hinting_chains(a))
+		trial_report(a);
+	err = reactor_react(r, ktime_get_ns());
 	if (WARN_ON_ONCE(err))
 		return err;
 	/* Pairs with quiesce_close(): it sees the stage, or we see the gate. */

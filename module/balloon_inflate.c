@@ -8,8 +8,10 @@
  *
  * Inflating takes large blocks first, and base pages when there are none left. A
  * host that backs the guest with huge pages gets each of them back in one piece,
- * and nothing at all for a page here and there. The pages of a block are single
- * ones from then on, so that compaction can move them and the host can have few.
+ * if it is told of all of it in one chain (see balloon_trial.c), and nothing at all
+ * for a page here and there. The pages of a block are single ones from then on, so that
+ * compaction can move them and the host can have few. The kernel may zero what it
+ * allocates: a batch at a time the host has again what it was rid of already.
  *
  * All that is told is told before it is done, whether the device insists on that
  * or not (VIRTIO_BALLOON_F_MUST_TELL_HOST): a page is in the balloon once the
@@ -21,9 +23,7 @@
  * takes it to deflate; and moving a page, which may happen inside any allocation,
  * only tries it.
  */
-#include <linux/bits.h>
 #include <linux/delay.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
 #include <linux/sched/mm.h>
@@ -32,14 +32,8 @@
 #include "balloon_inflate.h"
 #include "given.h"
 
-/* Numbers of one chain. Some devices (Firecracker's) take no more. */
-#define INFLATE_CHAIN		256
 /* Numbers of one batch: 16 MiB, for one wait. */
-#define INFLATE_BATCH		(16 * INFLATE_CHAIN)
-
-/* What a host can drop as a whole, on every architecture that matters. */
-#define INFLATE_BLOCK_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
-#define INFLATE_BLOCK_PAGES	BIT(INFLATE_BLOCK_ORDER)
+#define INFLATE_BATCH		(8 * INFLATE_CHAIN_MAX)
 
 /* Pages that are given back at once when the guest is out of memory. */
 #define INFLATE_OOM_PAGES	(SZ_4M >> PAGE_SHIFT)
@@ -49,12 +43,20 @@
 /* What one batch may have, so that it fits on the queue. In pages. */
 static unsigned long inflate_batch(struct virtqueue *vq)
 {
-	unsigned long numbers = INFLATE_CHAIN * virtqueue_get_vring_size(vq);
+	unsigned long numbers = INFLATE_CHAIN_MIN * virtqueue_get_vring_size(vq);
 
 	return min_t(unsigned long, numbers, INFLATE_BATCH) / INFLATE_UNITS;
 }
 
-static bool inflate_can_tell(const struct balloon *b)
+/**
+ * inflate_can_tell - is there a device to tell?
+ * @b: the balloon
+ *
+ * Context: @b->lock held.
+ *
+ * Return: true if its queues can be used.
+ */
+bool inflate_can_tell(const struct balloon *b)
 {
 	return b->running && !balloon_is_lost(b->a);
 }
@@ -81,7 +83,7 @@ static int inflate_tell(struct balloon *b, struct virtqueue *vq, unsigned int nr
 	int err;
 
 	for (i = 0; i < nr; i += len) {
-		len = min_t(unsigned int, nr - i, INFLATE_CHAIN);
+		len = min_t(unsigned int, nr - i, b->chain);
 		err = request_tell(b->a, vq, b->numbers + i, len * sizeof(*b->numbers));
 		if (err)
 			return err;
@@ -104,6 +106,25 @@ static int inflate_tell_pages(struct balloon *b, struct virtqueue *vq,
 static int inflate_tell_page(struct balloon *b, struct virtqueue *vq, struct page *page)
 {
 	return inflate_tell(b, vq, inflate_number(b, 0, page));
+}
+
+/**
+ * inflate_tell_block - tell the device of one block, and wait until it knows
+ * @b: the balloon
+ * @vq: the inflate or the deflate queue
+ * @block: INFLATE_BLOCK_PAGES of them
+ *
+ * Context: @b->lock held, inflate_can_tell(); sleeps as request_wait() does.
+ *
+ * Return: 0, or -EIO if the device was reset.
+ */
+int inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < INFLATE_BLOCK_PAGES; i++)
+		nr = inflate_number(b, nr, block + i);
+	return inflate_tell(b, vq, nr);
 }
 
 /*
@@ -213,6 +234,8 @@ int inflate_grow(struct balloon *b, unsigned long want)
 	LIST_HEAD(pages);
 	int err;
 
+	if (want >= INFLATE_BLOCK_PAGES)
+		trial_inflate(b);
 	nr = min(want, inflate_batch(b->a->inflate));
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
@@ -337,6 +360,8 @@ void inflate_start(struct aerator *a)
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, true);
 	b->closed = false;
+	/* The guest may have been sent to another host. */
+	b->trial = TRIAL_UNKNOWN;
 	/* It is as it was before the reset, and the host may have forgotten. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
@@ -411,6 +436,7 @@ static struct balloon *inflate_alloc(struct aerator *a)
 		return NULL;
 	}
 	b->a = a;
+	b->chain = INFLATE_CHAIN_MIN;
 	mutex_init(&b->lock);
 	target_init(b);
 	return b;

@@ -2,8 +2,11 @@
 #ifndef AERATOR_BALLOON_INFLATE_H
 #define AERATOR_BALLOON_INFLATE_H
 
+#include <linux/bits.h>
+#include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/sizes.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
@@ -20,6 +23,9 @@
  * @yielded: the guest ran out of memory: no growing before the host says how large
  *	it wants the balloon now; @lock, or atomic as a whole
  * @numbers: what the device reads; @lock
+ * @chain: how many of them one chain has; @lock
+ * @trial: whether the device then drops what it is told of, enum trial_result; @lock
+ * @timid: it had to be reset over a longer chain: none is tried again; @lock
  * @work: goes towards the target
  * @oom: called when the guest is out of memory
  */
@@ -32,6 +38,9 @@ struct balloon {
 	bool closed;
 	int yielded;	/* not all can exchange a byte */
 	__virtio32 *numbers;
+	unsigned int chain;
+	int trial;
+	bool timid;
 	struct delayed_work work;
 	struct notifier_block oom;
 };
@@ -39,12 +48,26 @@ struct balloon {
 /* The device's pages in one of ours. */
 #define INFLATE_UNITS		(PAGE_SIZE >> VIRTIO_BALLOON_PFN_SHIFT)
 
+/* What a host can drop as a whole, on every architecture that matters. */
+#define INFLATE_BLOCK_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
+#define INFLATE_BLOCK_PAGES	BIT(INFLATE_BLOCK_ORDER)
+
+/* Numbers of one chain that every device takes: Firecracker's reads no longer one. */
+#define INFLATE_CHAIN_MIN	256
+/* Of a whole block: a device that drops all of it at once has to see it in one chain. */
+#define INFLATE_CHAIN_MAX	512
+
 /* A page is being moved: it will be back by then. */
 #define INFLATE_MOVE_MS		1
 
 /* balloon_inflate.c: what is in it */
 int inflate_grow(struct balloon *b, unsigned long want);
 int inflate_give(struct balloon *b, unsigned long want);
+bool inflate_can_tell(const struct balloon *b);
+int inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block);
+
+/* balloon_trial.c: does the host drop it? */
+void trial_inflate(struct balloon *b);
 
 /* balloon_target.c: how much the host wants in it */
 void target_init(struct balloon *b);

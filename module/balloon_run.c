@@ -145,6 +145,8 @@ static int run_start_intake(struct aerator *a, const struct run_room *room)
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
 				ARRAY_SIZE(a->sg));
+	/* Of another order, or of another host. */
+	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
 	err = run_equip(a, room);
 	if (!err)
 		err = a->intake->ops->start(a->intake);

@@ -103,6 +103,13 @@ static ssize_t inflated_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(inflated_bytes);
 
+static ssize_t host_discards_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", trial_word(to_aerator(dev)));
+}
+static DEVICE_ATTR_RO(host_discards);
+
 static ssize_t flush_store(struct device *dev, struct device_attribute *attr,
 			   const char *buf, size_t count)
 {
@@ -133,6 +140,7 @@ static struct attribute *sysfs_attrs[] = {
 	&dev_attr_raw_bytes.attr,
 	&dev_attr_surplus_bytes.attr,
 	&dev_attr_inflated_bytes.attr,
+	&dev_attr_host_discards.attr,
 	&dev_attr_flush.attr,
 	NULL
 };
