@@ -26,7 +26,12 @@
  * @chain: how many of them one chain has; @lock
  * @trial: whether the device then drops what it is told of, enum trial_result; @lock
  * @timid: it had to be reset over a longer chain: none is tried again; @lock
- * @work: goes towards the target
+ * @work: goes towards the target; has all below but @oom
+ * @wanted: that target when it was last read, in the device's pages
+ * @said: the log says that it is out of reach
+ * @retry_ms: time between two tries to reach it, ms; 0 while none fell short
+ * @retry: when the next one is due, jiffies
+ * @free: pages that were free after the last one, or that the kernel keeps free
  * @oom: called when the guest is out of memory
  */
 struct balloon {
@@ -42,6 +47,11 @@ struct balloon {
 	int trial;
 	bool timid;
 	struct delayed_work work;
+	u32 wanted;
+	bool said;
+	unsigned int retry_ms;
+	unsigned long retry;
+	u64 free;
 	struct notifier_block oom;
 };
 

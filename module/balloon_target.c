@@ -3,22 +3,81 @@
  * The target: how large the host wants the balloon, and the way there.
  *
  * One work item goes there, a batch at a time, and reads the target before each.
+ *
+ * A target may be out of reach, and each try to get closer reclaims what the guest could
+ * still use: its page cache. So after a try that fell short the next one waits, each time
+ * for twice as long, unless memory is free beyond what the kernel's own reclaim sees to.
+ * Whether it is costs a few loads, at most every TARGET_LOOK_MS. A new target is tried
+ * at once.
  */
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/sizes.h>
 #include <linux/workqueue.h>
 #include "balloon_inflate.h"
+#include "level.h"
 
-/* The guest has nothing left to give: look again after that long. */
-#define TARGET_RETRY_MS		200
+/* The first try after one that fell short comes this soon, the last ones this late. */
+#define TARGET_RETRY_MIN_MS	200U
+#define TARGET_RETRY_MAX_MS	60000U
+/* What was freed meanwhile is seen within that. */
+#define TARGET_LOOK_MS		3000U
+/* As much, in pages, is worth a try. */
+#define TARGET_FREED		(SZ_4M >> PAGE_SHIFT)
+
+/* What is to be forgotten with the target that it came of. */
+static void target_renew(struct balloon *b, u32 wanted)
+{
+	b->wanted = wanted;
+	b->said = false;
+	b->retry_ms = 0;
+}
 
 /* Pages to go: more than 0 to inflate, less to deflate. */
 static long target_missing(struct balloon *b)
 {
-	u32 target;
+	u32 wanted;
 
-	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &target);
+	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &wanted);
+	if (wanted != b->wanted)
+		target_renew(b, wanted);
 	/* Up, or the last page of ours would come and go for ever. */
-	return (long)DIV_ROUND_UP(target, INFLATE_UNITS) - (long)READ_ONCE(b->size);
+	return (long)DIV_ROUND_UP(wanted, INFLATE_UNITS) - (long)READ_ONCE(b->size);
+}
+
+/* Not every try falls short: it is time for one, or something was freed. */
+static bool target_may_grow(const struct balloon *b)
+{
+	if (READ_ONCE(b->yielded))
+		return false;
+	return !b->retry_ms || time_after_eq(jiffies, b->retry) ||
+	       level_free() >= b->free + TARGET_FREED;
+}
+
+/*
+ * The kernel refills up to its watermarks what a try took, and that is no reason for
+ * the next one.
+ */
+static void target_fell_short(struct balloon *b, long missing)
+{
+	b->retry_ms = clamp(b->retry_ms * 2, TARGET_RETRY_MIN_MS, TARGET_RETRY_MAX_MS);
+	b->retry = jiffies + msecs_to_jiffies(b->retry_ms);
+	b->free = max(level_free(), level_watermark());
+	if (!b->said)
+		dev_info(&b->a->vdev->dev,
+			 "no memory for the balloon: %ld pages to go\n", missing);
+	b->said = true;
+}
+
+static int target_grow(struct balloon *b, long missing)
+{
+	int err = inflate_grow(b, missing);
+
+	if (!err)
+		b->retry_ms = 0;
+	if (err == -ENOMEM)
+		target_fell_short(b, missing);
+	return err;
 }
 
 /* One step. Return what comes next: 0 for the next one, or an error. */
@@ -26,7 +85,9 @@ static int target_step(struct balloon *b, long missing)
 {
 	if (missing < 0)
 		return inflate_give(b, -missing);
-	return READ_ONCE(b->yielded) ? -EAGAIN : inflate_grow(b, missing);
+	if (target_may_grow(b))
+		return target_grow(b, missing);
+	return READ_ONCE(b->yielded) ? -EAGAIN : -ENOMEM;
 }
 
 static void target_again(struct balloon *b, unsigned int ms)
@@ -53,10 +114,7 @@ static void target_work(struct work_struct *work)
 		target_again(b, INFLATE_MOVE_MS);
 		break;
 	case -ENOMEM:
-		dev_info_ratelimited(&b->a->vdev->dev,
-				     "no memory for the balloon: %ld pages to go\n",
-				     missing);
-		target_again(b, TARGET_RETRY_MS);
+		target_again(b, min(b->retry_ms, TARGET_LOOK_MS));
 		break;
 	}
 }
