@@ -286,9 +286,9 @@ int inflate_give(struct balloon *b, unsigned long want)
 }
 
 /*
- * Out of memory: the guest comes first. The host sees the size, and inflates
- * again when it thinks fit; until then it would be taken from the same guest
- * again and again.
+ * Out of memory: the guest comes first. The host sees the size, and sets another
+ * target when it thinks fit; until then it would be taken from the same guest
+ * again and again, whatever else the host changes, and also after a reset.
  */
 static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
@@ -365,7 +365,6 @@ void inflate_start(struct aerator *a)
 	/* It is as it was before the reset, and the host may have forgotten. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
-	WRITE_ONCE(b->yielded, 0);
 	target_start(b);
 }
 

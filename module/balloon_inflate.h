@@ -20,8 +20,8 @@
  * @size: how many they are; @lock to write
  * @running: the queues may be used; @lock
  * @closed: it is being emptied for good; @lock
- * @yielded: the guest ran out of memory: no growing before the host says how large
- *	it wants the balloon now; @lock, or atomic as a whole
+ * @yielded: the guest ran out of memory: no growing before the host sets another target
+ *	than @wanted; @lock, or atomic as a whole
  * @numbers: what the device reads; @lock
  * @chain: how many of them one chain has; @lock
  * @trial: whether the device then drops what it is told of, enum trial_result; @lock

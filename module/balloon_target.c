@@ -31,6 +31,7 @@ static void target_renew(struct balloon *b, u32 wanted)
 	b->wanted = wanted;
 	b->said = false;
 	b->retry_ms = 0;
+	WRITE_ONCE(b->yielded, 0);
 }
 
 /* Pages to go: more than 0 to inflate, less to deflate. */
@@ -123,11 +124,12 @@ static void target_work(struct work_struct *work)
  * target_changed - the host may have changed its mind
  * @a: the device
  *
+ * Or have changed something else: what the work finds is what counts.
+ *
  * Context: any.
  */
 void target_changed(struct aerator *a)
 {
-	WRITE_ONCE(a->balloon->yielded, 0);
 	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
 }
 
