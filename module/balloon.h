@@ -19,6 +19,9 @@
 /* Entries of one chain: more gain nothing, and cost a larger indirect table. */
 #define BALLOON_CHAIN_MAX	128
 
+/* How long what the host asks for keeps a guest from going to sleep, at least. */
+#define BALLOON_AWAKE_MS	1000
+
 struct balloon;
 struct balloon_report;
 

@@ -15,9 +15,6 @@
 /* A descriptor's length has 32 bits. In pages. */
 #define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
 
-/* How long what the host asks for keeps a guest from going to sleep. */
-#define BALLOON_AWAKE_MS	1000
-
 /* Would the guest notice that the content of a free page changed? */
 static bool balloon_content_matters(void)
 {
@@ -73,8 +70,9 @@ static void balloon_config(struct work_struct *work)
 }
 
 /*
- * A guest that is about to sleep stays awake until the work had its turn, if the user
- * has the device wake it (power/wakeup), as virtio_balloon does (since v6.11).
+ * A guest that is about to sleep stays awake until the work had its turn, and then for as
+ * long as that has something to do (target_work()), if the user has the device wake it
+ * (power/wakeup), as virtio_balloon does (since v6.11).
  */
 static void balloon_config_changed(struct virtio_device *vdev)
 {

@@ -28,6 +28,7 @@
  * @timid: it had to be reset over a longer chain: none is tried again; @lock
  * @work: goes towards the target; has all below but @oom
  * @wanted: that target when it was last read, in the device's pages
+ * @awake: it keeps the guest from going to sleep
  * @said: the log says that it is out of reach
  * @retry_ms: time between two tries to reach it, ms; 0 while none fell short
  * @retry: when the next one is due, jiffies
@@ -48,6 +49,7 @@ struct balloon {
 	bool timid;
 	struct delayed_work work;
 	u32 wanted;
+	bool awake;
 	bool said;
 	unsigned int retry_ms;
 	unsigned long retry;

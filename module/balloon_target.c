@@ -96,18 +96,40 @@ static void target_again(struct balloon *b, unsigned int ms)
 	queue_delayed_work(system_freezable_wq, &b->work, msecs_to_jiffies(ms));
 }
 
+/*
+ * A guest that is about to sleep stays awake until the balloon is where the host wants it,
+ * or cannot get there. A request for statistics, which keeps it awake for a moment, ends
+ * that as well: so it is said anew with each batch.
+ */
+static void target_stay_awake(struct balloon *b, bool stay)
+{
+	struct device *dev = &b->a->vdev->dev;
+
+	if (stay)
+		pm_stay_awake(dev);
+	else if (b->awake)
+		pm_wakeup_event(dev, BALLOON_AWAKE_MS);
+	b->awake = stay;
+}
+
 static void target_work(struct work_struct *work)
 {
 	struct balloon *b = container_of(to_delayed_work(work), struct balloon, work);
 	long missing;
+	int err;
 
 	/* Cleared, and this work waited for, before the queues go. */
-	if (!READ_ONCE(b->running) || balloon_is_lost(b->a))
+	if (!READ_ONCE(b->running) || balloon_is_lost(b->a)) {
+		target_stay_awake(b, false);
 		return;
+	}
 	missing = target_missing(b);
-	if (!missing)
-		return;
-	switch (target_step(b, missing)) {
+	if (missing < 0 || (missing > 0 && target_may_grow(b)))
+		target_stay_awake(b, true);
+	err = missing ? target_step(b, missing) : -EALREADY;
+	if (err && err != -EBUSY)
+		target_stay_awake(b, false);
+	switch (err) {
 	case 0:
 		target_again(b, 0);
 		break;
@@ -164,4 +186,5 @@ void target_start(struct balloon *b)
 void target_stop(struct balloon *b)
 {
 	cancel_delayed_work_sync(&b->work);
+	target_stay_awake(b, false);
 }
