@@ -91,6 +91,7 @@ struct freepage_hints {
  * @heard: when the device last showed that it is alive, jiffies; as @reactors
  * @answered: woken by the hinting queue's interrupt
  * @told: woken by that of the queues of requests, and when a wait for an answer ends
+ * @urgent: the guest is out of memory and waits for one of these
  * @stats: what was done so far
  * @reports: whether the host drops what is reported; the intake's work, or before it
  * @recover: brings a lost device back
@@ -125,6 +126,7 @@ struct aerator {
 	unsigned long heard;
 	wait_queue_head_t answered;
 	wait_queue_head_t told;
+	bool urgent;
 	struct aerator_stats stats;
 	enum trial_result reports;
 	struct delayed_work recover;

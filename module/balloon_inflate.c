@@ -24,8 +24,10 @@
  * only tries it.
  */
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -37,6 +39,8 @@
 
 /* Pages that are given back at once when the guest is out of memory. */
 #define INFLATE_OOM_PAGES	(SZ_4M >> PAGE_SHIFT)
+/* How long it is waited for the lock then: for a batch that the device does not answer. */
+#define INFLATE_OOM_MS		2500
 /* As virtio_balloon: before those who would free what is worth more. */
 #define INFLATE_OOM_PRIORITY	80
 
@@ -286,6 +290,23 @@ int inflate_give(struct balloon *b, unsigned long want)
 }
 
 /*
+ * With the device urgent, what has the lock gets its answer or resets the device within
+ * two seconds. One that is silent and cannot be reset has it for longer, and then there
+ * is nothing that the balloon could give.
+ */
+static bool inflate_lock_urgent(struct balloon *b)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(INFLATE_OOM_MS);
+
+	while (!mutex_trylock(&b->lock)) {
+		if (time_after(jiffies, end))
+			return false;
+		schedule_timeout_uninterruptible(1);
+	}
+	return true;
+}
+
+/*
  * Out of memory: the guest comes first. The host sees the size, and sets another
  * target when it thinks fit; until then it would be taken from the same guest
  * again and again, whatever else the host changes, and also after a reset.
@@ -297,11 +318,15 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	if (!xchg(&b->yielded, 1) && READ_ONCE(b->size))
 		dev_info(&b->a->vdev->dev,
 			 "the guest is out of memory: the balloon gives way\n");
-	mutex_lock(&b->lock);
-	/* Between inflate_stop() and the reset the device cannot be told. */
-	if (b->running || balloon_is_lost(b->a))
-		*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
-	mutex_unlock(&b->lock);
+	/* Under the kernel's oom_lock: there is one of us. */
+	WRITE_ONCE(b->a->urgent, true);
+	if (inflate_lock_urgent(b)) {
+		/* Between inflate_stop() and the reset the device cannot be told. */
+		if (b->running || balloon_is_lost(b->a))
+			*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
+		mutex_unlock(&b->lock);
+	}
+	WRITE_ONCE(b->a->urgent, false);
 	return NOTIFY_OK;
 }
 

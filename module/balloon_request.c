@@ -31,6 +31,9 @@ struct request_answers {
 	unsigned long heard;
 };
 
+/* How long a device may be silent while the guest is out of memory. */
+#define REQUEST_URGENT_MS	1000U
+
 /**
  * request_acked - interrupt of such a queue
  * @vq: the queue
@@ -82,10 +85,16 @@ static bool request_hopeless(const struct aerator *a, struct virtqueue *vq)
 }
 
 /* How long the device may stay silent from now on, jiffies. */
-static unsigned long request_patience(const struct request_wait *wait)
+static unsigned long request_patience(const struct aerator *a,
+				      const struct request_wait *wait)
 {
 	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
-	unsigned long end = *wait->heard + msecs_to_jiffies(timeout);
+	unsigned long end;
+
+	/* The OOM notifier waits for the balloon's queues, not for this one. */
+	if (READ_ONCE(a->urgent) && wait->vq != a->hinting)
+		timeout = min(timeout, REQUEST_URGENT_MS);
+	end = *wait->heard + msecs_to_jiffies(timeout);
 
 	return time_before(jiffies, end) ? end - jiffies : 0;
 }
@@ -131,10 +140,10 @@ bool request_await(struct aerator *a, struct request_wait *wait)
 	do {
 		/* Idle: how long this takes is up to the host. */
 		if (wait_event_idle_timeout(*wait->answered, wait->look(a, wait),
-					    min(request_patience(wait), look)))
+					    min(request_patience(a, wait), look)))
 			return true;
 		request_remind(a, wait, &kicked);
-	} while (request_patience(wait));
+	} while (request_patience(a, wait));
 	return false;
 }
 
@@ -172,9 +181,9 @@ static int request_collect(struct aerator *a, struct request_answers *answers)
  * @nr: how many things were put on it
  *
  * Context: the task that has the queue. Sleeps until all are answered, and for
- * settle_timeout_ms at most if none is: others wait for the queue, and some of them for
- * memory. And for as long as a reset of the device takes after that; without bound if
- * the device is silent and cannot be reset.
+ * settle_timeout_ms at most if none is: others wait for the queue. Some of them wait for
+ * memory: for a second at most where that is urgent. And for as long as a reset of the
+ * device takes after that; without bound if the device is silent and cannot be reset.
  *
  * Return: 0, or -EIO if the device was reset before it answered all: it has
  * forgotten the rest, and memory that it was to have is nobody else's.
