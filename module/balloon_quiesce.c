@@ -120,7 +120,7 @@ bool quiesce_try(struct aerator *a)
 		return true;
 	dev_err(&a->vdev->dev,
 		"the device does not answer, and keeps %llu KiB of free memory\n",
-		a->intake->ops->out(a->intake) << (PAGE_SHIFT - 10));
+		gate_all_out(&a->intake->gate) << (PAGE_SHIFT - 10));
 	return false;
 }
 

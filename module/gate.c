@@ -611,6 +611,24 @@ u64 gate_surplus(struct gate *g)
 }
 
 /**
+ * gate_all_out - what is out of the allocator for a batch, on any node
+ * @g: the gate
+ *
+ * Context: any that may take a spinlock.
+ *
+ * Return: pages.
+ */
+u64 gate_all_out(struct gate *g)
+{
+	u64 pages;
+
+	spin_lock(&g->lock);
+	pages = gate_nodes_out(g);
+	spin_unlock(&g->lock);
+	return pages;
+}
+
+/**
  * gate_init - make a gate, closed
  * @g: the gate
  *

@@ -109,5 +109,6 @@ bool gate_dry(const struct gate *g);
 unsigned int gate_flush_begin(struct gate *g);
 int gate_flush_end(struct gate *g, unsigned int ticket);
 u64 gate_surplus(struct gate *g);
+u64 gate_all_out(struct gate *g);
 
 #endif /* AERATOR_GATE_H */

@@ -196,6 +196,24 @@ u64 gate_nodes_deficit(const struct gate *g, u64 now)
 }
 
 /**
+ * gate_nodes_out - what is out of the allocator for a batch
+ * @g: the gate
+ *
+ * Context: under the gate's lock.
+ *
+ * Return: pages.
+ */
+u64 gate_nodes_out(const struct gate *g)
+{
+	struct gate_node *n;
+	u64 pages = 0;
+
+	for_each_gate_node(n, g)
+		pages += n->out;
+	return pages;
+}
+
+/**
  * gate_nodes_surplus - what is surplus, treated or not
  * @g: the gate, sampled
  * @now: milliseconds

@@ -55,6 +55,7 @@ struct gate_node *gate_nodes_alloc(void);
 void gate_nodes_start(struct gate *g);
 u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits);
 u64 gate_nodes_deficit(const struct gate *g, u64 now);
+u64 gate_nodes_out(const struct gate *g);
 u64 gate_nodes_surplus(const struct gate *g, u64 now);
 unsigned int gate_nodes_wait(const struct gate *g, u64 now);
 unsigned int gate_nodes_watch(const struct gate *g, u64 now);

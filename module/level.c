@@ -6,6 +6,7 @@
 #include <linux/compiler.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/nodemask.h>
 #include <linux/vmstat.h>
 #include "compat/compat.h"
 #include "level.h"
@@ -83,5 +84,34 @@ u64 level_managed(int nid)
 
 	for_each_populated_of(zone, nid)
 		pages += zone_managed_pages(zone);
+	return pages;
+}
+
+/**
+ * level_guest_free - all free memory of the guest
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+u64 level_guest_free(void)
+{
+	return global_zone_page_state(NR_FREE_PAGES);
+}
+
+/**
+ * level_guest_watermark - what all nodes keep free for allocations that cannot wait
+ *
+ * Context: any.
+ *
+ * Return: pages.
+ */
+u64 level_guest_watermark(void)
+{
+	u64 pages = 0;
+	int nid;
+
+	for_each_online_node(nid)
+		pages += level_watermark(nid);
 	return pages;
 }

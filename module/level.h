@@ -8,5 +8,7 @@ u64 level_free(int nid);
 u64 level_blocks(int nid, unsigned int order);
 u64 level_watermark(int nid);
 u64 level_managed(int nid);
+u64 level_guest_free(void);
+u64 level_guest_watermark(void);
 
 #endif /* AERATOR_LEVEL_H */
