@@ -53,7 +53,7 @@ static bool page_is_known(unsigned long pfn, bool *now)
 	return entry;
 }
 
-static void page_inflate(unsigned long pfn)
+static void page_note(unsigned long pfn)
 {
 	bool now;
 
@@ -68,7 +68,13 @@ static void page_inflate(unsigned long pfn)
 		host.in_balloon++;
 	if (xa_is_err(xa_store(&host.pages, pfn, xa_mk_value(host.era), GFP_NOWAIT)))
 		pr_err("no memory to note page %#lx\n", pfn);
-	pages_fill(pfn, 1, BALLOON_MARK);
+}
+
+static void page_inflate(unsigned long pfn)
+{
+	page_note(pfn);
+	if (pfn_valid(pfn))
+		pages_fill(pfn, 1, BALLOON_MARK);
 }
 
 static void page_check_told(unsigned long pfn)
@@ -93,9 +99,20 @@ static void page_deflate(unsigned long pfn)
 	xa_erase(&host.pages, pfn);
 }
 
+static bool chain_is_too_long(struct device_chain *chain)
+{
+	size_t nr = 0;
+
+	if (chain->out.used)
+		chain_words(&chain->out.iov[0], &nr);
+	return host.numbers_max && nr > host.numbers_max;
+}
+
+/* To a driver a page is in the balloon, whatever the host does with it. */
 static void inflate_took(struct device_queue *q, struct device_chain *chain)
 {
-	visit_pages(chain, page_inflate);
+	chain->kept = host.keeps || chain_is_too_long(chain);
+	visit_pages(chain, chain->kept ? page_note : page_inflate);
 }
 
 static void deflate_took(struct device_queue *q, struct device_chain *chain)
@@ -118,8 +135,11 @@ static void lent_took(struct device_queue *q, struct device_chain *chain)
 	const struct kvec *iov = chain->in.iov;
 	unsigned int i;
 
+	chain->kept = host.keeps;
 	for (i = 0; i < chain->in.used; i++, iov++) {
 		q->bytes += iov->iov_len;
+		if (chain->kept)
+			continue;
 		pages_fill(iov_pfn(iov), iov->iov_len >> PAGE_SHIFT, chain->mark);
 	}
 }
@@ -131,7 +151,8 @@ static void lent_give(struct device_queue *q, struct device_chain *chain)
 	unsigned int i;
 
 	for (i = 0; i < chain->in.used; i++, iov++)
-		if (!pages_check(iov_pfn(iov), iov->iov_len >> PAGE_SHIFT, chain->mark,
+		if (!chain->kept &&
+		    !pages_check(iov_pfn(iov), iov->iov_len >> PAGE_SHIFT, chain->mark,
 				 &bad))
 			device_violation("lent to the device was used before its time", bad);
 }

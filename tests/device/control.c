@@ -158,6 +158,8 @@ void control_create(void)
 	debugfs_create_u64("resets", 0444, control_root, &host.resets);
 	debugfs_create_u32("stubborn", 0644, control_root, &host.stubborn);
 	debugfs_create_u32("refuse", 0644, control_root, &host.refuse);
+	debugfs_create_bool("keeps", 0644, control_root, &host.keeps);
+	debugfs_create_u32("numbers_max", 0644, control_root, &host.numbers_max);
 	debugfs_create_u64("violations", 0644, control_root, &host.violations);
 	debugfs_create_u64("in_balloon", 0444, control_root, &host.in_balloon);
 	debugfs_create_u32("hinted", 0444, control_root, &host.hinted);

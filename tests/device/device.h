@@ -63,6 +63,7 @@ struct device_buffers {
  * @mark: makes the pattern of its pages unlike that of others'
  * @due: when it is to be answered, jiffies; 0 until somebody asks
  * @spoilt: got a wrong answer, and is to have no other for now
+ * @kept: what is in its pages was left there
  * @out: buffers for the device to read
  * @in: buffers for the device to write
  * @iov: both
@@ -73,6 +74,7 @@ struct device_chain {
 	u64 mark;
 	unsigned long due;
 	bool spoilt;
+	bool kept;
 	struct device_buffers out;
 	struct device_buffers in;
 	struct kvec iov[DEVICE_CHAIN_MAX];
@@ -145,6 +147,8 @@ struct device_queue {
  * @stubborn: so many of the next resets only mark it as failed, and it goes on
  * @refuse: so many of the driver's next negotiations fail
  * @gone: the device is not there any more, whatever the driver still thinks
+ * @keeps: what is in pages that it is told of stays there
+ * @numbers_max: a longer buffer of page numbers is answered and not read; 0 for none
  * @features: those that are offered
  * @config: the configuration space
  * @generation: of that
@@ -171,6 +175,8 @@ struct balloon_host {
 	u32 stubborn;
 	u32 refuse;
 	bool gone;
+	bool keeps;
+	u32 numbers_max;
 	u64 features;
 	struct virtio_balloon_config config;
 	u32 generation;

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from aerator_vm import Guest
 
-from .harness import (KASAN, MIB, MODULE, PARAMETERS, Case, balloon_driver, expect,
+from .harness import (KASAN, MIB, MODULE, PARAMETERS, Case, balloon_device, balloon_driver, expect,
                       expect_equal, make_guest, meminfo, module_file, settled_free, wait_until)
 from .lifecycle import QUARANTINE, SLACK_KB
 
@@ -360,7 +360,49 @@ def device_reference(kernel: str) -> Iterator[str]:
         guest.run("rmmod virtio_balloon aerator_device")
 
 
+def _chains_of(host: Host, pages: int) -> int:
+    """How many chains an inflation by so many pages takes, or the way back."""
+    before = host.read("inflate/taken")
+    wait_until("a balloon", 20, host.target(pages))
+    return host.read("inflate/taken") - before
+
+
+def device_discards(kernel: str) -> Iterator[str]:
+    """What a driver finds out of a device that keeps what it is told of, or reads no long
+    chains; and of one that is silent when it is tried."""
+    params = {"settle_timeout_ms": _SLOW_MS, "window_ms": 0, "intake": "reporting"}
+    pages = 16 * 512
+    with _device_guest(kernel, "device-discards") as guest:
+        guest.insmod(_FILE, {"features": _FEATURES["reporting"]})
+        host, found = Host(guest), []
+        for keeps, longest, chains, word in ((0, 0, 16, "yes"), (0, 256, 32, "yes"),
+                                             (1, 0, 32, "no")):
+            host.write("keeps", keeps)
+            host.write("numbers_max", longest)
+            guest.insmod(MODULE, params)
+            folder = f"{balloon_device(guest)}/aerator"
+            wait_until("a report", 30, _report(host))
+            expect_equal(guest.read(f"{folder}/host_discards"), word, "host_discards")
+            _chains_of(host, 512)
+            expect_equal(_chains_of(host, 512 + pages), chains, "chains of a balloon")
+            wait_until("no balloon", 20, host.target(0))
+            guest.run("rmmod aerator")
+            found.append(f"{word}, {pages // chains} numbers a chain")
+        for line in ("and keeps the memory", "the host keeps what the balloon takes"):
+            expect_equal(guest.dmesg().count(line), 1, f"lines {line!r}")
+        host.write("keeps", 0)
+        guest.insmod(MODULE, {**params, "settle_timeout_ms": _SILENT_MS, "enabled": 0})
+        _misbehave(host, _WORKS[0], "never")
+        guest.run(f"echo 1 >{_ENABLED}; echo | memtool hold 64", timeout=30)
+        wait_until("a reset", 20, lambda: _lines(host, _WORKS[0], "never", _LOST) == 1)
+        _works(host, _WORKS[0])
+        expect_equal(guest.read(f"{folder}/host_discards"), "yes", "host_discards in the end")
+        yield "; ".join(found)
+        guest.run("rmmod aerator aerator_device")
+
+
 CASES = [
+    Case(f"device-discards {KASAN}", functools.partial(device_discards, KASAN), KASAN),
     Case(f"device-reference {KASAN}", functools.partial(device_reference, KASAN), KASAN),
     *(Case(f"device-{intake} {KASAN}", functools.partial(device, KASAN, intake), KASAN)
       for intake in _FEATURES),
