@@ -22,8 +22,10 @@ _LONG_TIMEOUT_MS = 4000
 _MASTER = 4
 
 
-def _set_master(guest: Guest, on: bool) -> None:
-    """Bit 2 of the command register, byte 4 of the device's configuration."""
+def set_master(guest: Guest, on: bool) -> None:
+    """Whether the device looks at its queues.
+
+    Bit 2 of the command register, byte 4 of the device's configuration."""
     config = guest.run(f"readlink -f {balloon_device(guest)}/..").strip() + "/config"
     old = int(guest.run(f"od -An -tu1 -j4 -N1 {config}"))
     new = old | _MASTER if on else old & ~_MASTER
@@ -45,7 +47,7 @@ def _recovers(guest: Guest, folder: str) -> Iterator[str]:
     """A reset makes the device look at its queues again: the batch that leads to it has
     to be one of what is freed here, and of nothing before that."""
     _enable(guest, False)
-    _set_master(guest, False)
+    set_master(guest, False)
     _free(guest, 600)
     silent = guest.host.memory_current() or guest.host.rss()
     _enable(guest, True)
@@ -68,7 +70,7 @@ def _unloads(guest: Guest, folder: str) -> Iterator[str]:
     # Whoever gets the device next would hang in our stead.
     guest.run("rmmod virtio_balloon")
     guest.run(f"echo {_LONG_TIMEOUT_MS} >{PARAMETERS}/settle_timeout_ms")
-    _set_master(guest, False)
+    set_master(guest, False)
     _free(guest, 300)
     wait_until("a batch at the host", 20, lambda: guest.read(f"{folder}/stage") == "settle")
     start = time.monotonic()
