@@ -284,8 +284,6 @@ int hinting_send(void *owner, struct reactor *r)
 	struct aerator *a = owner;
 	int err;
 
-	if (!hinting_chains(a))
-		trial_report(a);
 	err = reactor_react(r, ktime_get_ns());
 	if (WARN_ON_ONCE(err))
 		return err;
@@ -295,8 +293,11 @@ int hinting_send(void *owner, struct reactor *r)
 		hinting_abort(a, r);
 		return -ESHUTDOWN;
 	}
-	if (!hinting_chains(a))
+	if (!hinting_chains(a)) {
+		/* In react: what stops the intake waits for the trial's block as well. */
+		trial_report(a);
 		a->heard = jiffies;
+	}
 	err = balloon_is_lost(a) ? -ENODEV : hinting_put(a, r);
 	if (err)
 		return hinting_refuse(a, r, err);
