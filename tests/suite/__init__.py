@@ -12,7 +12,7 @@ from .harness import Case
 
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
           "numa", "stages", "silence", "device", "inflate", "hosts", "waits", "lifecycle",
-          "takeover", "suspend", "libvirt", "migration", "integrity", "together", "treated",
+          "takeover", "suspend", "libvirt", "migration", "integrity", "offline", "together", "treated",
           "kernel", "package", "cost", "release", "churn", "features", "dropin", "bench")
 
 # What measures time, or counts what depends on it, needs more than one processor, or builds

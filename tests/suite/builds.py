@@ -125,6 +125,48 @@ def pageblocks() -> None:
              _stock_headers("5.10"), "KCFLAGS=-DCONFIG_HUGETLB_PAGE_SIZE_VARIABLE")
 
 
+# Found out from dkms.conf as dkms reads it.
+_DKMS_MAKE = 'dkms_tree=/dkms kernel_source_dir=$1; . ./dkms.conf; echo "${MAKE[0]}"'
+
+
+def _dkms_arguments(headers: Path) -> list[str]:
+    """What dkms gives to make, and not for every kernel."""
+    words = run_script("bash", "-euc", _DKMS_MAKE, "bash", headers).split()
+    expect(words[:3] == ["make", "-C", str(headers)] and words[-1] == "modules",
+           f"dkms' command: {words}")
+    return words[4:-1]
+
+
+# What clang does otherwise than gcc 12, and a kernel's configuration says; and what clang
+# 14 cannot do, or does not do itself, as arguments for make.
+_CLANG = {r"^(CONFIG_CC_IS_)GCC=y": r"\1CLANG=y",
+          r"^(CONFIG_CC_IMPLICIT_FALLTHROUGH=\S+)=5": r"\1",
+          r"^(CONFIG_CC_HAS_AUTO_VAR_INIT_ZERO_)BARE=y": r"\1ENABLER=y"}
+_NOT_CLANG = ("CONFIG_SLS=", "CONFIG_RETHUNK=", "CONFIG_FTRACE_MCOUNT_USE_CC=",
+              "CONFIG_FTRACE_MCOUNT_USE_OBJTOOL=y")
+
+
+def clang() -> None:
+    """A kernel that was built with it: Debian's, with the configuration changed."""
+    folder = _folder("clang")
+    stock = _stock_headers("6.1")
+    headers = _variant(stock, folder)
+    for name in ("include", ".config", ".kernelvariables"):
+        (headers / name).unlink()
+    shutil.copytree(stock / "include", headers / "include", symlinks=True)
+    for path in ("include/config/auto.conf", ".config"):
+        text = (stock / path).read_text().replace('"', "")
+        for gcc, other in _CLANG.items():
+            text = re.sub(gcc, other, text, flags=re.M)
+        (headers / path).write_text(text)
+    (headers / ".kernelvariables").write_text(
+        re.sub(r"^CC = .*", "", (stock / ".kernelvariables").read_text(), flags=re.M))
+    expect(not _dkms_arguments(stock), "an argument for gcc")
+    _refused("unrecognized command-line option", "clang", "bookworm/clang", headers,
+             *_NOT_CLANG)
+    _compile("clang", "bookworm/clang", headers, *_NOT_CLANG, *_dkms_arguments(headers))
+
+
 def _fetched(suite: str, purpose: str, *which: str) -> None:
     """It compiles, and links to nothing that the kernel does not export."""
     headers = _answer("scripts/headers", suite, *which) / "build"
@@ -149,6 +191,7 @@ CASES = [
     Case("virtio-names 7.3", virtio_names),
     Case("exports 6.12", exports),
     Case("pageblocks 5.10", pageblocks),
+    Case("clang 6.1", clang),
     architecture("bookworm", "i386", "686-pae", "6.1"),
     architecture("bookworm-backports", "arm64", "cloud-arm64", "6.12"),
     architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12"),

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Memory that goes offline while aerator looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .harness import (expect, expect_equal, load_aerator, make_guest, module_file,
+                      on_kernels)
+
+_PROBE = "/looks.ko"
+_FOUND = "/sys/module/looks/parameters"
+
+# The first block that can be emptied, and back.
+_OFFLINE = """
+cd /sys/devices/system/memory
+for block in memory[1-9]*; do
+    echo offline >$block/state && echo online >$block/state && exit
+done 2>/dev/null
+exit 1
+"""
+
+
+def looks(kernel: str) -> Iterator[str]:
+    """Page structs of memory that is removed are unmapped: a look that has begun ends
+    before that, however long it is kept from going on."""
+    files = {_PROBE: module_file(kernel, "tests/looks")}
+    with make_guest(kernel, "looks", files=files) as guest:
+        folder = load_aerator(guest)
+        guest.insmod(_PROBE)
+        guest.run("memtool hold 256 </dev/null")
+        guest.run(f"echo 1 >{folder}/flush; cat {folder}/raw_bytes", timeout=90)
+        guest.run(_OFFLINE)
+        found = {name: guest.read(f"{_FOUND}/{name}")
+                 for name in ("looks", "bare", "read", "waited")}
+        expect(int(found["looks"]), "no look was seen")
+        expect_equal(found["bare"], "0", f"of {found['looks']} looks, outside of a read section")
+        expect_equal(found["read"], "Y", "a read section began")
+        expect_equal(found["waited"], "Y", "mm waited for it")
+        yield f"{found['looks']} looks, all in read sections"
+
+
+CASES = on_kernels(looks, ("6.12",))
