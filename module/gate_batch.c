@@ -142,6 +142,10 @@ bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages, u64 now)
 	u64 price = gate_batch_price(n, pages, now);
 
 	lockdep_assert_held(&g->lock);
+	/* Behind the last one nothing raw is left: to refuse it would leave no cushion. */
+	if (pages >= n->level.blocks - n->level.treated &&
+	    policy_deficit(&n->policy, now, &n->limits))
+		price = 0;
 	b->size = max(b->size, pages);
 	if (gate_batch_exceeds(n, pages) || price > b->paid)
 		return false;

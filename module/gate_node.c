@@ -98,12 +98,15 @@ static void gate_node_appear(struct gate_node *n, int nid, u64 now)
 static void gate_node_level(const struct gate *g, struct gate_node *n, int nid)
 {
 	const struct intake *in = container_of(g, struct intake, gate);
+	u64 room = in->ops->batch ? in->ops->batch(in) : 0;
 	struct policy_level *level = &n->level;
 
 	level->free = level_free(nid) + n->out;
 	if (level->free <= level_watermark(nid))
 		level->free = 0;
-	level->blocks = level_blocks(nid, in->ops->order(in)) + n->out;
+	/* A zone whose batch is out is not without room for that. */
+	level->blocks = level_blocks(nid, in->ops->order(in), room - min(room, n->out)) +
+			n->out;
 	level->treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
 					    min(n->known, level->blocks);
 	level->given = given_pages(nid);

@@ -45,7 +45,7 @@ enum intake_kind {
  *	not count them
  * @survey: only then: the same by looking at them; may sleep
  * @batch: only then: pages in the smallest full batch, which is taken or refused as a
- *	whole; as @order
+ *	whole, and which a zone has to have beyond its low watermark; as @order
  * @counts: free memory that the host still has to keep, and that it knows it
  *	need not, pages of any order. At any time, from anyone who may sleep, also
  *	while it is stopped

@@ -54,6 +54,13 @@
 #include "reactor.h"
 #include "walk.h"
 
+/*
+ * Most of the guest's memory that a batch of the smallest blocks may be. Guests of
+ * 512 MiB still have the default order with it, whose blocks are as large as the
+ * host's pages.
+ */
+#define REPORTING_BATCH_PART	7
+
 /**
  * struct reporting - an intake that is fed by the kernel's page reporting
  * @in: what all intakes have
@@ -266,29 +273,43 @@ static void reporting_gate_out(struct reporting *rp)
 	cancel_delayed_work_sync(work);
 }
 
-/* Within the bounds of this intake, whichever was in use when it was asked for. */
-static unsigned int reporting_order_wanted(void)
+/*
+ * Within the bounds of this intake, whichever was in use when it was asked for. In a
+ * small guest the default is less: the kernel's pass leaves a zone alone that does not
+ * have a batch, 64 MiB of blocks of 2 MiB, beyond its low watermark.
+ */
+static unsigned int reporting_order_wanted(unsigned int capacity)
 {
-	return clamp_t(unsigned int, intake_order_wanted(),
-		       COMPAT_REPORTING_ORDER_MIN, COMPAT_REPORTING_ORDER_MAX);
+	unsigned int order = clamp_t(unsigned int, intake_order_wanted(),
+				     COMPAT_REPORTING_ORDER_MIN, COMPAT_REPORTING_ORDER_MAX);
+
+	if (READ_ONCE(aerator_params.order_source) != PARAMS_ORDER_DEFAULT)
+		return order;
+	while (order > COMPAT_REPORTING_ORDER_MIN &&
+	       (unsigned long)capacity << order > totalram_pages() / REPORTING_BATCH_PART)
+		order--;
+	return order;
 }
 
 static unsigned int reporting_order_in_force(void)
 {
 	unsigned int asked = READ_ONCE(reporting_asked);
+	unsigned int size = READ_ONCE(aerator_params.reactor_size);
 
-	return asked == COMPAT_REPORTING_ORDER_UNSET ? reporting_order_wanted() :
-						       compat_reporting_order(asked);
+	if (asked != COMPAT_REPORTING_ORDER_UNSET)
+		return compat_reporting_order(asked);
+	return reporting_order_wanted(compat_reporting_capacity(size));
 }
 
 static int reporting_start(struct intake *in)
 {
 	struct reporting *rp = to_reporting(in);
-	unsigned int order = reporting_order_wanted();
+	unsigned int order;
 	int err;
 
 	rp->prdev.report = reporting_report;
 	rp->capacity = compat_reporting_capacity(min(in->ring, in->reactors->size));
+	order = reporting_order_wanted(rp->capacity);
 	compat_reporting_capacity_set(&rp->prdev, rp->capacity);
 	intake_order_prepare(in, &rp->prdev, order);
 	err = page_reporting_register(&rp->prdev);
@@ -331,14 +352,14 @@ static unsigned int reporting_order(const struct intake *in)
 	return reporting_order_in_force();
 }
 
-static u64 reporting_survey(const struct intake *in, int nid)
-{
-	return walk_treated_blocks(nid, reporting_order(in));
-}
-
 static u64 reporting_least_batch(const struct intake *in)
 {
 	return (u64)to_reporting(in)->capacity << reporting_order(in);
+}
+
+static u64 reporting_survey(const struct intake *in, int nid)
+{
+	return walk_treated_blocks(nid, reporting_order(in), reporting_least_batch(in));
 }
 
 static void reporting_destroy(struct intake *in)

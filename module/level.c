@@ -31,23 +31,50 @@ u64 level_free(int nid)
 }
 
 /**
+ * level_has_room - can blocks be taken out of a zone?
+ * @zone: a populated one
+ * @room: what has to be free beyond the low watermark, pages; 0 if nothing has to
+ *
+ * As zone_watermark_ok() has it, which is not for modules: what is kept for
+ * allocations that cannot wait is not free.
+ *
+ * Context: any.
+ *
+ * Return: true if they can.
+ */
+bool level_has_room(const struct zone *zone, u64 room)
+{
+	return !room || zone_page_state((struct zone *)zone, NR_FREE_PAGES) >
+			low_wmark_pages(zone) + room + READ_ONCE(zone->nr_reserved_highatomic);
+}
+
+static u64 level_zone_blocks(const struct zone *zone, unsigned int order)
+{
+	u64 pages = 0;
+
+	for (; order <= MAX_PAGE_ORDER; order++)
+		pages += (u64)READ_ONCE(zone->free_area[order].nr_free) << order;
+	return pages;
+}
+
+/**
  * level_blocks - free memory of a node in blocks of an order, and of larger ones
  * @nid: the node; one that has memory
  * @order: log2 of pages
+ * @room: zones without that are passed over, see level_has_room()
  *
  * Context: any.
  *
  * Return: pages.
  */
-u64 level_blocks(int nid, unsigned int order)
+u64 level_blocks(int nid, unsigned int order, u64 room)
 {
 	struct zone *zone;
 	u64 pages = 0;
-	unsigned int i;
 
 	for_each_populated_of(zone, nid)
-		for (i = order; i <= MAX_PAGE_ORDER; i++)
-			pages += (u64)READ_ONCE(zone->free_area[i].nr_free) << i;
+		if (level_has_room(zone, room))
+			pages += level_zone_blocks(zone, order);
 	return pages;
 }
 

@@ -4,8 +4,11 @@
 
 #include <linux/types.h>
 
+struct zone;
+
 u64 level_free(int nid);
-u64 level_blocks(int nid, unsigned int order);
+bool level_has_room(const struct zone *zone, u64 room);
+u64 level_blocks(int nid, unsigned int order, u64 room);
 u64 level_watermark(int nid);
 u64 level_managed(int nid);
 u64 level_guest_free(void);

@@ -32,6 +32,7 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include "compat/compat.h"
+#include "level.h"
 #include "walk.h"
 #include "zones.h"
 
@@ -174,6 +175,7 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
  * walk_treated_blocks - how much of a node is treated, in large blocks: an estimate
  * @nid: the node, online
  * @order: smallest order of the blocks
+ * @room: zones without that are passed over, see level_has_room()
  *
  * In each zone it looks at no more than 65536 page structs, however much memory
  * there is. From order 9 those are all that matter in 64 GiB, from order 10 in
@@ -188,7 +190,7 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
  * wrong, page by page.
  * Return: pages.
  */
-u64 walk_treated_blocks(int nid, unsigned int order)
+u64 walk_treated_blocks(int nid, unsigned int order, u64 room)
 {
 	struct zone *zone;
 	u64 pages = 0;
@@ -196,7 +198,8 @@ u64 walk_treated_blocks(int nid, unsigned int order)
 	if (order > MAX_PAGE_ORDER)
 		return 0;
 	for_each_populated_of(zone, nid)
-		pages += walk_zone_treated(zone, order);
+		if (level_has_room(zone, room))
+			pages += walk_zone_treated(zone, order);
 	return pages;
 }
 

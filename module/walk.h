@@ -7,6 +7,6 @@
 int walk_start(void);
 void walk_stop(void);
 void walk_counts(u64 *raw, u64 *treated);
-u64 walk_treated_blocks(int nid, unsigned int order);
+u64 walk_treated_blocks(int nid, unsigned int order, u64 room);
 
 #endif /* AERATOR_WALK_H */

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 
 from aerator_vm import Guest
+from aerator_vm.balloon import balloon_device, park_little
 
 from .harness import (GUEST_KERNELS, MIB, MODULE, PARAMETERS, counters, expect, expect_equal,
-                      load_aerator, make_guest, on_kernels, wait_until)
+                      load_aerator, make_guest, meminfo, on_kernels, wait_until)
 
 _STOCK = "6.12"
 
@@ -64,6 +65,7 @@ _KERNELS_DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
 _REPLACED = "holds instead of page_reporting_order"
 _BOOT_ORDER = 8
 _SMALL_ORDER = 4
+_DEFAULT_ORDER = 9
 
 
 def _set(guest: Guest, name: str, value: object) -> None:
@@ -193,6 +195,124 @@ def capacity(kernel: str) -> Iterator[str]:
     yield f"{len(handed)} batches of {max(handed)} blocks, and {most // MIB} MiB at most"
 
 
-CASES = [*on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
+# In such a guest a batch of the default order is more than a zone ever has free.
+_TINY_MIB = 96
+_SMALL_MIB = (_TINY_MIB, 128, 256)
+_UNTOUCHED_MIB = 14
+_BALLOON_SECONDS = 16  # virtio_balloon takes a sixteenth, or a batch or two, each 2 s
+_NOISE_MIB = 3  # of QEMU itself
+
+
+def _host_mib(guest: Guest) -> float:
+    return (guest.host.memory_current() or guest.host.rss()) / MIB
+
+
+def _back(guest: Guest, mib: int, seconds: float) -> float:
+    """MiB that the host has back of so many that are freed."""
+    job = guest.start_job(f"memtool --small hold {mib}")
+    job.wait_for("touched", 120)
+    held = _host_mib(guest)
+    job.tell()
+    job.wait_for("freed")
+    job.tell()
+    time.sleep(seconds)
+    return held - _host_mib(guest)
+
+
+def _check_small(guest: Guest, mem: int) -> str:
+    guest.run(f"echo 0 >{_KERNELS_ORDER}; modprobe virtio_balloon")
+    mib = meminfo(guest, "MemFree") // 1024 - _UNTOUCHED_MIB
+    theirs = _back(guest, mib, _BALLOON_SECONDS)
+    guest.run(f"rmmod virtio_balloon; echo {_DEFAULT_ORDER} >{_KERNELS_ORDER}")
+    folder = load_aerator(guest)
+    ours = _back(guest, mib, _REST_SECONDS)
+    guest.run(f"echo 1 >{folder}/flush")
+    order = int(guest.read(f"{PARAMETERS}/order"))
+    expect(ours > theirs / 2 - _NOISE_MIB,
+           f"{mem} MiB: {ours:.1f} MiB are back, with virtio_balloon {theirs:.1f}")
+    expect(order < _DEFAULT_ORDER, f"{mem} MiB: order {order}")
+    return (f"{mem} MiB, {mib} freed: {ours:.1f} are back with order {order}, with virtio_balloon"
+            f" and order 0 {theirs:.1f}")
+
+
+def _check_no_room(guest: Guest, folder: str) -> str:
+    """The user wants blocks so large that page reporting never begins."""
+    _set(guest, "order", _DEFAULT_ORDER)
+    guest.run("echo | memtool hold 1")
+    time.sleep(_REST_SECONDS)
+    found = counters(guest, folder)
+    expect_equal(found["surplus_bytes"], 0, "surplus where nothing can be reported")
+    guest.run(f"echo 1 >{folder}/flush")
+    return f"with order {_DEFAULT_ORDER} {found['raw_bytes'] // MIB} MiB are raw, none surplus"
+
+
+def small_guests(kernel: str) -> Iterator[str]:
+    """They report as soon as with virtio_balloon and the smallest order: a zone that has
+    not a batch more free than its low watermark is left alone."""
+    for mem in _SMALL_MIB:
+        with make_guest(kernel, f"small-{mem}", mem=mem, smp=1) as guest:
+            yield _check_small(guest, mem)
+            if mem == _TINY_MIB:
+                yield _check_no_room(guest, f"{balloon_device(guest)}/aerator")
+
+
+_TAKEN_MIB = 200
+_KEPT_MIB = 160
+_TOUCHED_MIB = 180
+# What a program takes besides, and the kernel's huge pages are not all from large blocks.
+_OTHERS_MIB = 32
+_REFUSED = "aerator:reporting_report ret=$retval:s32"
+
+
+def _trace_refused(guest: Guest) -> None:
+    guest.run(f"echo 'r:refused {_REFUSED}' >{_TRACING}/kprobe_events &&"
+              f" echo 'ret<0' >{_TRACING}/events/kprobes/refused/filter &&"
+              f" echo 1 >{_TRACING}/events/kprobes/refused/enable")
+
+
+def _refused(guest: Guest) -> int:
+    """Batches, since the last call."""
+    found = guest.read(f"{_TRACING}/trace").count(" refused: ")
+    guest.run(f"echo >{_TRACING}/trace")
+    return found
+
+
+def _treated_mib(guest: Guest, folder: str) -> float:
+    return int(guest.read(f"{folder}/treated_bytes")) / MIB
+
+
+def _check_kept(guest: Guest, folder: str) -> str:
+    """The guest lives on what is raw: no pass has put that behind what is treated."""
+    _set(guest, "reserve_mb", _KEPT_MIB)
+    guest.run(f"echo | memtool hold {_TAKEN_MIB}; echo 1 >{folder}/flush", timeout=120)
+    refused = _refused(guest)
+    before = _treated_mib(guest, folder)
+    job = guest.start_job(f"memtool hold {_TOUCHED_MIB}")
+    job.wait_for("touched", 120)
+    taken = before - _treated_mib(guest, folder)
+    job.tell()
+    job.wait_for("freed")
+    job.tell()
+    _set(guest, "reserve_mb", 0)
+    expect(taken < _OTHERS_MIB, f"{_TAKEN_MIB} MiB were raw, {_TOUCHED_MIB} were taken, and"
+           f" {taken:.0f} of them from what is treated; {refused} batches were refused")
+    expect_equal(refused, 0, "batches that were refused")
+    return f"{taken:.0f} of {_TOUCHED_MIB} MiB were taken from what is treated"
+
+
+def refused_batch(kernel: str) -> Iterator[str]:
+    """A batch that is refused goes behind all that is treated. So no pass begins that would
+    refuse its first batch, and the guest goes on living on what is raw."""
+    with make_guest(kernel, "refused-batch", mem=1536) as guest:
+        park_little(guest)
+        folder = load_aerator(guest)
+        guest.run(f"echo 1 >{folder}/flush", timeout=90)
+        _trace_refused(guest)
+        yield _check_kept(guest, folder)
+
+
+CASES = [*on_kernels(refused_batch, (_STOCK,)),
+         *on_kernels(small_guests, (_STOCK,)), *on_kernels(small_guests, ("7.3",), long=True),
+         *on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
          *on_kernels(order_of_others, [kernel for kernel in GUEST_KERNELS if kernel != _STOCK],
                      long=True)]
