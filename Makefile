@@ -40,7 +40,7 @@ test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
 	@tests/run
 
 test-all: ## run them on more kernels that are built here (hours)
-	@scripts/deps module kernel guest check cross libvirt deb disk firmware
+	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
 	@tests/run --all
 
 bench: ## measure aerator and its rivals, side by side (hours; CASE=churn: one)

@@ -191,7 +191,7 @@ CASES = [
     Case("virtio-names 7.3", virtio_names),
     Case("exports 6.12", exports),
     Case("pageblocks 5.10", pageblocks),
-    Case("clang 6.1", clang),
+    Case("clang 6.1", clang, long=True),
     architecture("bookworm", "i386", "686-pae", "6.1"),
     architecture("bookworm-backports", "arm64", "cloud-arm64", "6.12"),
     architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12"),
