@@ -311,7 +311,8 @@ bool gate_allows(struct gate *g, int nid, u64 pages)
 		return false;
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
-	allowed = n->present && rate_allowance(&g->rate, now, pages, limits.rate) &&
+	allowed = n->present &&
+		  rate_allowance(&g->rate, now, gate_nodes_deficit(g, now), limits.rate) &&
 		  gate_batch_allows(g, n, pages, now);
 	spin_unlock(&g->lock);
 	return allowed;

@@ -61,7 +61,8 @@ void gate_batch_sample(struct gate *g, u64 now)
 
 /*
  * The node that page reporting takes its next batch from, and how large that is going
- * to be. Nodes at their watermark are passed over by page reporting as well.
+ * to be: no smaller than one that was refused, since what is raw is only estimated.
+ * Nodes at their watermark are passed over by page reporting as well.
  */
 static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
 {
@@ -71,9 +72,10 @@ static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
 
 	for_each_gate_node(n, g) {
 		*pages = n->level.blocks - n->level.treated;
-		*pages = min(*pages, size);
-		if (n->level.free && *pages)
-			return n;
+		if (!n->level.free || !*pages)
+			continue;
+		*pages = max(min(*pages, size), g->batch.refused);
+		return n;
 	}
 	return NULL;
 }
@@ -147,7 +149,8 @@ bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages, u64 now)
 	    policy_deficit(&n->policy, now, &n->limits))
 		price = 0;
 	b->size = max(b->size, pages);
-	if (gate_batch_exceeds(n, pages) || price > b->paid)
+	b->refused = gate_batch_exceeds(n, pages) || price > b->paid ? pages : 0;
+	if (b->refused)
 		return false;
 	b->paid -= price;
 	return true;

@@ -9,13 +9,15 @@ struct gate_node;
 
 /**
  * struct gate_batch - what is known of batches that cannot be made smaller
- * @size: the last full one that was handed over, pages; 0 if there was none
+ * @size: the largest that was handed over, pages; 0 if there was none
+ * @refused: the last that was handed over, if it was refused, pages; 0 if not
  * @paid: what it has cost so far that surplus was not treated, pages times ms
  * @deficit: surplus that was not treated at the last sample, pages
  * @at: when that was, ms
  */
 struct gate_batch {
 	u64 size;
+	u64 refused;
 	u64 paid;
 	u64 deficit;
 	u64 at;

@@ -293,6 +293,9 @@ void gate_nodes_wake(struct gate *g, u64 now, bool again, u64 woken)
 	struct gate_node *n;
 
 	lockdep_assert_held(&g->lock);
+	/* What is handed over next may be another batch, and of another order. */
+	if (!again)
+		g->batch.refused = 0;
 	for_each_gate_node(n, g) {
 		if (!again)
 			policy_request(&n->policy, now, &n->limits);
