@@ -372,7 +372,7 @@ def device_discards(kernel: str) -> Iterator[str]:
     chains; and of one that is silent when it is tried."""
     params = {"settle_timeout_ms": _SLOW_MS, "window_ms": 0, "intake": "reporting"}
     pages = 16 * 512
-    with _device_guest(kernel, "device-discards") as guest:
+    with device_guest(kernel, "device-discards") as guest:
         guest.insmod(_FILE, {"features": _FEATURES["reporting"]})
         host, found = Host(guest), []
         for keeps, longest, chains, word in ((0, 0, 16, "yes"), (0, 256, 32, "yes"),
@@ -392,17 +392,17 @@ def device_discards(kernel: str) -> Iterator[str]:
             expect_equal(guest.dmesg().count(line), 1, f"lines {line!r}")
         host.write("keeps", 0)
         guest.insmod(MODULE, {**params, "settle_timeout_ms": _SILENT_MS, "enabled": 0})
-        _misbehave(host, _WORKS[0], "never")
+        _misbehave(host, WORKS[0], "never")
         guest.run(f"echo 1 >{_ENABLED}; echo | memtool hold 64", timeout=30)
-        wait_until("a reset", 20, lambda: _lines(host, _WORKS[0], "never", _LOST) == 1)
-        _works(host, _WORKS[0])
+        wait_until("a reset", 20, lambda: log_lines(host, WORKS[0], "never", _LOST) == 1)
+        check_works(host, WORKS[0])
         expect_equal(guest.read(f"{folder}/host_discards"), "yes", "host_discards in the end")
         yield "; ".join(found)
         guest.run("rmmod aerator aerator_device")
 
 
 CASES = [
-    Case(f"device-discards {KASAN}", functools.partial(device_discards, KASAN), KASAN),
+    Case("device-discards 6.12", functools.partial(device_discards, "6.12"), "6.12"),
     Case(f"device-reference {KASAN}", functools.partial(device_reference, KASAN), KASAN),
     *(Case(f"device-{intake} {KASAN}", functools.partial(device, KASAN, intake), KASAN)
       for intake in _FEATURES),
