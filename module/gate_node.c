@@ -105,8 +105,7 @@ static void gate_node_level(const struct gate *g, struct gate_node *n, int nid)
 	if (level->free <= level_watermark(nid))
 		level->free = 0;
 	/* A zone whose batch is out is not without room for that. */
-	level->blocks = level_blocks(nid, in->ops->order(in), room - min(room, n->out)) +
-			n->out;
+	level->blocks = level_blocks(nid, in->ops->order(in), room, n->out) + n->out;
 	level->treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
 					    min(n->known, level->blocks);
 	level->given = given_pages(nid);

@@ -34,18 +34,22 @@ u64 level_free(int nid)
  * level_has_room - can blocks be taken out of a zone?
  * @zone: a populated one
  * @room: what has to be free beyond the low watermark, pages; 0 if nothing has to
+ * @out: what is out of it for a batch, or of another zone of its node, pages
  *
  * As zone_watermark_ok() has it, which is not for modules: what is kept for
- * allocations that cannot wait is not free.
+ * allocations that cannot wait is not free. What is out is, but is no reason to count
+ * a zone that is too small to ever have the room.
  *
  * Context: any.
  *
  * Return: true if they can.
  */
-bool level_has_room(const struct zone *zone, u64 room)
+bool level_has_room(struct zone *zone, u64 room, u64 out)
 {
-	return !room || zone_page_state((struct zone *)zone, NR_FREE_PAGES) >
-			low_wmark_pages(zone) + room + READ_ONCE(zone->nr_reserved_highatomic);
+	u64 least = low_wmark_pages(zone) + room + READ_ONCE(zone->nr_reserved_highatomic);
+
+	return !room || (zone_managed_pages(zone) > least &&
+			 zone_page_state(zone, NR_FREE_PAGES) + out > least);
 }
 
 static u64 level_zone_blocks(const struct zone *zone, unsigned int order)
@@ -62,18 +66,19 @@ static u64 level_zone_blocks(const struct zone *zone, unsigned int order)
  * @nid: the node; one that has memory
  * @order: log2 of pages
  * @room: zones without that are passed over, see level_has_room()
+ * @out: what is out of the node for a batch, pages; not counted
  *
  * Context: any.
  *
  * Return: pages.
  */
-u64 level_blocks(int nid, unsigned int order, u64 room)
+u64 level_blocks(int nid, unsigned int order, u64 room, u64 out)
 {
 	struct zone *zone;
 	u64 pages = 0;
 
 	for_each_populated_of(zone, nid)
-		if (level_has_room(zone, room))
+		if (level_has_room(zone, room, out))
 			pages += level_zone_blocks(zone, order);
 	return pages;
 }

@@ -7,8 +7,8 @@
 struct zone;
 
 u64 level_free(int nid);
-bool level_has_room(const struct zone *zone, u64 room);
-u64 level_blocks(int nid, unsigned int order, u64 room);
+bool level_has_room(struct zone *zone, u64 room, u64 out);
+u64 level_blocks(int nid, unsigned int order, u64 room, u64 out);
 u64 level_watermark(int nid);
 u64 level_managed(int nid);
 u64 level_guest_free(void);

@@ -198,7 +198,7 @@ u64 walk_treated_blocks(int nid, unsigned int order, u64 room)
 	if (order > MAX_PAGE_ORDER)
 		return 0;
 	for_each_populated_of(zone, nid)
-		if (level_has_room(zone, room))
+		if (level_has_room(zone, room, 0))
 			pages += walk_zone_treated(zone, order);
 	return pages;
 }
