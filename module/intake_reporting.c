@@ -3,7 +3,8 @@
  * The kernel's own page reporting as the source of free blocks.
  *
  * mm/page_reporting.c walks the free lists in a delayed work, isolates up to 32
- * blocks at a time (or fewer, where it can be asked for that), calls the registered device's report(), and puts them back
+ * blocks at a time (or fewer, where it can be asked for that), calls the
+ * registered device's report(), and puts them back
  * with the Reported bit set. It decides by itself when: two seconds after a
  * large block was freed, and, as a pass covers a sixteenth of a list only,
  * every two seconds while there is more. That is what makes virtio_balloon slow.
