@@ -38,9 +38,6 @@
  */
 #define GATE_AWAKE_MS		113U
 
-/* A flush that takes longer than this fails. */
-#define GATE_FLUSH_MS		60000
-
 static u64 mib_to_pages(unsigned int mib)
 {
 	return (u64)mib << (20 - PAGE_SHIFT);
@@ -432,17 +429,6 @@ static unsigned int gate_wait(struct gate *g)
 	return wait;
 }
 
-/* All that was to be done by the @begun given is, for which some may be waiting. */
-static void gate_drained(struct gate *g, unsigned int begun)
-{
-	if ((int)(begun - g->drained) <= 0)
-		return;
-	g->drained_err = gate_dry(g) ? -ESHUTDOWN : g->err;
-	/* Pairs with the acquire in gate_flushed(). */
-	smp_store_release(&g->drained, begun);
-	wake_up_all(&g->passed);
-}
-
 static void gate_queue(struct gate *g, unsigned int ms)
 {
 	mod_delayed_work(g->wq, &g->prdev->work, msecs_to_jiffies(ms));
@@ -535,58 +521,6 @@ void gate_end(struct gate *g)
 		wait = gate_rest(g);
 	if (wait != POLICY_NEVER)
 		gate_queue(g, g->put_off ? max(wait, GATE_AWAKE_MS) : wait);
-}
-
-/**
- * gate_flush_begin - the next passes are not to wait
- * @g: the gate
- *
- * The caller queues the intake's work then. Passes that begin after this call
- * will see all that is free now; the ticket is the number of the last one that
- * may not.
- *
- * Context: under the intake's owner's lock, while the gate is open.
- *
- * Return: the ticket for gate_flush_end(), which has to be called.
- */
-unsigned int gate_flush_begin(struct gate *g)
-{
-	atomic_inc(&g->flushes);
-	/* Pairs with the barrier in gate_begin(): a later one knows of us. */
-	smp_mb__after_atomic();
-	return READ_ONCE(g->begun);
-}
-
-static bool gate_flushed(const struct gate *g, unsigned int ticket)
-{
-	/* Pairs with the release in gate_drained(). */
-	return (int)(smp_load_acquire(&g->drained) - ticket) > 0;
-}
-
-/**
- * gate_flush_end - wait until nothing is left to do
- * @g: the gate
- * @ticket: what gate_flush_begin() returned
- *
- * Context: sleeps for a minute at most, interruptible. Not under the intake's
- * owner's lock: the gate must be able to close meanwhile.
- *
- * Return: 0, -EAGAIN if it was closed or paused, -EIO if the host did not take
- * all, -ETIMEDOUT, or -ERESTARTSYS.
- */
-int gate_flush_end(struct gate *g, unsigned int ticket)
-{
-	long left;
-
-	left = wait_event_interruptible_timeout(g->passed,
-						gate_flushed(g, ticket) || gate_dry(g),
-						msecs_to_jiffies(GATE_FLUSH_MS));
-	atomic_dec(&g->flushes);
-	if (left <= 0)
-		return left ?: -ETIMEDOUT;
-	if (gate_dry(g) || READ_ONCE(g->drained_err) == -ESHUTDOWN)
-		return -EAGAIN;
-	return READ_ONCE(g->drained_err) ? -EIO : 0;
 }
 
 /**

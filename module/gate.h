@@ -104,6 +104,9 @@ void gate_passed(struct gate *g, bool complete, int err);
 void gate_put_off(struct gate *g);
 void gate_end(struct gate *g);
 
+/* gate_flush.c */
+void gate_drained(struct gate *g, unsigned int begun);
+
 /* Anyone. */
 bool gate_dry(const struct gate *g);
 unsigned int gate_flush_begin(struct gate *g);
