@@ -5,7 +5,7 @@
  * A device answers in the same way whether its host drops a page or keeps it, as it does
  * where memory is locked or shared, where a device is passed through to the guest, or
  * where a page of the host is larger than what it is told of. Only the page shows it. So
- * a block that nobody else has is marked, told of like any other, and looked at when it
+ * a block of the driver's own is marked, told of like any other, and looked at when it
  * is the guest's again: the marks are gone, or they are not.
  *
  * A trial is made on the first occasion after the device was started, for it may be
@@ -118,7 +118,7 @@ static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
 	err = virtqueue_add_inbuf(a->hinting, &sg, 1, block, GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
 		return err;
-	/* Whoever used the queue last may have turned its interrupt off. */
+	/* The last user of the queue may have turned its interrupt off. */
 	virtqueue_enable_cb(a->hinting);
 	return request_wait(a, a->hinting, 1);
 }

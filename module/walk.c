@@ -203,7 +203,7 @@ u64 walk_treated_blocks(int nid, unsigned int order, u64 room)
 	return pages;
 }
 
-/* It is offline for all who look from now on, and still mapped. */
+/* It is offline for every look from now on, and still mapped. */
 static int walk_memory_offline(struct notifier_block *nb, unsigned long event, void *arg)
 {
 	if (event == MEM_OFFLINE)
