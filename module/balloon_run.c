@@ -547,8 +547,9 @@ int balloon_restart(void)
  *
  * Context: sleeps until the host has it, a minute at most; interruptible.
  *
- * Return: 0, -EAGAIN if it is paused, suspended, recovered or unbound, -EIO if the
- * host did not take it, -ETIMEDOUT, or -ERESTARTSYS.
+ * Return: 0, -EAGAIN if it is paused, suspended, recovered or unbound, or if the kernel
+ * decides when memory goes, -EIO if the host did not take it, -ETIMEDOUT, or
+ * -ERESTARTSYS.
  */
 int balloon_flush(struct aerator *a)
 {
@@ -558,7 +559,7 @@ int balloon_flush(struct aerator *a)
 
 	mutex_lock(&balloon_mutex);
 	in = a->intake;
-	up = a->up && !a->gone && !balloon_is_lost(a);
+	up = a->up && !a->gone && !balloon_is_lost(a) && !in->plain;
 	if (up) {
 		ticket = gate_flush_begin(&in->gate);
 		in->ops->wake(in);

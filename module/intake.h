@@ -109,6 +109,9 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  * @ring: most entries that one chain holds; longer batches take several
  * @own_order: the kernel's order before ours, see intake_order_prepare()
  * @replaced: the last of these that the log has
+ * @plain: it cannot choose when its passes run, and what is free goes to the host sooner
+ *	or later; of the settings enabled, order and reactor_size hold. Does not change
+ *	between start and stop
  */
 struct intake {
 	const struct intake_ops *ops;
@@ -121,6 +124,7 @@ struct intake {
 	unsigned int ring;
 	unsigned int own_order;
 	unsigned int replaced;
+	bool plain;
 };
 
 extern const struct intake_ops intake_reporting_ops;

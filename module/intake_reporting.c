@@ -28,7 +28,8 @@
  * tail of the free list, so that allocations take raw blocks first, and what was refused
  * behind that. And it does not count what was reported: we look (walk.c).
  *
- * What must be kept for this to be right:
+ * What must be kept for this to be right, of which the first is tried before anything
+ * depends on it (reporting_is_known()):
  *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
  *     the work; in any other state it does not queue. The kernel's function sets
  *     the state itself as it begins, so that running it early loses nothing.
@@ -50,10 +51,12 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
+#include "level.h"
 #include "notice.h"
 #include "params.h"
 #include "reactor.h"
 #include "walk.h"
+#include "zones.h"
 
 /*
  * Most of the guest's memory that a batch of the smallest blocks may be. Guests of
@@ -62,13 +65,19 @@
  */
 #define REPORTING_BATCH_PART	7
 
+/* What a survey may be wrong by, of what it finds: much less. */
+#define REPORTING_ERROR_PART	8
+
+/* So often a free may be in the way of finding out what a pass does. */
+#define REPORTING_TRIES		3
+
 /**
  * struct reporting - an intake that is fed by the kernel's page reporting
  * @in: what all intakes have
  * @prdev: what is registered; its work is the one that all of this runs in
  * @capacity: most blocks that the kernel hands over at once
  * @pass: the kernel's function of that work, which walks the free lists
- * @passer: who runs @pass from the gate; NULL outside of it
+ * @passer: the task that runs @pass from the gate, or to try it; NULL outside of that
  * @notice: tells of large frees before the kernel's two seconds are over
  * @rested: the state was idle when the work ended; owned by the work
  * @out: pages that the kernel has handed over, and may have back already; as all
@@ -93,6 +102,9 @@ struct reporting {
 
 /* The order that the registered device asked for: page reporting takes one device. */
 static unsigned int reporting_asked = COMPAT_REPORTING_ORDER_UNSET;
+
+/* Is page reporting what this file takes it for? Owned by the registered device. */
+static enum { REPORTING_UNTRIED, REPORTING_KNOWN, REPORTING_UNKNOWN } reporting_kernel;
 
 static struct reporting *to_reporting(const struct intake *in)
 {
@@ -147,7 +159,15 @@ static void reporting_out(struct reporting *rp, int nid, u64 pages)
 	rp->out = pages;
 }
 
-static void reporting_pass(struct reporting *rp, struct work_struct *work)
+/* Run the kernel's function: all that it hands over it does before it returns. */
+static void reporting_run(struct reporting *rp)
+{
+	WRITE_ONCE(rp->passer, current);
+	rp->pass(&rp->prdev.work.work);
+	WRITE_ONCE(rp->passer, NULL);
+}
+
+static void reporting_pass(struct reporting *rp)
 {
 	struct reactor *r = rp->in.reactors;
 
@@ -155,9 +175,7 @@ static void reporting_pass(struct reporting *rp, struct work_struct *work)
 	rp->err = 0;
 
 	reactor_fill(r, ktime_get_ns());
-	WRITE_ONCE(rp->passer, current);
-	rp->pass(work);
-	WRITE_ONCE(rp->passer, NULL);
+	reporting_run(rp);
 	reactor_rest(r, ktime_get_ns());
 
 	reporting_out(rp, rp->nid, 0);
@@ -178,7 +196,7 @@ static void reporting_work(struct work_struct *work)
 	if (!gate_begin(g))
 		return;
 	if (gate_wants_pass(g))
-		reporting_pass(rp, work);
+		reporting_pass(rp);
 	gate_end(g);
 	rp->rested = reporting_is_idle(rp);
 }
@@ -223,6 +241,45 @@ static u64 reporting_size(struct scatterlist *sg, unsigned int nents)
 	return pages;
 }
 
+static int reporting_treat(struct reporting *rp, struct scatterlist *sg,
+			   unsigned int nents)
+{
+	int err = 0;
+
+	while (nents && !err)
+		err = reporting_batch(rp, &sg, &nents);
+	return err;
+}
+
+static int reporting_gated(struct reporting *rp, struct scatterlist *sg,
+			   unsigned int nents, u64 pages)
+{
+	int nid = page_to_nid(sg_page(sg));
+
+	/* All blocks of a batch are of one zone. */
+	reporting_out(rp, nid, pages);
+	rp->refused = !gate_allows(&rp->in.gate, nid, pages);
+	if (rp->refused)
+		return -EAGAIN;
+	rp->err = reporting_treat(rp, sg, nents);
+	if (!rp->err)
+		gate_treat(&rp->in.gate, nid, pages);
+	return rp->err;
+}
+
+/* A batch of a pass of which neither the beginning nor the end is known. */
+static int reporting_plain(struct reporting *rp, struct scatterlist *sg,
+			   unsigned int nents)
+{
+	int err;
+
+	if (gate_dry(&rp->in.gate))
+		return -EBUSY;
+	err = reporting_treat(rp, sg, nents);
+	reactor_rest(rp->in.reactors, ktime_get_ns());
+	return err;
+}
+
 /*
  * Called by the pass with blocks that are out of the allocator until we return.
  * A pass that did not come through the gate (see reporting_gate_in()) gets nothing.
@@ -232,46 +289,12 @@ static int reporting_report(struct page_reporting_dev_info *prdev,
 {
 	struct reporting *rp = container_of(prdev, struct reporting, prdev);
 	u64 pages = reporting_size(sg, nents);
-	int nid = page_to_nid(sg_page(sg));
 
+	if (rp->in.plain)
+		return reporting_plain(rp, sg, nents);
 	if (READ_ONCE(rp->passer) != current)
 		return -EBUSY;
-	/* All blocks of a batch are of one zone. */
-	reporting_out(rp, nid, pages);
-	rp->refused = !gate_allows(&rp->in.gate, nid, pages);
-	if (rp->refused)
-		return -EAGAIN;
-	while (nents && !rp->err)
-		rp->err = reporting_batch(rp, &sg, &nents);
-	if (!rp->err)
-		gate_treat(&rp->in.gate, nid, pages);
-	return rp->err;
-}
-
-/*
- * Put the gate in front of the kernel's function. Registration queued a first
- * pass, which is taken back, and waited for if it has begun. On a kernel that
- * was told to delay nothing a free can start another one before the exchange.
- * That one finds nobody to take its blocks, and reporting_stop() waits for it.
- */
-static void reporting_gate_in(struct reporting *rp)
-{
-	struct delayed_work *work = &rp->prdev.work;
-
-	cancel_delayed_work_sync(work);
-	rp->pass = work->work.func;
-	gate_start(&rp->in.gate, work->wq ?: system_freezable_wq, &rp->prdev);
-	WRITE_ONCE(work->work.func, reporting_work);
-}
-
-/* And out again. Each of the two functions is waited for under its own name. */
-static void reporting_gate_out(struct reporting *rp)
-{
-	struct delayed_work *work = &rp->prdev.work;
-
-	cancel_delayed_work_sync(work);
-	WRITE_ONCE(work->work.func, rp->pass);
-	cancel_delayed_work_sync(work);
+	return reporting_gated(rp, sg, nents, pages);
 }
 
 /*
@@ -302,52 +325,6 @@ static unsigned int reporting_order_in_force(void)
 	return reporting_order_wanted(compat_reporting_capacity(size));
 }
 
-static int reporting_start(struct intake *in)
-{
-	struct reporting *rp = to_reporting(in);
-	unsigned int order;
-	int err;
-
-	rp->prdev.report = reporting_report;
-	rp->capacity = compat_reporting_capacity(min(in->ring, in->reactors->size));
-	order = reporting_order_wanted(rp->capacity);
-	compat_reporting_capacity_set(&rp->prdev, rp->capacity);
-	intake_order_prepare(in, &rp->prdev, order);
-	err = page_reporting_register(&rp->prdev);
-	if (err)
-		return err;
-	WRITE_ONCE(reporting_asked, order);
-	intake_order_set(in, order);
-	rp->rested = false;
-	reporting_gate_in(rp);
-	notice_start(&rp->notice);
-	reporting_queue(rp, 0);
-	return 0;
-}
-
-/*
- * From here on the gate lets nothing through, and a pass gets no further than
- * its batch. The kernel's order is put back before anyone else can register.
- */
-static void reporting_stop(struct intake *in)
-{
-	struct reporting *rp = to_reporting(in);
-
-	gate_close(&in->gate);
-	notice_stop(&rp->notice);
-	cancel_delayed_work_sync(&rp->prdev.work);
-	intake_order_restore(in, reporting_asked);
-	WRITE_ONCE(reporting_asked, COMPAT_REPORTING_ORDER_UNSET);
-	page_reporting_unregister(&rp->prdev);
-	reporting_gate_out(rp);
-	gate_stop(&in->gate);
-}
-
-static void reporting_wake(struct intake *in)
-{
-	reporting_queue(to_reporting(in), 0);
-}
-
 static unsigned int reporting_order(const struct intake *in)
 {
 	return reporting_order_in_force();
@@ -361,6 +338,176 @@ static u64 reporting_least_batch(const struct intake *in)
 static u64 reporting_survey(const struct intake *in, int nid)
 {
 	return walk_treated_blocks(nid, reporting_order(in), reporting_least_batch(in));
+}
+
+/* Has a pass a batch to hand over, for all that a survey can tell? */
+static bool reporting_has_raw(const struct intake *in)
+{
+	u64 blocks = 0, treated = 0, batch = reporting_least_batch(in);
+	int nid;
+
+	for_each_online_node(nid) {
+		blocks += level_blocks(nid, reporting_order(in), batch, 0);
+		treated += reporting_survey(in, nid);
+	}
+	return blocks > treated + treated / REPORTING_ERROR_PART + batch;
+}
+
+/*
+ * Is the state idle again, or asked for by a free since, with the work queued? The free
+ * holds zone->lock until it is.
+ */
+static bool reporting_is_over(const struct reporting *rp)
+{
+	bool idle = reporting_is_idle(rp);
+
+	zones_sync();
+	return idle || delayed_work_pending(&rp->prdev.work);
+}
+
+/* With the gate closed: a batch is handed over, and refused, and that is all. */
+static bool reporting_passes(struct reporting *rp)
+{
+	unsigned int tries = REPORTING_TRIES;
+	bool handed = true, over = false;
+
+	while (tries-- && handed && !over) {
+		reporting_run(rp);
+		handed = rp->out;
+		reporting_out(rp, rp->nid, 0);
+		over = reporting_is_over(rp);
+	}
+	return handed && over;
+}
+
+/*
+ * Is page reporting what this file takes it for? No header tells, and in a kernel in
+ * which it is not, memory would go back at the wrong time, or not at all. It is found
+ * out the first time that there is something to hand over.
+ */
+static bool reporting_is_known(struct reporting *rp)
+{
+	if (reporting_kernel == REPORTING_UNTRIED && reporting_has_raw(&rp->in)) {
+		reporting_kernel = reporting_passes(rp) ? REPORTING_KNOWN : REPORTING_UNKNOWN;
+		if (reporting_kernel == REPORTING_UNKNOWN)
+			pr_warn("page reporting of this kernel is not as known: it decides when and how much, as with virtio_balloon\n");
+	}
+	return reporting_kernel != REPORTING_UNKNOWN;
+}
+
+/* And out again. Each of the two functions is waited for under its own name. */
+static void reporting_gate_out(struct reporting *rp)
+{
+	struct delayed_work *work = &rp->prdev.work;
+
+	cancel_delayed_work_sync(work);
+	WRITE_ONCE(work->work.func, rp->pass);
+	cancel_delayed_work_sync(work);
+}
+
+/*
+ * Put the gate in front of the kernel's function. Registration queued a first
+ * pass, which is taken back, and waited for if it has begun. On a kernel that
+ * was told to delay nothing a free can start another one before the exchange.
+ * That one finds nobody to take its blocks, and reporting_stop() waits for it. One that
+ * it starts after the exchange finds the gate closed: hence several tries.
+ *
+ * Returns false, with nothing changed, if the gate cannot stand there.
+ */
+static bool reporting_gate_in(struct reporting *rp)
+{
+	struct delayed_work *work = &rp->prdev.work;
+
+	cancel_delayed_work_sync(work);
+	rp->pass = work->work.func;
+	WRITE_ONCE(work->work.func, reporting_work);
+	if (reporting_is_known(rp))
+		return true;
+	reporting_gate_out(rp);
+	return false;
+}
+
+static int reporting_register(struct reporting *rp, unsigned int order)
+{
+	int err;
+
+	intake_order_prepare(&rp->in, &rp->prdev, order);
+	err = page_reporting_register(&rp->prdev);
+	if (err)
+		return err;
+	WRITE_ONCE(reporting_asked, order);
+	intake_order_set(&rp->in, order);
+	return 0;
+}
+
+/* The kernel's order is put back before another device can register. */
+static void reporting_unregister(struct reporting *rp)
+{
+	intake_order_restore(&rp->in, reporting_asked);
+	WRITE_ONCE(reporting_asked, COMPAT_REPORTING_ORDER_UNSET);
+	page_reporting_unregister(&rp->prdev);
+}
+
+/* As virtio_balloon does: nothing of the kernel's work is touched. */
+static int reporting_start_plain(struct reporting *rp, unsigned int order)
+{
+	int err;
+
+	rp->in.plain = true;
+	gate_start(&rp->in.gate, system_freezable_wq, &rp->prdev);
+	err = reporting_register(rp, order);
+	if (err)
+		gate_close(&rp->in.gate);
+	return err;
+}
+
+static int reporting_start(struct intake *in)
+{
+	struct reporting *rp = to_reporting(in);
+	unsigned int order;
+	int err;
+
+	rp->prdev.report = reporting_report;
+	rp->capacity = compat_reporting_capacity(min(in->ring, in->reactors->size));
+	order = reporting_order_wanted(rp->capacity);
+	compat_reporting_capacity_set(&rp->prdev, rp->capacity);
+	in->plain = false;
+	rp->rested = false;
+	err = reporting_register(rp, order);
+	if (err)
+		return err;
+	if (!reporting_gate_in(rp)) {
+		reporting_unregister(rp);
+		return reporting_start_plain(rp, order);
+	}
+	gate_start(&in->gate, rp->prdev.work.wq ?: system_freezable_wq, &rp->prdev);
+	notice_start(&rp->notice);
+	reporting_queue(rp, 0);
+	return 0;
+}
+
+/*
+ * From here on the gate lets nothing through, and a pass gets no further than
+ * its batch.
+ */
+static void reporting_stop(struct intake *in)
+{
+	struct reporting *rp = to_reporting(in);
+
+	gate_close(&in->gate);
+	notice_stop(&rp->notice);
+	cancel_delayed_work_sync(&rp->prdev.work);
+	reporting_unregister(rp);
+	reporting_gate_out(rp);
+	gate_stop(&in->gate);
+}
+
+static void reporting_wake(struct intake *in)
+{
+	struct reporting *rp = to_reporting(in);
+
+	if (!in->plain)
+		reporting_queue(rp, 0);
 }
 
 static void reporting_destroy(struct intake *in)

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from aerator_vm import Guest
 from aerator_vm.balloon import balloon_device, park_little
 
-from .harness import (GUEST_KERNELS, MIB, MODULE, PARAMETERS, counters, expect, expect_equal,
-                      load_aerator, make_guest, meminfo, on_kernels, wait_until)
+from .harness import (GUEST_KERNELS, MIB, MODULE, PARAMETERS, balloon_driver, counters,
+                      expect, expect_equal, load_aerator, make_guest, meminfo, module_file,
+                      on_kernels, wait_until)
 
 _STOCK = "6.12"
 
@@ -311,8 +312,58 @@ def refused_batch(kernel: str) -> Iterator[str]:
         yield _check_kept(guest, folder)
 
 
+_TWO_PHASES = "/twophase.ko"
+_NOT_KNOWN = "page reporting of this kernel is not as known"
+# The kernel's own two seconds, and the pass.
+_PASS_SECONDS = 5
+
+
+def _reported(guest: Guest, folder: str) -> int:
+    return counters(guest, folder)["reported_bytes"]
+
+
+def _check_paused(guest: Guest, folder: str) -> None:
+    """The user can still stop all of it."""
+    _set(guest, "enabled", 0)
+    guest.run("echo | memtool hold 300", timeout=120)
+    before = _reported(guest, folder)
+    time.sleep(_PASS_SECONDS)
+    paused = _reported(guest, folder)
+    expect_equal(paused, before, "bytes reported, while paused and before")
+    _set(guest, "enabled", 1)
+    guest.run("echo | memtool hold 300", timeout=120)
+    wait_until("more is reported", 60, lambda: _reported(guest, folder) > paused)
+
+
+def unknown_kernel(kernel: str) -> Iterator[str]:
+    """Where a pass of the kernel's is not what it is today, the kernel decides when, as it
+    does for virtio_balloon."""
+    files = {_TWO_PHASES: module_file(kernel, "tests/twophase")}
+    with make_guest(kernel, "unknown-kernel", mem=1024, files=files) as guest:
+        park_little(guest)
+        folder = load_aerator(guest)
+        guest.run(f"echo 1 >{folder}/flush; rmmod aerator", timeout=90)
+        expect(_NOT_KNOWN not in _log(guest), "the log says that this kernel is not as known")
+        guest.insmod(_TWO_PHASES)
+        guest.run("echo | memtool hold 600", timeout=120)
+        load_aerator(guest)
+        took = [_release(guest, folder) for _ in range(2)]
+        flush = guest.execute(f"echo 1 >{folder}/flush")
+        expect(flush.status, "flush succeeds though the kernel decides when")
+        _check_paused(guest, folder)
+        # A restart keeps what is known, and does not say it again.
+        _set(guest, "reactor_size", 16)
+        took.append(_release(guest, folder))
+        log = _log(guest)
+        expect_equal(log.count(_NOT_KNOWN), 1, f"lines that the kernel is not as known:\n{log}\n")
+        guest.run("rmmod aerator")
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
+    yield f"most of what was freed is reported after {', '.join(f'{s:.1f}' for s in took)} s"
+
+
 CASES = [*on_kernels(refused_batch, (_STOCK,)),
          *on_kernels(small_guests, (_STOCK,)), *on_kernels(small_guests, ("7.3",), long=True),
-         *on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
+         *on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,)),
+         *on_kernels(unknown_kernel, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
          *on_kernels(order_of_others, [kernel for kernel in GUEST_KERNELS if kernel != _STOCK],
                      long=True)]

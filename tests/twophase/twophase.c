@@ -2,8 +2,8 @@
 /*
  * A kernel in which the work of page reporting is not what it is today: its function
  * walks the free lists only each second time that it runs, and queues itself for that.
- * Whoever leaves the work alone sees no difference but a moment; who runs its function
- * as if it were a pass gets nothing of it.
+ * A driver that leaves the work alone sees no difference but a moment; one that runs its
+ * function as if it were a pass gets nothing of it.
  *
  * For a guest that does nothing else: once loaded, it stays.
  */
