@@ -4,7 +4,9 @@ memory left, a host that is silent then, sleep, a kernel that saves a crashed on
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from aerator_vm import Guest
 from aerator_vm.cpio import append_files
 from aerator_vm.guest import kernel_files
 
-from .harness import (MIB, MODULE, PARAMETERS, balloon_device, expect, expect_equal,
+from .harness import (MIB, MODULE, balloon_device, expect, expect_equal,
                       load_aerator, make_guest, module_file, on_kernels, wait_until)
 from .silence import set_master
 
@@ -98,53 +100,69 @@ def crash_kernel(kernel: str) -> Iterator[str]:
         guest.finish_unheard()
 
 
-# A target that cannot be reached.
+# A target that cannot be reached. The guest has next to nothing left then, and whatever is
+# asked of it could be killed: so nothing is, until the target is another one.
 _SHORT_LINE = "no memory for the balloon"
-_STEPS = (3, 27)
-_DISK_MODULE = "/zerodisk.ko"
-_READ = "dd if=/dev/zerodisk of=/dev/null bs=64k count=1600"
-
-
-def _scanned(guest: Guest) -> int:
-    """Pages that were looked at to reclaim memory."""
-    text = guest.read("/proc/vmstat")
-    return sum(map(int, re.findall(r"^pgscan_(?:kswapd|direct) (\d+)$", text, re.M)))
+_STEADY_SECONDS = 8
+# Tries would come so soon after one another without the waits in between, ms.
+_RETRY_MS = 200
+_GROWN = "grown aerator:inflate_grow ret=$retval:s32"
+_TRACING = "/sys/kernel/tracing"
+_PORT = "/dev/ttyS1"
 
 
 def _inflated(guest: Guest, folder: str) -> int:
     return int(guest.read(f"{folder}/inflated_bytes")) // MIB
 
 
+def _second_port(path: str) -> tuple[str, ...]:
+    """Arguments for a guest with another serial port, whose other end is that socket. Input
+    there costs the guest no memory."""
+    return ("-chardev", f"socket,id=port,path={path},server=on,wait=off",
+            "-device", "isa-serial,chardev=port,index=1")
+
+
+def _steady(guest: Guest) -> int:
+    """MiB that the guest has, once that does not change any more."""
+    actual, since = _actual(guest), time.monotonic()
+    while time.monotonic() < since + _STEADY_SECONDS:
+        time.sleep(0.5)
+        if _actual(guest) != actual:
+            actual, since = _actual(guest), time.monotonic()
+    return actual
+
+
+def _trace_growing(guest: Guest) -> None:
+    guest.run(f"cd {_TRACING} && echo 'r:{_GROWN}' >kprobe_events &&"
+              f" echo 'ret==-{errno.ENOMEM}' >events/kprobes/grown/filter &&"
+              " echo 1 >events/kprobes/grown/enable")
+
+
 def unreachable(kernel: str) -> Iterator[str]:
-    """As far as it goes, with one line, then next to nothing; further when memory is free.
-    There is a cache to take, which is gone soon."""
+    """As far as it goes, with one line, and then seldom a try; further when memory is free."""
     mem, held = 512, 200
-    files = {_DISK_MODULE: module_file(kernel, "tests/disk")}
-    with make_guest(kernel, "unreachable", mem=mem, files=files) as guest:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as port, \
+            make_guest(kernel, "unreachable", mem=mem,
+                       qemu_args=_second_port(f"{folder}/port")) as guest:
+        port.connect(f"{folder}/port")
         load_aerator(guest)
-        guest.insmod(_DISK_MODULE)
-        job = guest.start_job(f"memtool hold {held}")
+        _trace_growing(guest)
+        job = guest.start_job(f"exec memtool hold {held} <{_PORT}")
         job.wait_for("touched")
-        guest.run(_READ)
-        scans = [_scanned(guest)]
         _set_target(guest, 16)
-        for seconds in _STEPS:
-            time.sleep(seconds)
-            scans.append(_scanned(guest))
-        # There is next to nothing left for what is asked of the guest here.
-        far = mem - _actual(guest)
-        lines = _log(guest).count(_SHORT_LINE)
-        job.tell()
-        expect_equal(lines, 1, "lines in the log")
-        took = wait_until("what was freed is inflated", 10, lambda:
-                          mem - _actual(guest) > far + held * 3 // 4)
+        short = _steady(guest)
+        port.sendall(b"\n")
+        took = wait_until("what was freed is inflated", 30,
+                          lambda: _actual(guest) < short - held * 3 // 4)
         _set_target(guest, mem)
-        wait_until("no balloon", 20, lambda: _actual(guest) == mem)
-        expect(scans[2] - scans[1] < (scans[1] - scans[0]) / 2,
-               f"pages scanned: {scans}")
-        yield (f"{far} MiB, {scans[1] - scans[0]} pages scanned in {_STEPS[0]} s,"
-               f" {scans[2] - scans[1]} in {_STEPS[1]} s; {held} MiB freed were in"
-               f" after {took:.1f} s")
+        wait_until("no balloon", 60, lambda: _actual(guest) == mem)
+        tries = guest.read(f"{_TRACING}/trace").count(" grown: ")
+        expect(tries > 1, "the target was within reach")
+        expect(tries < _STEADY_SECONDS * 1000 / _RETRY_MS / 3,
+               f"{tries} tries fell short, in {_STEADY_SECONDS} s mostly")
+        expect_equal(_log(guest).count(_SHORT_LINE), 1, "lines in the log")
+        yield (f"{mem - short} of {mem - 16} MiB, {tries} tries fell short; {held} MiB that"
+               f" were freed were in after {took:.1f} s")
 
 
 def _eat(guest: Guest, mib: int) -> None:
@@ -214,8 +232,5 @@ def awake(kernel: str) -> Iterator[str]:
         yield f"asleep with {asleep} MiB in the balloon"
 
 
-# At a target out of reach the guest has next to nothing left, also for what a test asks of
-# it: now and then the kernel kills that.
-CASES = [case for function in (crash_kernel, yields, silent_oom, awake)
+CASES = [case for function in (crash_kernel, unreachable, yields, silent_oom, awake)
          for case in on_kernels(function, ("6.12",))]
-CASES += on_kernels(unreachable, ("6.12",), long=True)
