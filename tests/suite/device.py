@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from aerator_vm import Guest
 from aerator_vm.balloon import park_little
@@ -320,8 +321,9 @@ def _each_queue(host: Host, some: tuple[Work, ...], harmless: tuple[str, ...],
                f" {longest:.1f} s")
 
 
-def device_guest(kernel: str, name: str, mem: int = 640) -> Guest:
-    files = {_FILE: module_file(kernel, _FOLDER)}
+def device_guest(kernel: str, name: str, mem: int = 640,
+                 files: Mapping[str, Path] | None = None) -> Guest:
+    files = {_FILE: module_file(kernel, _FOLDER), **(files or {})}
     return make_guest(kernel, name, mem=mem, balloon=None, files=files, allow=_ALLOWED,
                       time_limit=900)
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 
 from aerator_vm import CommandFailed, Guest, Job
-from aerator_vm.balloon import park_little
+from aerator_vm.balloon import balloon_device, park_little
 
 from .device import Host, device_guest
 from .harness import (KASAN, MIB, MODULE, PARAMETERS, TREATED, TREATED_KERNELS, counters,
-                      expect, expect_equal, is_debug, load_aerator, make_guest,
+                      expect, expect_equal, is_debug, load_aerator, make_guest, module_file,
                       on_kernels, settled_free)
 from .lifecycle import QUARANTINE
 
@@ -344,15 +344,22 @@ _LATE_SPARE_MIB = 40
 # One shell, so that nothing comes between the free and the next program.
 _LATE_ROUND = """
 mkfifo /tmp/line.{number}
+: >/tmp/first.{number}
 memtool --small hold {first} <>/tmp/line.{number} >/tmp/first.{number} &
 until grep -q touched /tmp/first.{number}; do sleep 0.05; done
+{before}
 echo >/tmp/line.{number}
 until grep -q freed /tmp/first.{number}; do :; done
-until [ $(cat {held}) -gt 0 ]; do :; done
+{until}
 echo | memtool --small hold {second}
 echo >/tmp/line.{number}
 wait
 """
+
+
+_AT_HOST = "until [ $(cat /sys/kernel/debug/aerator_device/reporting/held) -gt 0 ]; do :; done"
+_SLOW_FILL = "/slowfill.ko"
+_SLOW_FILES = "/sys/module/slowfill/parameters"
 
 
 def _available(guest: Guest) -> int:
@@ -360,12 +367,25 @@ def _available(guest: Guest) -> int:
     return settled_free(guest) // 1024
 
 
+def _late_round(guest: Guest, number: int, until: str, before: str = "", more: int = 0) -> None:
+    """A part is freed, and goes, and then twice as much is asked for, and so many MiB more."""
+    part = _LATE_MIB // 8
+    output = guest.run(_LATE_ROUND.format(
+        number=number, first=part + _LATE_SPARE_MIB // 2, second=2 * part + more,
+        before=before, until=until), timeout=90)
+    expect_equal(output.split()[::2], ["touched", "freed"], "what the program said")
+    killed = re.findall(r"Killed process .*", guest.dmesg())
+    expect(not killed, f"round {number}, with memory on its way to the host: {killed}")
+
+
 def oom_late(kernel: str) -> Iterator[str]:
-    """A program that fits is not killed for what is at the host for a moment: most of
-    what is free is held, a part is freed and goes to a host that is late, and then all
-    that there is but for a little is asked for."""
-    with device_guest(kernel, "oom-late", mem=_LATE_MIB) as guest:
+    """A program that fits is not killed for what is at the host for a moment, or about to
+    go there: most of what is free is held, a part is freed and goes, and then all that there
+    is but for a little is asked for."""
+    with device_guest(kernel, "oom-late", mem=_LATE_MIB,
+                      files={_SLOW_FILL: module_file(kernel, "tests/slowfill")}) as guest:
         host = Host(guest)
+        park_little(guest)
         guest.insmod("/aerator_device.ko", {"late_ms": _LATE_MS})
         guest.insmod(MODULE, {"window_ms": 0, "order": 0})
         guest.run("sleep 3")
@@ -375,17 +395,20 @@ def oom_late(kernel: str) -> Iterator[str]:
         rest.wait_for("touched", 120)
         host.write("reporting/behaviour", "late")
         for number in range(_LATE_ROUNDS):
-            output = guest.run(_LATE_ROUND.format(
-                number=number, first=part + _LATE_SPARE_MIB // 2, second=2 * part,
-                held="/sys/kernel/debug/aerator_device/reporting/held"), timeout=90)
-            expect_equal(output.split()[::2], ["touched", "freed"], "what the program said")
-            killed = re.findall(r"Killed process .*", guest.dmesg())
-            expect(not killed, f"with memory at the host: {killed}")
-        yield f"{_LATE_ROUNDS} programs of {2 * part} MiB of {free} MiB wait for the host"
+            _late_round(guest, number, until=_AT_HOST)
         host.write("reporting/behaviour", "now")
+        guest.insmod(_SLOW_FILL)
+        # All of the part is raw, and nothing else. One batch of it is less than all.
+        folder = f"{balloon_device(guest)}/aerator"
+        _late_round(guest, _LATE_ROUNDS, more=_LATE_SPARE_MIB // 2,
+                    before=f"echo 1 >{folder}/flush; echo 0 >{PARAMETERS}/enabled",
+                    until=f"echo 1 >{_SLOW_FILES}/armed; echo 1 >{PARAMETERS}/enabled")
+        expect_equal(guest.read(f"{_SLOW_FILES}/met"), "Y", "memory ran out during a fill")
+        yield (f"{_LATE_ROUNDS} programs of {2 * part} MiB of {free} MiB wait for the host,"
+               " and one for a fill")
         rest.tell()
         rest.tell()
-        guest.run("rmmod aerator", timeout=30)
+        guest.run("rmmod slowfill; rmmod aerator", timeout=30)
         expect_equal(host.read("violations"), 0, "violations")
         guest.run("rmmod aerator_device")
 
