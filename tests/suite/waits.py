@@ -146,7 +146,7 @@ def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
     host.write("reporting/behaviour", "never")
     done = report.start(host)
     wait_until("a batch at the device", _DONE_SECONDS,
-               lambda: host.read("reporting/held") > 0)
+               lambda: host.read("reporting/held") > 0 or done())
     if known:
         wait_until("no reset", _DONE_SECONDS,
                    lambda: log_lines(host, report, "stubborn", _STUBBORN) > 0)
@@ -156,7 +156,10 @@ def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
 def _unstick(host: Host) -> None:
     """It answers, and is then as good as any."""
     files = "/sys/kernel/debug/aerator_device"
-    host.guest.run(f"echo now >{files}/reporting/behaviour; sleep 0.2; echo 0 >{files}/stubborn")
+    # No program is started in between: an unbind tries to reset it once more in a second.
+    host.guest.run(f"cd {files} && echo now >reporting/behaviour;"
+                   " until read -r held <reporting/held && [ $held = 0 ]; do :; done;"
+                   " echo 0 >stubborn")
 
 
 def _parameters(guest: Guest) -> dict[str, str]:
