@@ -58,6 +58,20 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+# The file, by this name in the environment, that lists what was done once more.
+RETRIES = "AERATOR_RETRIES"
+
+
+def retried(why: str) -> None:
+    """Something is done once more, though it went wrong: say so, and have it counted in
+    the results of the tests. A line of its own, from whatever process."""
+    line = " ".join(why.split())
+    say(f"once more: {line}")
+    if path := os.environ.get(RETRIES):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
 @contextlib.contextmanager
 def ticking(what: str) -> Iterator[None]:
     """Say every few seconds that a step still runs, so nobody thinks it hangs."""

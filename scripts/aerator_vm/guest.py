@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .agent import Agent, AgentGone, AgentSilent, Answer
-from .common import BUILD, TOP, CommandFailed, GuestFailed, say, ticking
+from .common import BUILD, TOP, CommandFailed, GuestFailed, retried, say, ticking
 from .cpio import append_files
 from .host import HostProcess
 from .job import Job
@@ -113,8 +113,8 @@ class Guest:
     def __enter__(self) -> Guest:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         if not self._boot(last_try=False):
-            say(f"guest died or hung before its init ran, starting it again once"
-                f" (log: {self._keep_first_log()})")
+            retried("the guest died or hung before its init ran"
+                    f" (log: {self._keep_first_log()})")
             self._boot(last_try=True)
         return self
 

@@ -25,5 +25,5 @@ def load(groups: Iterable[str]) -> list[Case]:
     wanted = set(groups)
     modules = [(group, importlib.import_module(f"suite.{group}"))
                for group in GROUPS if group in wanted]
-    return [replace(case, alone=group in ALONE) for group, module in modules
+    return [replace(case, group=group, alone=group in ALONE) for group, module in modules
             for case in module.CASES]

@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a test is, how tests are run, and what several of them need."""
+"""What a test is, and what several of them need."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
+import fcntl
 import functools
-import itertools
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aerator_vm import CommandFailed, Guest, GuestFailed
+from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
-from aerator_vm.common import TOP, processors
-from aerator_vm.qemu import end_all
+from aerator_vm.common import TOP
 
 # Kernels that guests are booted with, and those that the module is built for.
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
@@ -64,14 +58,24 @@ class TestFailed(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """A test: its name, and a function that returns notes worth printing."""
+    """A test: its name, and a function that returns notes worth printing. The first
+    sentence of the function's docstring, or its module's, says what it shows."""
 
     name: str
     function: Callable[[], Iterable[str] | None]
     kernel: str | None = None
     long: bool = False
+    group: str = ""
     alone: bool = False
-    first: bool = False  # it takes minutes: others are to run beside it
+
+    @property
+    def about(self) -> str:
+        """What it shows, on one line."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        text = function.__doc__ or sys.modules[function.__module__].__doc__ or ""
+        return " ".join(text.split()).partition(". ")[0].rstrip(".")
 
     @property
     def built_kernel(self) -> str | None:
@@ -125,15 +129,27 @@ def run_script(*command: str | Path) -> str:
     return result.stdout
 
 
-# Two makes in one folder would get in each other's way.
-_building = threading.Lock()
+# The folder of this run of the tests, in the environment of every case.
+RUN_FOLDER = "AERATOR_TESTS_RUN"
+
+
+def once_a_run(name: str, make: Callable[[], str]) -> str:
+    """What a function says, which several cases need and which is to run only once: cases
+    are processes that run beside each other."""
+    with Path(os.environ[RUN_FOLDER], name).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        if not text:
+            text = make()
+            file.write(text)
+        return text
 
 
 def module_file(kernel: str, folder: str = "module") -> Path:
     """The module for a kernel, built if need be."""
-    with _building:
-        result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
-                                stdout=subprocess.PIPE, text=True)
+    result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
+                            stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
 
 
@@ -149,7 +165,6 @@ class LineStuck(GuestFailed):
 
 
 _STUCK = "nobody cared (try booting with"
-_STUCK_TRIES = 3
 
 
 class CheckedGuest(Guest):
@@ -234,157 +249,3 @@ def settled_free(guest: Guest) -> int:
     guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
     parked = int(guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
     return meminfo(guest, "MemFree") + parked * 4
-
-
-class Kernels:
-    """Those that cases need and that are built here, unless the cache has them.
-
-    Debug kernels take longest to build, and few cases need them. So they get what others
-    leave of the processors' time, beside cases that do not need them: more than a third,
-    as tests wait for timers. What measures waits until they are built.
-    """
-
-    _IDLE = ("chrt", "--idle", "0")
-
-    def __init__(self) -> None:
-        self._builder = concurrent.futures.ThreadPoolExecutor(1)
-        self._built: dict[str, concurrent.futures.Future[bool]] = {}
-        self._script: subprocess.Popen[bytes] | None = None
-        self._ended = False
-
-    def begin(self, cases: Iterable[Case], idle: bool) -> None:
-        """Build those that the cases need, one after the other."""
-        for kernel in dict.fromkeys(case.built_kernel for case in cases):
-            if kernel and kernel not in self._built:
-                self._built[kernel] = self._builder.submit(self._build, kernel, idle)
-
-    def _build(self, kernel: str, idle: bool) -> bool:
-        """scripts/kernel says on stderr how far it is."""
-        command = [*(self._IDLE if idle else ()), TOP / "scripts/kernel", kernel]
-        self._script = subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                        start_new_session=True)
-        if self._ended:
-            self.end()
-        return self._script.wait() == 0
-
-    def end(self) -> None:
-        """Build no more, and give up what is being built: who waits for it goes on."""
-        self._ended = True
-        self._builder.shutdown(wait=False, cancel_futures=True)
-        if self._script and self._script.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._script.pid, signal.SIGTERM)
-
-    def wait(self) -> None:
-        """Until nothing is built any more."""
-        concurrent.futures.wait(self._built.values())
-
-    def lack(self, case: Case) -> bool:
-        """Whether the one that the case needs could not be built."""
-        return case.built_kernel is not None and not self._built[case.built_kernel].result()
-
-
-@dataclass(frozen=True)
-class _Result:
-    """What came of a case."""
-
-    case: Case
-    notes: list[str]
-    reason: str | None  # why it failed
-    seconds: float
-
-
-def _try_case(case: Case, notes: list[str]) -> str | None:
-    """Run one, and collect what it has to say; return why it failed."""
-    try:
-        for _ in range(_STUCK_TRIES - 1):
-            with contextlib.suppress(LineStuck):
-                notes.extend(case.function() or ())
-                return None
-            notes.append("QEMU left an interrupt line up, once more:")
-        notes.extend(case.function() or ())
-    except (TestFailed, GuestFailed, CommandFailed) as failure:
-        return str(failure)
-    except Exception:  # a mistake in the test must not end the others
-        return traceback.format_exc()
-    return None
-
-
-def _run_case(case: Case, kernels: Kernels) -> _Result:
-    lacking = kernels.lack(case)
-    start = time.monotonic()
-    print(f"{case.name} ...", file=sys.stderr)
-    notes: list[str] = []
-    reason = (f"{case.kernel} could not be built, see what scripts/kernel said"
-              if lacking else _try_case(case, notes))
-    return _Result(case, notes, reason, time.monotonic() - start)
-
-
-def _processors() -> int:
-    """How many cases run at a time: the processors of an emulated guest take turns on
-    one of the host's. One of three is left for what is around the guests."""
-    cores = processors()
-    return cores if cores < 3 else min(cores - 1, 4)
-
-
-def _run_together(cases: list[Case], kernels: Kernels) -> Iterable[_Result]:
-    with concurrent.futures.ThreadPoolExecutor(_processors()) as pool:
-        futures = [pool.submit(_run_case, case, kernels) for case in cases]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            kernels.end()
-            end_all()
-            raise
-
-
-def _run_all(cases: list[Case], kernels: Kernels) -> Iterable[_Result]:
-    """In their order, but that those that need not be alone are not: of these, what takes
-    long comes first, and what needs a debug kernel last."""
-    for alone, group in itertools.groupby(cases, lambda case: case.alone):
-        some = list(group)
-        kernels.begin(some, idle=not alone)
-        if alone:
-            kernels.wait()
-            yield from (_run_case(case, kernels) for case in some)
-        else:
-            some.sort(key=lambda case: (not case.first, is_debug(case.kernel)))
-            yield from _run_together(some, kernels)
-
-
-def _say_skipped(skipped: list[Case]) -> None:
-    """What a run without --all leaves out, and why."""
-    for reason, names in (
-            ("takes long", [case.name for case in skipped if case.long]),
-            ("kernel is built for --all only",
-             [case.name for case in skipped if not case.long])):
-        if names:
-            print(f"# left out, {reason}: {', '.join(names)}")
-
-
-def _say_result(number: int, result: _Result) -> bool:
-    """Returns whether it failed."""
-    lines = [*result.notes, *(result.reason or "").splitlines()]
-    for line in lines:
-        print(f"# {line}")
-    print(f"{'ok' if result.reason is None else 'not ok'} {number} {result.case.name}"
-          f" # {result.seconds:.0f} s", flush=True)
-    return result.reason is not None
-
-
-def run_cases(cases: list[Case], skipped: list[Case]) -> int:
-    """Run them all, and say how each went when it is over."""
-    kernels = Kernels()
-    try:
-        kernels.begin((case for case in cases if not is_debug(case.kernel)), idle=False)
-        kernels.wait()
-        print(f"KTAP version 1\n1..{len(cases)}", flush=True)
-        _say_skipped(skipped)
-        failed = sum(_say_result(number, result)
-                     for number, result in enumerate(_run_all(cases, kernels), 1))
-    finally:
-        kernels.end()
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from aerator_vm.common import retried
 from aerator_vm.libvirt import DOMAIN, LibvirtGuest, VirshFailed
 
 from .harness import (GUEST_KERNELS, MIB, MODULE, balloon_device, balloon_driver, counters,
@@ -126,6 +127,7 @@ def _true_memory(user: _User) -> dict[str, int]:
         wrong = _implausible(memory, before, _numbers(user.guest))
         if not wrong:
             break
+        retried(wrong)
     expect(not wrong, wrong)
     return memory
 
@@ -268,7 +270,8 @@ def _rows(kernel: str, driver: str) -> Iterator[_Row]:
 
 
 def libvirt(kernel: str) -> Iterator[str]:
-    """A table: the command, the answer to it, and each driver's figures."""
+    """virsh gets the same answers from both drivers. A table: the command, the answer to it,
+    and each driver's figures."""
     differences = []
     theirs, ours = (_rows(kernel, driver) for driver in _DRIVERS)
     # One guest at a time.

@@ -11,7 +11,6 @@ import functools
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from aerator_vm.firmware import Firmware
 from aerator_vm.release import record_release
 from aerator_vm.root import Root, boot
 
-from .harness import MIB, Case, balloon_driver, expect, expect_equal, run_script
+from .harness import (MIB, Case, balloon_driver, expect, expect_equal, once_a_run,
+                      run_script)
 
 # The suite that a run without --all has: with dkms 3.0.10, the oldest that many have.
 _NATIVE = "6.1"
@@ -34,7 +34,6 @@ _OTHERS = (("6.1", "generic"), ("6.1", "rt"), ("5.10", "cloud"), ("5.10", "gener
            ("5.10", "rt"), ("6.12", "cloud"), ("6.12", "generic"), ("6.12", "rt"),
            ("7.3", "cloud"), ("7.3", "generic"), ("7.3", "rt"), ("bookworm/6.12", "cloud"))
 
-_building = threading.Lock()
 
 # dkms' status for a kernel that dkms.conf excludes: now, and before 3.0.
 _EXCLUDED = ("77", "9")
@@ -48,15 +47,10 @@ _ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path
               r" -o -name __pycache__ \) -prune -o -print | sort")
 
 
-@functools.cache
-def _build(*version: str) -> Path:
-    return Path(run_script("scripts/deb", *version).splitlines()[-1])
-
-
 def _deb(*version: str) -> Path:
     """Built once: what builds it again removes it, and cases run side by side."""
-    with _building:
-        return _build(*version)
+    return Path(once_a_run("-".join(("deb", *version)),
+                           lambda: run_script("scripts/deb", *version).splitlines()[-1]))
 
 
 def _version(deb: Path) -> str:
@@ -464,8 +458,7 @@ def checkout(kernel: str) -> Iterator[str]:
 
 CASES = [
     Case("lintian", lintian),
-    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,
-         first=True),
+    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE),
     Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),
     Case(f"secure-boot {_NATIVE}", functools.partial(secure_boot, _NATIVE), _NATIVE, long=True),
     Case(f"purge {_NATIVE}", functools.partial(package, _NATIVE, "cloud"), _NATIVE, long=True),

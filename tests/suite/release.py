@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aerator_vm.common import retried
 from aerator_vm.release import Release, measure_release
 
 from .harness import MIB, TREATED_KERNELS, expect, module_file, on_kernels
@@ -40,8 +41,10 @@ def _measure_ours(kernel: str) -> Iterator[Release]:
         took = ours.seconds_to(_SURE_SHARE)
         expect(took <= _WITHIN_SECONDS, f"{_SURE_SHARE:.0%} after {took:.2f} s")
         yield ours
-        if ours.seconds_to(0.99) <= _WITHIN_SECONDS:
+        late = ours.seconds_to(0.99)
+        if late <= _WITHIN_SECONDS:
             return
+        retried(f"99 % after {late:.2f} s")
 
 
 def release(kernel: str) -> Iterator[str]:

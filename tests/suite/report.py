@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a run of the tests says (KTAP), and what the next one knows of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from aerator_vm.common import BUILD
+
+from .harness import Case
+from .runner import Result, Run
+
+_STATE = BUILD / "tests.json"
+
+# Seconds that cases take which are longest; others take less, until a run has shown how
+# long.
+_LONG = {"package 6.1": 640, "device-treated 6.12-treated-kasan": 330, "bench-quick": 330,
+         "drop-in 6.12": 170, "libvirt 6.12": 130, "features 6.12": 100,
+         "together 6.12-treated-kasan aerator reporting": 100,
+         "together 6.12-treated-kasan aerator treated": 100,
+         "lifecycle 6.12-treated-kasan": 100, "kunit-shuffled 6.12-treated": 90}
+_USUAL = 30
+
+
+class Busy(Exception):
+    """Another run is under way in this checkout."""
+
+
+@contextlib.contextmanager
+def only_run() -> Iterator[None]:
+    """Two runs would build and log over each other."""
+    BUILD.mkdir(exist_ok=True)
+    folder = os.open(BUILD, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Busy(f"another run of the tests has {BUILD}: wait for it to end") from None
+    finally:
+        os.close(folder)
+
+
+class Known:
+    """What the last run of each case has shown."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, dict[str, float | bool]] = {}
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            self._cases = json.loads(_STATE.read_text())
+
+    def seconds(self, case: Case) -> float:
+        """How long it takes, as far as is known."""
+        return float(self._cases.get(case.name, {}).get(
+            "seconds", _LONG.get(case.name, _USUAL)))
+
+    def failed(self, case: Case) -> bool:
+        return bool(self._cases.get(case.name, {}).get("failed"))
+
+    def take(self, result: Result) -> None:
+        """Written at once: a run may be cut short."""
+        self._cases[result.case.name] = {"seconds": round(result.seconds, 1),
+                                         "cpu_seconds": round(result.cpu_seconds, 1),
+                                         "failed": result.failed}
+        new = _STATE.with_suffix(".new")
+        new.write_text(json.dumps(self._cases, indent=1) + "\n")
+        new.replace(_STATE)
+
+
+def list_cases(cases: Iterable[Case]) -> None:
+    """Group, name, seconds, and what it shows."""
+    known = Known()
+    for case in cases:
+        print(f"{case.group:11} {case.name:46} {known.seconds(case):4.0f} s  {case.about}")
+
+
+def _times(result: Result) -> str:
+    return f"{result.seconds:.0f} s, {result.cpu_seconds:.0f} s of CPU"
+
+
+def _say_skipped(skipped: Sequence[Case]) -> None:
+    """What a run without --all leaves out, and why."""
+    for number, case in enumerate(skipped, 1):
+        why = "takes long" if case.long else "its kernel is built for --all only"
+        print(f"ok {number} {case.name} # SKIP {why}")
+
+
+def _say_result(number: int, result: Result) -> None:
+    lines = [*result.notes, *(f"once more: {why}" for why in result.retries),
+             *(result.reason or "").splitlines()]
+    for line in lines:
+        print(f"# {line}")
+    again = f", {len(result.retries)} once more" if result.retries else ""
+    print(f"{'not ok' if result.failed else 'ok'} {number} {result.case.name}"
+          f" # {_times(result)}{again}", flush=True)
+
+
+def _say_end(results: Sequence[Result], left: Sequence[Case], skipped: int,
+             durations: int) -> None:
+    """What has to be known of a log of which only the end is read."""
+    for result in sorted(results, key=lambda result: -result.seconds)[:durations]:
+        print(f"# {result.case.name}: {_times(result)}")
+    cpu = sum(result.cpu_seconds for result in results)
+    print(f"# {cpu:.0f} s of CPU, {skipped} left out")
+    for result in results:
+        for why in result.retries:
+            print(f"# once more, {result.case.name}: {why}")
+    for case in left:
+        print(f"# not run, {case.name}")
+    for result in results:
+        if result.failed:
+            print(f"# failed, {result.case.name}: {(result.reason or '').partition(chr(10))[0]}")
+
+
+def run_cases(cases: Sequence[Case], skipped: Sequence[Case], stop_early: bool,
+              durations: int) -> int:
+    """Run them all, and say how each went when it is over."""
+    known = Known()
+    run = Run(cases, {case.name: known.seconds(case) for case in cases})
+    print(f"KTAP version 1\n1..{len(skipped) + len(cases)}", flush=True)
+    _say_skipped(skipped)
+    results: list[Result] = []
+    with contextlib.closing(run.results()) as ended:
+        for result in ended:
+            results.append(result)
+            known.take(result)
+            _say_result(len(skipped) + len(results), result)
+            if stop_early and result.failed:
+                break
+    _say_end(results, run.left, len(skipped), durations)
+    failed = sum(result.failed for result in results)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
