@@ -83,6 +83,7 @@ def _units(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def parameters() -> None:
+    """README.md, aerator(4) and the ABI documents have the parameters of the code."""
     wanted = code.parameters()
     rows = {cells[0].strip("`"): tuple(cells[1:3]) for cells in _readme_rows("Tune")}
     _expect_same(rows, wanted, "README.md, Tune")
@@ -102,6 +103,7 @@ def options() -> None:
 
 
 def device_files() -> None:
+    """README.md, aerator(4) and the ABI documents have the device's files of the code."""
     wanted = code.device_files()
     names = [name for cells in _readme_rows("Watch") for name in re.findall(r"`(\w+)`", cells[0])]
     man, abi = _man_items("DEVICE FILES"), _abi(_DEVICE_FILES)
@@ -112,6 +114,7 @@ def device_files() -> None:
 
 
 def tracepoints() -> None:
+    """The ABI documents have the tracepoints of the code, with their fields."""
     wanted = code.tracepoints()
     abi = _abi(_TRACEPOINTS)
     fields = {name: set(re.findall(r"^\t\t(\w+)\t", text, re.M)) for name, text in abi.items()}
@@ -156,6 +159,7 @@ def _lacks_licence(path: str) -> bool:
 
 
 def licences() -> None:
+    """Each file names its licence, which is GPL 2."""
     expect("GNU GENERAL PUBLIC LICENSE\n                       Version 2"
            in (TOP / "LICENSE").read_text(), "LICENSE is not that of GPL 2")
     lacking = [path for path in tracked() if _lacks_licence(path)]

@@ -117,6 +117,7 @@ def _compared(theirs: Sequence[Row], ours: Sequence[Row]) -> Iterator[str]:
 
 
 def drop_in(kernel: str) -> Iterator[str]:
+    """The same actions of a host get the same answers from both drivers, as soon."""
     yield from _compared(*(_run_script(kernel, driver) for driver in _DRIVERS))
 
 
@@ -174,7 +175,7 @@ def _untimed(transport: str, row: Row) -> Row:
 
 
 def transports(kernel: str) -> Iterator[str]:
-    """As many guests at a time as there are cores for their one processor."""
+    """Both drivers answer alike on each transport that a host may attach a balloon with."""
     module_file(kernel)
     pool = concurrent.futures.ThreadPoolExecutor(processors())
     try:
@@ -247,10 +248,12 @@ def _check_all_there(subject: Subject, free: int) -> str:
 
 
 def rounds(kernel: str) -> Iterator[str]:
+    """Balloon and takeovers again and again: no memory is lost."""
     yield from _again_and_again(kernel, 15, 4)
 
 
 def many_rounds(kernel: str) -> Iterator[str]:
+    """The same as rounds, hundreds of times."""
     yield from _again_and_again(kernel, 500, 100)
 
 

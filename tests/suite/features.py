@@ -59,7 +59,7 @@ def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> s
 
 
 def features(kernel: str) -> Iterator[str]:
-    """As many guests at a time as there are cores for their one processor."""
+    """Each combination of the host's features works, or is refused with the reason."""
     combinations = list(itertools.product((False, True), repeat=len(_OPTIONS)))
     module_file(kernel)
     pool = concurrent.futures.ThreadPoolExecutor(processors())

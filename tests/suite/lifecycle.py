@@ -74,6 +74,7 @@ def _times(kernel: str) -> tuple[int, int]:
 
 
 def lifecycle(kernel: str) -> Iterator[str]:
+    """Load, unload, bind and unbind again and again beside a churn: no memory is lost."""
     mem = 1024
     loads, binds = _times(kernel)
     with make_guest(kernel, "lifecycle", mem=mem, time_limit=600) as guest:

@@ -264,7 +264,8 @@ def _offered(offer: tuple[bool, bool]) -> str:
 
 
 def migration_cost(kernel: str) -> Iterator[str]:
-    """A table in Markdown: Documentation/dropin.md has it."""
+    """What a migration sends, and for how long. A table in Markdown: Documentation/dropin.md
+    has it."""
     yield ("| host offers | driver | freed | sent | in full | zeroes | sending | down"
            " | source grew |")
     yield "|---|---|---|---|---|---|---|---|---|"

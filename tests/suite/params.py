@@ -122,6 +122,7 @@ def _check_at_load(guest: Guest, kernel: str) -> int:
 
 
 def parameters(kernel: str) -> Iterator[str]:
+    """Good values are taken and bad ones refused with a reason, at run time and at load."""
     with make_guest(kernel, "parameters") as guest:
         folder = load_aerator(guest)
         yield f"{_check_at_run_time(guest, kernel)} values written"

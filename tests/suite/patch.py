@@ -53,6 +53,7 @@ def _added(patch: Path) -> dict[str, list[str]]:
 
 
 def size(series: str) -> Iterable[str]:
+    """No patch is larger than a reviewer takes, nor is their sum."""
     counts: Counter[str] = Counter(
         {HEADER.name: _code(HEADER.read_text().splitlines())})
     for patch in _patches(series):
@@ -68,10 +69,12 @@ def size(series: str) -> Iterable[str]:
 
 
 def style(series: str) -> None:
+    """checkpatch finds nothing in the patches."""
     run_script("scripts/checkpatch", "--patch", *_patches(series))
 
 
 def style_header() -> None:
+    """checkpatch finds nothing in the header that the patches install."""
     run_script("scripts/checkpatch", HEADER)
 
 

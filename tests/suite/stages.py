@@ -139,13 +139,13 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
 
 
 def stages(kernel: str) -> Iterator[str]:
-    """With what it does when nobody says anything."""
+    """Stages come in order, and counters, trace and the host agree. With the defaults."""
     yield from _check_stages(kernel, "stages", 1500,
                              2 if is_treated(kernel) else 1)
 
 
 def stages_many(kernel: str) -> Iterator[str]:
-    """More batches at a time than usual, and blocks at either end of their lists.
+    """The same with more batches at a time, and blocks at either end of their lists.
     What checkers need is gone from the guest's memory."""
     yield from _check_stages(kernel, "stages-many", 1200, 4, "page_alloc.shuffle=1",
                              {"reactors": 4, "reactor_size": 256})

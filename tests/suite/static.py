@@ -38,27 +38,30 @@ def _shebang(path: str, word: str) -> bool:
 
 
 def build(kernel: str) -> None:
-    """W=1, anew each time: a warning is said only once."""
+    """It builds without a warning. Anew each time: a warning is said only once."""
     silent(run_script("scripts/module", "--anew", kernel, "W=1"), "warnings")
 
 
 def sparse(kernel: str) -> None:
+    """Sparse finds nothing, endianness included."""
     silent(run_script("scripts/module", "--anew", kernel, "C=2",
                        "CF=-D__CHECK_ENDIAN__"), "sparse")
 
 
 def checkpatch() -> None:
+    """The module's sources keep the kernel's coding style."""
     run_script("scripts/checkpatch", *tracked("module/*.c", "module/*.h"))
 
 
 def checkpatch_guest() -> None:
-    """Programs for user space have no kernel types to prefer."""
+    """The C files of tests keep it too. In user space there are no kernel types to prefer."""
     run_script("scripts/checkpatch", "--ignore",
                "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
                *tracked("tests/*.c", "tests/*.h"))
 
 
 def shellcheck() -> None:
+    """It finds nothing in any shell script."""
     scripts = [path for path in tracked("scripts", "tests", ".ci", "packaging", "debian")
                if path.endswith(".sh") or _shebang(path, "bash")
                or _shebang(path, "/bin/sh")]
@@ -66,12 +69,19 @@ def shellcheck() -> None:
 
 
 def python() -> None:
-    """They compile, without a warning."""
+    """The Python files compile, without a warning."""
     files = [path for path in tracked("scripts", "tests")
              if path.endswith(".py") or _shebang(path, "python3")]
     warnings.simplefilter("error")
     for path in files:
         compile((TOP / path).read_text(), path, "exec")
+
+
+def described() -> None:
+    """Each test says in a sentence what it shows, for tests/run --list."""
+    from . import GROUPS, load  # which imports this one
+    without = [case.name for case in load(GROUPS) if len(case.about) < 20]
+    expect(not without, f"no docstring, or a short one: {without}")
 
 
 CASES = [
@@ -81,4 +91,5 @@ CASES = [
     Case("checkpatch-guest", checkpatch_guest),
     Case("shellcheck", shellcheck),
     Case("python", python),
+    Case("described", described),
 ]

@@ -86,6 +86,7 @@ def _nothing_is_left_out(kernel: str) -> None:
 
 
 def takeover(kernel: str) -> Iterator[str]:
+    """A kernel that would crash in letting go of the device keeps it with virtio_balloon."""
     _comes_second(kernel)
     yield "virtio_balloon first: left with it when plugged in, at takeover=1 and at insmod"
     _comes_first(kernel)

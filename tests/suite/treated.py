@@ -185,6 +185,7 @@ def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
 
 
 def raw_first(kernel: str) -> Iterator[str]:
+    """Memory that the host still holds is used before memory that it was given."""
     with make_guest(kernel, "raw-first", mem=1536) as guest:
         park_little(guest)
         folder = load_aerator(guest)

@@ -12,6 +12,7 @@ from .harness import Case, TestFailed, expect, run_script
 
 
 def unit() -> list[str]:
+    """The pure parts of the module, in user space, under ASan and UBSan."""
     output = run_script("make", "-s", "-C", "tests/unit", "check")
     passed = len(re.findall(r"^ok ", output, re.MULTILINE))
     if not passed:
