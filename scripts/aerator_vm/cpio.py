@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -39,6 +41,16 @@ def _write_parents(out: BinaryIO, path: PurePosixPath, known: set[str]) -> None:
             known.add(name)
 
 
+def _content(path: Path) -> bytes:
+    """Of a module what a kernel uses: nine tenths of the file are for debuggers, and an
+    emulated guest takes a second to read them."""
+    if path.suffix != ".ko":
+        return path.read_bytes()
+    with tempfile.NamedTemporaryFile(prefix="aerator-module-") as stripped:
+        subprocess.run(["strip", "-g", "-o", stripped.name, path], check=True)
+        return Path(stripped.name).read_bytes()
+
+
 def append_files(base: Path, target: Path, files: Mapping[str, Path | str]) -> None:
     """Write base and the files {guest path: host path} to target."""
     known: set[str] = set()
@@ -50,5 +62,5 @@ def append_files(base: Path, target: Path, files: Mapping[str, Path | str]) -> N
             _write_parents(out, path, known)
             mode = stat.S_IFREG | (Path(host_path).stat().st_mode & 0o777)
             _write_entry(out, str(path).lstrip("/"), mode,
-                         Path(host_path).read_bytes())
+                         _content(Path(host_path)))
         _write_entry(out, "TRAILER!!!", 0)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aerator_vm import Guest
@@ -63,62 +63,103 @@ def write_to(path: str, value: str) -> str:
     return f"echo {shlex.quote(value)} >{path}"
 
 
-def _write(guest: Guest, name: str, value: str) -> tuple[bool, str, str]:
-    """Whether it was taken, what the shell said, and what the kernel said."""
-    guest.run("dmesg -c >/dev/null")
-    answer = guest.execute(write_to(f"{PARAMETERS}/{name}", value))
-    return answer.status == 0, answer.output.decode(), guest.dmesg()
+# One loop in the guest, which starts no program: a request for each value, and a program
+# for each file, take an emulated guest minutes. A line in the kernel's log stands before
+# what it says of each value.
+_NEXT = "aerator-test: next"
+_EACH = """
+echo on >/proc/sys/kernel/printk_devkmsg
+dmesg -c >/dev/null
+for value in {values}; do
+	echo "{next}" >/dev/kmsg
+	echo "{next}"
+	{try_one}
+done
+echo "{next}"
+dmesg
+"""
+_WRITE = """
+	read -r before <{path}
+	echo "$before"
+	echo "$value" >{path} && echo taken || echo refused
+	read -r after <{path}
+	echo "$after"
+"""
+_LOAD = """
+	if insmod {module} $value; then echo loaded; rmmod aerator; else echo refused; fi
+"""
+_EACH_SECONDS = 120
 
 
-def _check_refused(guest: Guest, name: str, value: str, allowed: str) -> None:
-    before = guest.read(f"{PARAMETERS}/{name}")
-    taken, said, log = _write(guest, name, value)
-    what = f"{name}={value!r}"
-    expect(not taken, f"{what} was taken")
-    expect("Invalid argument" in said, f"{what}: not EINVAL but {said!r}")
-    expect(f"aerator: {name}=" in log and allowed in log,
-           f"{what}: the log does not say what is allowed: {log!r}")
-    expect_equal(guest.read(f"{PARAMETERS}/{name}"), before, f"value after {what}")
+@dataclass(frozen=True)
+class _Trial:
+    """What came of a value: lines of the shell, and what the kernel said."""
+
+    value: str
+    output: list[str]
+    log: str
 
 
-def _check_taken(guest: Guest, name: str, value: str) -> None:
-    taken, said, _ = _write(guest, name, value)
-    expect(taken, f"{name}={value} was refused: {said}")
-    expect_equal(guest.read(f"{PARAMETERS}/{name}"), value, f"{name} after writing")
+def _try_each(guest: Guest, values: Sequence[str], try_one: str) -> list[_Trial]:
+    output = guest.run(_EACH.format(next=_NEXT, values=shlex.join(values), try_one=try_one),
+                       timeout=_EACH_SECONDS)
+    _, *outputs, log = output.split(f"{_NEXT}\n", len(values) + 1)
+    logs = log.split(_NEXT)[1:]
+    expect_equal((len(outputs), len(logs)), (len(values), len(values)), "values tried")
+    return [_Trial(value, said.splitlines(), line)
+            for value, said, line in zip(values, outputs, logs)]
+
+
+def _write_each(guest: Guest, name: str, values: Sequence[str]) -> list[_Trial]:
+    """The shell's lines of each: the value before, what it complained of, whether it was
+    taken, the value after."""
+    return _try_each(guest, values, _WRITE.format(path=f"{PARAMETERS}/{name}"))
+
+
+def _check_refused(guest: Guest, name: str, values: Sequence[str], allowed: str) -> None:
+    for trial in _write_each(guest, name, values):
+        before, *said, verdict, after = trial.output
+        what = f"{name}={trial.value!r}"
+        expect_equal(verdict, "refused", what)
+        expect("Invalid argument" in " ".join(said), f"{what}: not EINVAL but {said!r}")
+        expect(f"aerator: {name}=" in trial.log and allowed in trial.log,
+               f"{what}: the log does not say what is allowed: {trial.log!r}")
+        expect_equal(after, before, f"value after {what}")
+
+
+def _check_taken(guest: Guest, name: str, *values: str) -> None:
+    for trial in _write_each(guest, name, values):
+        _, *said, verdict, after = trial.output
+        expect(verdict == "taken", f"{name}={trial.value} was refused: {said}")
+        expect_equal(after, trial.value, f"{name} after writing")
 
 
 def _check_at_run_time(guest: Guest, kernel: str) -> int:
     checked = 0
     for parameter in _parameters(kernel):
         start = guest.read(f"{PARAMETERS}/{parameter.name}")
-        for value in parameter.bad():
-            _check_refused(guest, parameter.name, value,
-                           f"allowed are {parameter.low} to {parameter.high}")
-        for value in [*parameter.good(), start]:
-            _check_taken(guest, parameter.name, value)
+        _check_refused(guest, parameter.name, parameter.bad(),
+                       f"allowed are {parameter.low} to {parameter.high}")
+        _check_taken(guest, parameter.name, *parameter.good(), start)
         checked += len(parameter.bad()) + len(parameter.good())
     intakes, allowed = _intakes(kernel)
     unknown = [*_GARBAGE, "auto reporting", *{"treated"}.difference(intakes)]
-    for value in unknown:
-        _check_refused(guest, "intake", value, f"allowed are {allowed}")
-    for value in intakes:
-        _check_taken(guest, "intake", value)
+    _check_refused(guest, "intake", unknown, f"allowed are {allowed}")
+    _check_taken(guest, "intake", *intakes)
     return checked + len(unknown) + len(intakes)
 
 
 def _check_at_load(guest: Guest, kernel: str) -> int:
     """A bad value keeps the module out, and virtio_balloon where it is."""
     guest.run("rmmod aerator")
-    bad = [(parameter.name, value, f"{parameter.low} to {parameter.high}")
-           for parameter in _parameters(kernel) for value in parameter.bad()[-2:]]
-    unknown = "treats" if is_treated(kernel) else "treated"
-    for name, value, allowed in [*bad, ("intake", unknown, _intakes(kernel)[1])]:
-        guest.run("dmesg -c >/dev/null")
-        answer = guest.execute(f"insmod {MODULE} {name}={value}")
-        expect(answer.status, f"loaded with {name}={value}")
-        expect(allowed in guest.dmesg(), f"no reason for {name}={value}")
+    bad = {f"{parameter.name}={value}": f"{parameter.low} to {parameter.high}"
+           for parameter in _parameters(kernel) for value in parameter.bad()[-2:]}
+    bad[f"intake={'treats' if is_treated(kernel) else 'treated'}"] = _intakes(kernel)[1]
+    for trial in _try_each(guest, list(bad), _LOAD.format(module=MODULE)):
+        expect_equal(trial.output[-1], "refused", f"loading with {trial.value}")
+        expect(bad[trial.value] in trial.log, f"no reason for {trial.value}: {trial.log}")
     expect_equal(balloon_driver(guest), "virtio_balloon", "driver after all that")
-    return len(bad) + 1
+    return len(bad)
 
 
 def parameters(kernel: str) -> Iterator[str]:
