@@ -8,11 +8,14 @@ them alike. A figure of one run is compared with figures of that run only.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from multiprocessing.queues import SimpleQueue
 from typing import NamedTuple
 
 from aerator_vm import CommandFailed, GuestFailed
@@ -81,10 +84,24 @@ def run(order: Sequence[Turn], jobs: int, take: Take) -> None:
         take(turn, measure(turn))
 
 
+def _cores(context: BaseContext, jobs: int) -> SimpleQueue[set[int]]:
+    """What each of the processes may run on."""
+    cores = sorted(os.sched_getaffinity(0))
+    queue = context.SimpleQueue()
+    for number in range(jobs):
+        queue.put({cores[number]} if jobs <= len(cores) else set(cores))
+    return queue
+
+
+def _pin(cores: SimpleQueue[set[int]]) -> None:
+    os.sched_setaffinity(0, cores.get())
+
+
 def _run_together(order: Sequence[Turn], jobs: int, take: Take) -> None:
-    """Several at a time, in processes: one that is told to end stops its guest."""
+    """Several at a time, in processes: one that is told to end stops its guest. Each has
+    a core for itself, if there are as many."""
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(jobs, context) as pool:
+    with ProcessPoolExecutor(jobs, context, _pin, (_cores(context, jobs),)) as pool:
         say(f"{order[0].case}: round {order[0].round}, {jobs} contestants at a time")
         pending: dict[Future[Outcome], Turn] = {pool.submit(measure, turn): turn
                                                 for turn in order}

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tests, one module a group, run in this order: cheap ones first, and last those
-that want the machine for themselves."""
+"""The tests, one module a group, listed in this order."""
 
 from __future__ import annotations
 
@@ -12,12 +11,8 @@ from .harness import Case
 
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
           "numa", "stages", "silence", "device", "inflate", "hosts", "waits", "lifecycle",
-          "takeover", "suspend", "libvirt", "migration", "integrity", "offline", "together", "treated",
-          "kernel", "package", "cost", "release", "churn", "features", "dropin", "bench")
-
-# What measures time, or counts what depends on it, needs more than one processor, or builds
-# what all others use.
-ALONE = ("static", "builds", "cost", "release", "churn", "features", "dropin", "bench")
+          "takeover", "suspend", "libvirt", "migration", "integrity", "offline", "together",
+          "treated", "kernel", "package", "cost", "release", "churn", "features", "dropin", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:
@@ -25,5 +20,4 @@ def load(groups: Iterable[str]) -> list[Case]:
     wanted = set(groups)
     modules = [(group, importlib.import_module(f"suite.{group}"))
                for group in GROUPS if group in wanted]
-    return [replace(case, group=group, alone=group in ALONE) for group, module in modules
-            for case in module.CASES]
+    return [replace(case, group=group) for group, module in modules for case in module.CASES]

@@ -44,5 +44,5 @@ def churn_eager(kernel: str) -> Iterator[str]:
         yield f"{reported / (1 << 30):.1f} GiB reported meanwhile"
 
 
-CASES = [*on_kernels(regret, ("6.12", TREATED)),
+CASES = [*on_kernels(regret, ("6.12", TREATED), cores=1),
          *on_kernels(churn_eager, DEBUG_KERNELS)]

@@ -165,6 +165,6 @@ def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]
 # What needs the unpatched kernel is for --all: it would be one more to build.
 CASES = [*_faults(faults, TREATED), *_faults(faults_patched, _PLAIN),
          *on_kernels(reports_whole, (TREATED, _PLAIN)),
-         *on_kernels(reports_scattered, (TREATED, _PLAIN)),
+         *on_kernels(reports_scattered, (TREATED, _PLAIN), cores=1),
          *(Case(f"settings {order or 'whole'}", functools.partial(settings, order), TREATED,
                 long=True) for order in (None, _SCATTERED_ORDER))]

@@ -6,15 +6,14 @@ The rows that are printed are a table in Markdown: Documentation/dropin.md has i
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from aerator_vm.common import processors
 from aerator_vm.driver import bind
 
 from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action, Sleep,
@@ -24,8 +23,7 @@ from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action,
 from .dropin_rows import TABLE_HEAD, Difference, Row, faults, pair_up
 from .dropin_subject import Subject
 from .harness import (BUILD_KERNELS, MIB, MODULE, TREATED, balloon_device, balloon_driver,
-                      expect, expect_equal, make_guest, module_file, on_kernels,
-                      settled_free)
+                      beside, expect, expect_equal, make_guest, on_kernels, settled_free)
 
 _OFTEN = "6.12"
 _RARELY = tuple(kernel for kernel in BUILD_KERNELS if kernel != _OFTEN)
@@ -118,7 +116,8 @@ def _compared(theirs: Sequence[Row], ours: Sequence[Row]) -> Iterator[str]:
 
 def drop_in(kernel: str) -> Iterator[str]:
     """The same actions of a host get the same answers from both drivers, as soon."""
-    yield from _compared(*(_run_script(kernel, driver) for driver in _DRIVERS))
+    yield from _compared(*beside(functools.partial(_run_script, kernel, driver)
+                                 for driver in _DRIVERS))
 
 
 def _balloon(*options: str) -> tuple[str, ...]:
@@ -176,12 +175,7 @@ def _untimed(transport: str, row: Row) -> Row:
 
 def transports(kernel: str) -> Iterator[str]:
     """Both drivers answer alike on each transport that a host may attach a balloon with."""
-    module_file(kernel)
-    pool = concurrent.futures.ThreadPoolExecutor(processors())
-    try:
-        done = list(pool.map(lambda name: _on_transport(kernel, name), _TRANSPORTS))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    done = [_on_transport(kernel, name) for name in _TRANSPORTS]
     yield from _compared(*([row for rows in one for row in rows] for one in zip(*done)))
 
 
@@ -257,7 +251,8 @@ def many_rounds(kernel: str) -> Iterator[str]:
     yield from _again_and_again(kernel, 500, 100)
 
 
-CASES = [*on_kernels(drop_in, (_OFTEN,)), *on_kernels(transports, (_OFTEN,)),
+CASES = [*on_kernels(drop_in, (_OFTEN,), cores=2), *on_kernels(transports, (_OFTEN,)),
          *on_kernels(rounds, (_OFTEN,)), *on_kernels(rounds, (TREATED,), long=True),
-         *on_kernels(drop_in, _RARELY, long=True), *on_kernels(transports, _RARELY, long=True),
+         *on_kernels(drop_in, _RARELY, long=True, cores=2),
+         *on_kernels(transports, _RARELY, long=True),
          *on_kernels(many_rounds, BUILD_KERNELS, long=True)]

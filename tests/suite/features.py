@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 from collections.abc import Iterator
 
 from aerator_vm import Guest
-from aerator_vm.common import processors
 
 from .harness import (MIB, MODULE, PAGEALLOC, balloon_device, balloon_driver, counters, expect,
-                      expect_equal, load_aerator, make_guest, module_file, on_kernels)
+                      expect_equal, load_aerator, make_guest, on_kernels)
 
 _OPTIONS = ("free-page-reporting", "free-page-hint", "page-poison", "deflate-on-oom")
 
@@ -60,15 +58,8 @@ def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> s
 
 def features(kernel: str) -> Iterator[str]:
     """Each combination of the host's features works, or is refused with the reason."""
-    combinations = list(itertools.product((False, True), repeat=len(_OPTIONS)))
-    module_file(kernel)
-    pool = concurrent.futures.ThreadPoolExecutor(processors())
-    try:
-        done = [pool.submit(_combination, kernel, switches) for switches in combinations]
-        for future in done:
-            future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    done = [_combination(kernel, switches)
+            for switches in itertools.product((False, True), repeat=len(_OPTIONS))]
     yield f"{len(done)} combinations of {', '.join(_OPTIONS)}"
 
 

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import fcntl
 import functools
 import os
+import queue
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
@@ -39,12 +42,17 @@ _DEBUG_PARAMETERS = {PAGEALLOC: "page_poison=1 page_owner=on debug_pagealloc=on"
 # idle loop looks at what its timer's interrupt writes.
 _DEBUG_ALLOWED = {KCSAN: (r"KCSAN: data-race in tick_nohz_\w+ / tick_nohz_\w+$",)}
 
+# Groups that boot no guest.
+_NO_GUEST = ("static", "builds", "patch", "unit")
+
 # Debug kernels are slow where they are emulated.
 _DEBUG_BOOT_SECONDS = 240
 _LEAKS = "/sys/kernel/debug/kmemleak"
 _LEAKS_SECONDS = 180
 
 MIB = 1 << 20
+
+_T = TypeVar("_T")
 
 # No build or checker takes so long, downloads included.
 _SCRIPT_SECONDS = 900
@@ -66,7 +74,9 @@ class Case:
     kernel: str | None = None
     long: bool = False
     group: str = ""
-    alone: bool = False
+    # Of the host's, for itself alone: what measures time has as many as guests at a time.
+    # With 0 it runs wherever there is room, as what waits or counts may.
+    cores: int = 0
 
     @property
     def about(self) -> str:
@@ -86,6 +96,11 @@ class Case:
         return None
 
     @property
+    def background(self) -> bool:
+        """It boots no guest: nothing in it waits, and nothing hangs on how soon it ends."""
+        return self.group in _NO_GUEST
+
+    @property
     def rare(self) -> bool:
         """For --all only."""
         return self.long or (self.built_kernel is not None
@@ -93,11 +108,28 @@ class Case:
 
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
-               kernels: Iterable[str] = GUEST_KERNELS, long: bool = False) -> list[Case]:
+               kernels: Iterable[str] = GUEST_KERNELS, long: bool = False,
+               cores: int = 0) -> list[Case]:
     """One case for each kernel; those that take long are for --all."""
     name = function.__name__.replace("_", "-")
-    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, long)
+    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, long,
+                 cores=cores)
             for kernel in kernels]
+
+
+def beside(works: Iterable[Callable[[], _T]]) -> list[_T]:
+    """Do what measures at the same time, each on one of the case's cores, and give what
+    came of each."""
+    cores = sorted(os.sched_getaffinity(0))
+    free = queue.SimpleQueue()
+    for core in cores:
+        free.put(core)
+
+    def pin() -> None:
+        os.sched_setaffinity(0, {free.get()})
+
+    with concurrent.futures.ThreadPoolExecutor(len(cores), initializer=pin) as pool:
+        return [future.result() for future in [pool.submit(work) for work in works]]
 
 
 def is_treated(kernel: str) -> bool:

@@ -64,5 +64,5 @@ def release(kernel: str) -> Iterator[str]:
 # Those that group bench does not have.
 _OTHERS = ("6.1", "7.3")
 
-CASES = [*on_kernels(release, _OTHERS),
-         *on_kernels(release, ("6.12", *TREATED_KERNELS), long=True)]
+CASES = [*on_kernels(release, _OTHERS, cores=1),
+         *on_kernels(release, ("6.12", *TREATED_KERNELS), long=True, cores=1)]

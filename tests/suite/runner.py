@@ -28,6 +28,9 @@ from aerator_vm.qemu import end_all
 from .harness import RUN_FOLDER, Case, LineStuck, TestFailed, is_debug
 
 _STUCK_TRIES = 3
+# What boots no guest gets what guests leave of the processors, and a tenth at least.
+_BACKGROUND = 10
+
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -110,11 +113,15 @@ def _reap() -> None:
             time.sleep(0.01)
 
 
-def _run_case(case: Case, folder: Path) -> None:
-    """Leave what came of it in the case's folder."""
+def _run_case(case: Case, folder: Path, cores: set[int]) -> None:
+    """Leave what came of it in the case's folder. It runs on those cores, if any."""
+    if cores:
+        os.sched_setaffinity(0, cores)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     os.environ[RUN_FOLDER] = str(folder.parent)
     os.environ[RETRIES] = str(folder / "retries")
+    if case.background:
+        os.nice(_BACKGROUND)
     notes: list[str] = []
     reason = _try_case(case, notes)
     (folder / "result").write_text(json.dumps({"notes": notes, "reason": reason}))
@@ -184,6 +191,7 @@ class _Running:
     case: Case
     folder: Path
     start: float
+    cores: set[int]  # for itself alone
 
     def result(self, status: int, cpu_seconds: float) -> Result:
         return Result(self.case, seconds=time.monotonic() - self.start,
@@ -198,10 +206,13 @@ def _jobs() -> int:
 
 
 class Run:
-    """Those that need not be alone come first, and of these what takes longest."""
+    """First what need not be measured, and beside that what boots no guest; then what
+    measures, each on cores of its own. What takes longest begins first."""
 
     def __init__(self, cases: Iterable[Case], expected: Mapping[str, float]) -> None:
-        self._waiting = sorted(cases, key=lambda case: (case.alone, -expected[case.name]))
+        self._waiting = sorted(cases, key=lambda case: (
+            case.cores > 0, case.background, -case.cores, -expected[case.name]))
+        self._cores = sorted(os.sched_getaffinity(0))[:_jobs()]
         self._kernels = _Kernels(self._waiting)
         self._running: dict[int, _Running] = {}
         self._number = 0
@@ -234,17 +245,33 @@ class Run:
                 self._start(case, folder)
 
     def _room(self, case: Case) -> bool:
-        if case.alone:
-            return not self._running and not self._kernels.pid and self._waiting[0] is case
-        return len(self._running) < _jobs()
+        others = [running.case for running in self._running.values()]
+        if case.cores:
+            quiet = not self._kernels.pid and all(
+                other.cores for other in (*others, *self._waiting))
+            return quiet and len(self._free_cores()) >= self._needs(case)
+        # One that boots no guest runs beside as many that do: it gets what they leave.
+        background = sum(other.background for other in others)
+        if case.background:
+            return not background or len(others) < len(self._cores)
+        return len(others) - min(background, 1) < len(self._cores)
+
+    def _needs(self, case: Case) -> int:
+        """How many of the cores that there are."""
+        return min(case.cores, len(self._cores))
+
+    def _free_cores(self) -> list[int]:
+        used = set().union(*(running.cores for running in self._running.values()))
+        return [core for core in self._cores if core not in used]
 
     def _start(self, case: Case, folder: Path) -> None:
         print(f"{case.name} ...", file=sys.stderr, flush=True)
         self._number += 1
         mine = folder / str(self._number)
         mine.mkdir()
-        pid = _begin(lambda: _run_case(case, mine))
-        self._running[pid] = _Running(case, mine, time.monotonic())
+        cores = set(self._free_cores()[:self._needs(case)])
+        pid = _begin(lambda: _run_case(case, mine, cores))
+        self._running[pid] = _Running(case, mine, time.monotonic(), cores)
 
     def _wait(self) -> Iterator[Result]:
         """For what ends next: a case, or the build of a kernel."""

@@ -62,4 +62,4 @@ def _goals(results: Results) -> Iterator[Goal]:
 CASE = Case("quick", "a part of release and churn, for tests",
             [f"{driver}-{STOCK}" for driver in ("virtio_balloon", "aerator")]
             + [f"{driver}-{TREATED}" for driver in ("none", "virtio_balloon", "aerator")],
-            _run, _goals, times=TIMES, beside=BESIDE)
+            _run, _goals, times=TIMES, beside=BESIDE, jobs=2)
