@@ -19,7 +19,7 @@ ROUNDS ?= 3
 JOBS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench bench-quick check module kernel dist deb dkms-install dkms-remove clean
+.PHONY: help demo test test-debug test-all bench bench-quick check module kernel dist deb dkms-install dkms-remove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,11 +35,15 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/module $(KERNEL) >/dev/null
 	@scripts/demo --kernel $(KERNEL)
 
-test: ## run all tests, in guests and without (KTAP, then "N passed, N failed")
+test: ## run the tests, in guests and without (KTAP, then "N passed, N failed")
 	@scripts/deps module kernel guest check cross libvirt deb disk
 	@tests/run
 
-test-all: ## run them on more kernels that are built here (hours)
+test-debug: ## run those on a kernel that looks for mistakes: KASAN, lockdep and others
+	@scripts/deps module kernel guest
+	@tests/run --debug
+
+test-all: ## run both, and what takes long or needs more kernels that are built here (hours)
 	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
 	@tests/run --all
 

@@ -24,13 +24,12 @@ from aerator_vm.common import TOP
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
 BUILD_KERNELS = ("5.10", *GUEST_KERNELS)
 
-# Kernels that are built here, with the patch: those of every run, and those that
-# are for --all only.
+# Kernels that are built here, with the patch: that of every run, that of --debug, and
+# those that are for --all only.
 TREATED = "6.12-treated"
 KASAN = f"{TREATED}-kasan"
 PAGEALLOC = f"{TREATED}-pagealloc"
 KCSAN = f"{TREATED}-kcsan"
-COMMON_TREATED = (TREATED, KASAN)
 TREATED_KERNELS = tuple(f"{series}-treated" for series in GUEST_KERNELS
                         if any((TOP / "kpatch" / series).glob("*.patch")))
 DEBUG_KERNELS = (KASAN, PAGEALLOC, KCSAN)
@@ -104,7 +103,12 @@ class Case:
     def rare(self) -> bool:
         """For --all only."""
         return self.long or (self.built_kernel is not None
-                             and self.kernel not in COMMON_TREATED)
+                             and self.kernel not in (TREATED, KASAN))
+
+    @property
+    def debug(self) -> bool:
+        """For --debug, and --all: on the kernel that looks for mistakes."""
+        return self.kernel == KASAN and not self.rare
 
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],

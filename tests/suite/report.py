@@ -84,7 +84,8 @@ def _times(result: Result) -> str:
 def _say_skipped(skipped: Sequence[Case]) -> None:
     """What a run without --all leaves out, and why."""
     for number, case in enumerate(skipped, 1):
-        why = "takes long" if case.long else "its kernel is built for --all only"
+        why = ("takes long" if case.long else "is for --debug" if case.debug else
+               "its kernel is built for --all only")
         print(f"ok {number} {case.name} # SKIP {why}")
 
 
