@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from aerator_vm import Guest
 
 from .harness import (MIB, MODULE, PAGEALLOC, balloon_device, balloon_driver, counters, expect,
-                      expect_equal, load_aerator, make_guest, on_kernels)
+                      expect_equal, load_aerator, make_guest, meminfo, on_kernels, wait_until)
 
 _OPTIONS = ("free-page-reporting", "free-page-hint", "page-poison", "deflate-on-oom")
 
@@ -24,15 +24,37 @@ def _check_works(guest: Guest) -> None:
         guest.run(f"echo 1 >{folder}/flush", timeout=90)
     expect(dropped.bytes > 100 * MIB, f"the host dropped {dropped.bytes} bytes only")
     expect_equal(counters(guest, folder)["errors"], 0, "errors")
-    # The host asks for statistics through the queue before the hinting queue.
-    path = "/machine/peripheral/balloon"
-    guest.qmp.execute("qom-set", path=path, value=1,
-                      property="guest-stats-polling-interval")
-    guest.run("sleep 3")
-    stats = guest.qmp.execute("qom-get", path=path, property="guest-stats")
-    expect(stats["stats"]["stat-free-memory"] > 0, f"statistics: {stats}")
+    _check_statistics(guest)
     guest.run("rmmod aerator")
     expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
+
+
+_BALLOON = "/machine/peripheral/balloon"
+_HELD_MIB = 192
+
+
+def _told_free_mib(guest: Guest) -> float:
+    """What the host was told last. What it was not told is 2^64 - 1 there."""
+    stats = guest.qmp.execute("qom-get", path=_BALLOON, property="guest-stats")
+    return stats["stats"]["stat-free-memory"] / MIB
+
+
+def _check_statistics(guest: Guest) -> None:
+    """They follow what the guest does: the host still has what virtio_balloon told it. It
+    asks for them through the queue before the hinting queue."""
+    guest.qmp.execute("qom-set", path=_BALLOON, value=1,
+                      property="guest-stats-polling-interval")
+    free = meminfo(guest, "MemFree") // 1024
+    job = guest.start_job(f"memtool hold {_HELD_MIB}")
+    job.wait_for("touched")
+    wait_until("the host is told that less is free", 10,
+               lambda: _told_free_mib(guest) < free - _HELD_MIB / 2)
+    job.tell()
+    job.wait_for("freed")
+    wait_until("the host is told that it is free again", 10,
+               lambda: free - _HELD_MIB / 2 < _told_free_mib(guest) < 2 * free)
+    job.tell()
+    job.wait()
 
 
 def _check_refused(guest: Guest) -> None:
