@@ -136,6 +136,14 @@ def pressure(kernel: str) -> Iterator[str]:
 
 _FLUSHES = 10
 _PAUSE_SECONDS = 0.3
+_FLUSHED_MIB = 600
+
+
+def _flush_some(guest: Guest, folder: str) -> int:
+    """Has memory to flush, and gives how many MiB are raw right after that."""
+    raw = guest.run(f"echo | memtool hold {_FLUSHED_MIB} >/dev/null;"
+                    f" echo 1 >{folder}/flush && cat {folder}/raw_bytes", timeout=90)
+    return int(raw) // MIB
 
 
 def flush(kernel: str) -> Iterator[str]:
@@ -152,9 +160,13 @@ def flush(kernel: str) -> Iterator[str]:
         after = _amounts(guest, folder)
         for churn in churns:
             churn.signal("KILL")
+            churn.wait(check=False)
+        left = [_flush_some(guest, folder) for _ in range(3)]
     reported = after["reported_bytes"] - before["reported_bytes"]
     expect(reported > _GUEST_MIB / 2, f"only {reported:.0f} MiB were reported")
     expect(took < _FLUSHES, f"{_FLUSHES} flushes took {took:.0f} s")
+    expect(max(left) < _BATCH_MIB + _FRAGMENTS_MIB,
+           f"flushes of {_FLUSHED_MIB} MiB each left {left} MiB raw")
     yield f"{_FLUSHES} flushes during a churn: {took:.1f} s, {reported:.0f} MiB"
 
 
