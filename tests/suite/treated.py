@@ -67,7 +67,8 @@ _IDLE_SECONDS = 60
 _IDLE_SETTLE_SECONDS = 15
 _EVENTS = ("workqueue/workqueue_queue_work", "workqueue/workqueue_execute_start",
            "timer/timer_start", "timer/timer_expire_entry", "aerator")
-_WORKS = r"(?:treated_work|reporting_work|gate_look_back)\b"
+# Any function of the module.
+_WORKS = r"\S+ \[aerator\]"
 # In an interrupt: what a task queues is no timer's doing.
 _QUEUED = re.compile(rf" \[(\d+)\] ..[hHsS]\S* .* workqueue_queue_work: .*function={_WORKS}")
 _EXPIRED = re.compile(r" \[(\d+)\] .* timer_expire_entry: timer=(\S+)")
