@@ -53,6 +53,8 @@ _BIND = """
 	bound virtio_balloon
 """
 _LOOP_SECONDS = 400
+# What the log says of a device that did not answer: this one always does.
+_RESET = "resetting the device"
 
 
 def _repeat(guest: Guest, times: int, steps: str) -> float:
@@ -123,6 +125,8 @@ def lifecycle(kernel: str) -> Iterator[str]:
         expect(lost < slack, f"{lost} kB of MemFree are gone")
         yield f"free memory differs by {-lost} kB, MemTotal by none"
         _balloon_works(guest, mem)
+        expect(_RESET not in guest.serial_log.read_text(errors="replace"),
+               "a device that answers was reset")
 
 
 def inflated(kernel: str) -> None:
