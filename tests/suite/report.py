@@ -18,11 +18,11 @@ _STATE = BUILD / "tests.json"
 
 # Seconds that cases take which are longest; others take less, until a run has shown how
 # long.
-_LONG = {"package 6.1": 640, "device-treated 6.12-treated-kasan": 330, "bench-quick": 330,
-         "drop-in 6.12": 170, "libvirt 6.12": 130, "features 6.12": 100,
+_LONG = {"package 6.1": 640, "device-treated 6.12-treated-kasan": 330, "bench-quick": 200,
+         "transports 6.12": 140, "libvirt 6.12": 130, "features 6.12": 120, "drop-in 6.12": 100,
          "together 6.12-treated-kasan aerator reporting": 100,
          "together 6.12-treated-kasan aerator treated": 100,
-         "lifecycle 6.12-treated-kasan": 100, "kunit-shuffled 6.12-treated": 90}
+         "lifecycle 6.12-treated-kasan": 100}
 _USUAL = 30
 
 
