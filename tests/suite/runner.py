@@ -57,6 +57,8 @@ class Result:
 
 def _begin(work: Callable[[], None]) -> int:
     """Have a process do it, which ends when this one does; give its number."""
+    # Or it would be written once more by what the child starts.
+    sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
