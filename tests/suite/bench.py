@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from aerator_bench import cases
 from aerator_bench.caserun import TABLE, CaseRun, Options, prepare
-from aerator_vm.common import processors, retried
+from aerator_vm.common import retried
 
 from .harness import TREATED, Case, expect
 
@@ -22,7 +22,7 @@ _ROUNDS = 2
 
 def quick() -> Iterator[str]:
     """The benchmark's goals, in a run that is short."""
-    run = CaseRun(cases.load(cases.QUICK), Options(jobs=processors()))
+    run = CaseRun(cases.load(cases.QUICK), Options())
     prepare(run.names)
     with run:
         for number in range(_ROUNDS):
