@@ -7,8 +7,8 @@
  * in a task that could not wait. Pressure stall information is made of the same
  * events, but no module can read it (psi_system is not exported in any kernel up to
  * 7.3). Before the kernel kills a task it calls the OOM notifiers, for all nodes.
- * Reclaim of a cgroup at its limit does not get here; caches that are dropped by hand
- * do.
+ * Reclaim of a cgroup at its limit does not get here. Caches that are dropped by hand
+ * are no sign of pressure, and do not count.
  *
  * The one thing that this shrinker may have is blocks that a migration was told of:
  * they are free memory as soon as an allocation needs them.
@@ -16,6 +16,7 @@
 #include <linux/nodemask.h>
 #include <linux/notifier.h>
 #include <linux/oom.h>
+#include <linux/sched.h>
 #include "balloon.h"
 #include "compat/shrinker.h"
 #include "pressure.h"
@@ -29,9 +30,11 @@ static void pressure_note(int nid)
 		node_set(nid, pressure_seen);
 }
 
+/* Reclaim has PF_MEMALLOC set, so that it may use the reserves; to drop caches has not. */
 static unsigned long pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	pressure_note(sc->nid);
+	if (current->flags & PF_MEMALLOC)
+		pressure_note(sc->nid);
 	return freepage_held() ?: SHRINK_EMPTY;
 }
 
