@@ -29,9 +29,6 @@
 #include "params.h"
 #include "zones.h"
 
-/* How old what a survey found may get. */
-#define GATE_SURVEY_MS		1000
-
 /*
  * Once awake, for at least so long: small frees in a row wake us no more often. As long
  * until a pass that was put off is tried again.
@@ -43,16 +40,12 @@ static u64 mib_to_pages(unsigned int mib)
 	return (u64)mib << (20 - PAGE_SHIFT);
 }
 
-static const struct intake *gate_intake(const struct gate *g)
-{
-	return container_of(g, struct intake, gate);
-}
-
 /* A flush does not wait for the window and the rate. */
 static struct gate_limits gate_limits(const struct gate *g)
 {
 	struct gate_limits limits = {
 		.window_ms = READ_ONCE(aerator_params.window_ms),
+		.refault_ms = READ_ONCE(aerator_params.refault_ms),
 		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
 		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
 		.cap = mult_frac(totalram_pages(),
@@ -66,11 +59,6 @@ static struct gate_limits gate_limits(const struct gate *g)
 	return limits;
 }
 
-static bool gate_is_coarse(const struct gate *g)
-{
-	return !gate_intake(g)->ops->treated;
-}
-
 /* Let the policies see what is free now. Returns the time. */
 static u64 gate_sample(struct gate *g, const struct gate_limits *limits)
 {
@@ -81,80 +69,22 @@ static u64 gate_sample(struct gate *g, const struct gate_limits *limits)
 	return now;
 }
 
-/* What is left of some time since then, ms. */
-static unsigned int gate_left(u64 since, unsigned int ms)
-{
-	u64 passed = gate_ms() - since;
-
-	return passed < ms ? ms - passed : 0;
-}
-
-/* Until it is worth to survey again, ms. */
-static unsigned int gate_survey_due(const struct gate *g)
-{
-	return gate_left(g->surveyed, GATE_SURVEY_MS);
-}
-
 /*
- * Where the allocator does not count: may allocations have taken what is treated since
- * the last survey, before this wake or in a fall that was seen after it? They take raw
- * memory first by and large only, so that what is free says little of it.
+ * Until the work may rest, ms. Each wake has a survey, and so the work wakes no more
+ * often than it surveys.
  */
-static bool gate_survey_stale(struct gate *g)
-{
-	struct gate_node *n;
-	u64 fell = 0;
-
-	if (!gate_is_coarse(g))
-		return false;
-	spin_lock(&g->lock);
-	for_each_gate_node(n, g)
-		fell = max(fell, n->policy.quiet_since);
-	spin_unlock(&g->lock);
-	return g->surveyed < g->woken || g->surveyed < fell;
-}
-
-/* Until the work may rest, ms: what is treated has to be known first. */
 static unsigned int gate_rest_due(struct gate *g)
 {
-	unsigned int due = gate_left(g->woken, GATE_AWAKE_MS);
-
-	if (gate_survey_stale(g))
-		due = max(due, max(gate_survey_due(g), 1U));
-	return due;
-}
-
-/*
- * What is treated of a node is known. If it turns out only now that much was taken
- * while the work rested, then what is raw was freed when it woke, and was taken for
- * memory that had been free all the time.
- */
-static void gate_survey_node(struct gate *g, int nid, u64 found, bool first)
-{
-	struct gate_node *n = &g->nodes[nid];
+	unsigned int awake = gate_is_coarse(g) ? GATE_SURVEY_MS : GATE_AWAKE_MS;
+	unsigned int due = gate_left(g->woken, awake);
+	bool stale;
 
 	spin_lock(&g->lock);
-	n->late = first && found + n->policy.slack < n->known;
-	n->known = found;
+	stale = gate_survey_stale(g);
 	spin_unlock(&g->lock);
-}
-
-/*
- * Where the allocator does not count, how much is treated is known only from looking.
- * The intake's work does that, as it does all that changes the amount, but for
- * allocations.
- */
-static void gate_survey(struct gate *g)
-{
-	const struct intake *in = gate_intake(g);
-	bool first = g->surveyed < g->woken;
-	int nid;
-
-	if (!gate_is_coarse(g))
-		return;
-	for_each_online_node(nid)
-		gate_survey_node(g, nid, in->ops->survey(in, nid), first);
-	g->surveyed = gate_ms();
+	if (stale)
+		due = max(due, max(gate_survey_due(g), 1U));
+	return due;
 }
 
 /**
@@ -175,14 +105,14 @@ static void gate_wake(struct gate *g)
 {
 	struct gate_limits limits = gate_limits(g);
 	bool flush = atomic_read(&g->flushes);
-	u64 now;
 
 	spin_lock(&g->lock);
-	now = gate_sample(g, &limits);
-	gate_nodes_wake(g, now, g->awake && !flush, g->woken);
+	if (!g->awake || flush)
+		gate_nodes_wake(g);
 	g->awake = true;
+	gate_sample(g, &limits);
 	if (flush && !g->owed) {
-		g->owed = gate_nodes_deficit(g, now);
+		g->owed = gate_nodes_deficit(g);
 		g->series = g->begun;
 	}
 	spin_unlock(&g->lock);
@@ -211,8 +141,10 @@ bool gate_begin(struct gate *g)
 	smp_mb();
 	g->err = 0;
 	g->put_off = false;
-	if (!READ_ONCE(g->awake))
+	if (!READ_ONCE(g->awake)) {
 		g->woken = gate_ms();
+		g->surveyed = 0;
+	}
 	if (!gate_survey_due(g) || atomic_read(&g->flushes))
 		gate_survey(g);
 	gate_wake(g);
@@ -223,7 +155,7 @@ bool gate_begin(struct gate *g)
 static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
 			 const struct gate_limits *limits)
 {
-	u64 due = gate_is_coarse(g) ? gate_batch_wait(g, now) : 0;
+	u64 due = gate_is_coarse(g) ? gate_batch_wait(g) : 0;
 
 	return max(due, rate_wait(&g->rate, now, deficit, limits->rate));
 }
@@ -232,7 +164,7 @@ static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
 static bool gate_may_pass(struct gate *g, const struct gate_limits *limits)
 {
 	u64 now = gate_sample(g, limits);
-	u64 deficit = gate_nodes_deficit(g, now);
+	u64 deficit = gate_nodes_deficit(g);
 
 	return deficit && !gate_pass_due(g, now, deficit, limits);
 }
@@ -281,8 +213,7 @@ u64 gate_allowance(struct gate *g, int nid)
 	now = gate_sample(g, &limits);
 	if (n->present)
 		pages = rate_allowance(&g->rate, now,
-				       policy_deficit(&n->policy, now, &n->limits),
-				       limits.rate);
+				       n->view.deficit, limits.rate);
 	spin_unlock(&g->lock);
 	return pages;
 }
@@ -309,8 +240,8 @@ bool gate_allows(struct gate *g, int nid, u64 pages)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	allowed = n->present &&
-		  rate_allowance(&g->rate, now, gate_nodes_deficit(g, now), limits.rate) &&
-		  gate_batch_allows(g, n, pages, now);
+		  rate_allowance(&g->rate, now, gate_nodes_deficit(g), limits.rate) &&
+		  gate_batch_allows(g, n, pages);
 	spin_unlock(&g->lock);
 	return allowed;
 }
@@ -348,7 +279,7 @@ void gate_treat(struct gate *g, int nid, u64 pages)
 	spin_lock(&g->lock);
 	n->known += pages;
 	n->done += pages;
-	policy_treat(&n->policy, now, pages, &n->limits);
+	policy_treat(&n->policy, now, pages);
 	rate_pay(&g->rate, now, pages, limits.rate);
 	spin_unlock(&g->lock);
 }
@@ -367,14 +298,15 @@ void gate_passed(struct gate *g, bool complete, int err)
 {
 	struct gate_limits limits = gate_limits(g);
 	struct gate_node *n;
-	u64 now;
 
 	g->err = err;
 	spin_lock(&g->lock);
-	now = gate_sample(g, &limits);
+	gate_sample(g, &limits);
 	for_each_gate_node(n, g) {
-		if (complete || err || n->done)
-			policy_passed(&n->policy, now, err ? 0 : n->done, &n->limits);
+		if (n->done && !err)
+			policy_wake(&n->policy);
+		else if (complete || err)
+			policy_refuse(&n->policy, &n->view);
 		n->done = 0;
 	}
 	spin_unlock(&g->lock);
@@ -402,17 +334,17 @@ void gate_put_off(struct gate *g)
 static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 				      const struct gate_limits *limits)
 {
-	u64 deficit = gate_nodes_deficit(g, now);
+	u64 deficit = gate_nodes_deficit(g);
 	u64 due;
 
 	if (!deficit)
 		return POLICY_NEVER;
 	due = gate_pass_due(g, now, deficit, limits);
 	if (due == GATE_BATCH_NEVER) {
-		gate_nodes_refuse(g, now);
+		gate_nodes_refuse(g);
 		return POLICY_NEVER;
 	}
-	return min_t(u64, due, max(limits->window_ms, GATE_AWAKE_MS));
+	return min_t(u64, due, GATE_SURVEY_MS);
 }
 
 static unsigned int gate_wait(struct gate *g)
@@ -424,7 +356,7 @@ static unsigned int gate_wait(struct gate *g)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	wait = gate_wait_deficit(g, now, &limits);
-	wait = min(wait, gate_nodes_wait(g, now));
+	wait = min(wait, gate_nodes_wait(g));
 	spin_unlock(&g->lock);
 	return wait;
 }
@@ -444,12 +376,23 @@ static void gate_watch(struct gate *g, unsigned int ms)
 static unsigned int gate_look(struct gate *g)
 {
 	struct gate_limits limits = gate_limits(g);
+	unsigned int watch;
 
 	/* While it is awake, what it has out would look like a fall. */
 	if (g->awake || gate_dry(g))
 		return POLICY_NEVER;
 	g->awake = gate_may_pass(g, &limits);
-	return g->awake ? 0 : gate_nodes_watch(g, gate_ms());
+	if (g->awake)
+		return 0;
+	/* What no pass can do anything about is no reason to look again and again. */
+	gate_wait_deficit(g, gate_ms(), &limits);
+	watch = gate_nodes_watch(g);
+	/* The watch is over: what a fall has left of what is treated, a survey says. */
+	if (watch == POLICY_NEVER && gate_survey_stale(g)) {
+		g->awake = true;
+		return 0;
+	}
+	return watch;
 }
 
 static void gate_look_back(struct work_struct *work)
@@ -489,13 +432,13 @@ static unsigned int gate_rest(struct gate *g)
 
 	/* In bits: the kernel tells of no free while the work is queued. */
 	if (due)
-		return min(due, GATE_AWAKE_MS);
+		return min(due, POLICY_LOOK_MAX);
 	wait = gate_let_sleep(g);
 	if (wait != POLICY_NEVER)
 		return wait;
 	spin_lock(&g->lock);
 	g->awake = false;
-	watch = gate_nodes_watch(g, gate_ms());
+	watch = gate_nodes_watch(g);
 	spin_unlock(&g->lock);
 	gate_watch(g, watch);
 	return POLICY_NEVER;
@@ -540,27 +483,9 @@ u64 gate_surplus(struct gate *g)
 	/* A work that rests, or is paused, may not have looked for long: see gate_look(). */
 	if (!g->awake)
 		gate_sample(g, &limits);
-	pages = gate_nodes_surplus(g, gate_ms());
+	pages = gate_nodes_surplus(g);
 	spin_unlock(&g->lock);
 	return pages << PAGE_SHIFT;
-}
-
-/**
- * gate_all_out - what is out of the allocator for a batch, on any node
- * @g: the gate
- *
- * Context: any that may take a spinlock.
- *
- * Return: pages.
- */
-u64 gate_all_out(struct gate *g)
-{
-	u64 pages;
-
-	spin_lock(&g->lock);
-	pages = gate_nodes_out(g);
-	spin_unlock(&g->lock);
-	return pages;
 }
 
 /**

@@ -16,6 +16,9 @@
 /* The one value of prdev->state that an intake needs to know: not asked for. */
 #define GATE_IDLE		0
 
+/* How old what a survey found may get, ms. */
+#define GATE_SURVEY_MS		1000U
+
 /* How soon after the first free the intake's work begins, ms. */
 #define GATE_SOON_MS		10
 
@@ -27,7 +30,8 @@
  * @nodes: what is free on each node, by its number; nr_node_ids of them
  * @batch: where batches cannot be made smaller, how they are weighed
  * @rate: how much may be treated a second
- * @surveyed: when it was last found out what is treated, ms; owned by the work
+ * @surveyed: when it was last found out what is treated, ms; owned by the work, and by
+ *	the watch while not @awake
  * @woken: when @awake was last set, ms; owned by the work
  * @awake: the work comes back by itself; no free has to wake it
  * @watch: looks now and then for a while, when not @awake
@@ -74,6 +78,14 @@ static inline u64 gate_ms(void)
 	return ktime_to_ms(ktime_get());
 }
 
+/* What is left of some time since then, ms. */
+static inline unsigned int gate_left(u64 since, unsigned int ms)
+{
+	u64 passed = gate_ms() - since;
+
+	return passed < ms ? ms - passed : 0;
+}
+
 /* The intake's owner. */
 int gate_init(struct gate *g);
 void gate_destroy(struct gate *g);
@@ -104,6 +116,12 @@ void gate_passed(struct gate *g, bool complete, int err);
 void gate_put_off(struct gate *g);
 void gate_end(struct gate *g);
 
+/* gate_survey.c */
+bool gate_is_coarse(const struct gate *g);
+unsigned int gate_survey_due(const struct gate *g);
+bool gate_survey_stale(const struct gate *g);
+void gate_survey(struct gate *g);
+
 /* gate_flush.c */
 void gate_drained(struct gate *g, unsigned int begun);
 
@@ -113,5 +131,6 @@ unsigned int gate_flush_begin(struct gate *g);
 int gate_flush_end(struct gate *g, unsigned int ticket);
 u64 gate_surplus(struct gate *g);
 u64 gate_all_out(struct gate *g);
+bool gate_window(struct gate *g, unsigned int i, u64 *cost);
 
 #endif /* AERATOR_GATE_H */

@@ -11,13 +11,14 @@
  *     ones that the host was told of. Allocations then take treated blocks before them,
  *     and fault in as much memory as if the batch had been taken.
  *
- * So no pass begins unless its first batch will be taken. Where a batch is only partly
- * surplus there are two costs. To take it costs that the guest may fault in the part
- * that is not surplus. To leave it costs that the host holds the part that is, for as
- * long as it is left. That is the ski rental problem: to leave the batch until that
- * has cost as much as taking it would is at most twice as bad as the best choice. What
- * the waiting has cost is added up over all nodes, since all wait for the batch, and is
- * paid when it is taken.
+ * So no pass begins unless its first batch will be taken. A batch that is only partly
+ * surplus has two costs. To take it costs that the guest may fault in the part that is
+ * not surplus. To leave it costs that the host holds the part that is, for as long as it
+ * is left. That is the ski rental problem: to leave the batch until that has cost as
+ * much as taking it would is at most twice as bad as the best choice. A pass that leaves
+ * raw memory ends with a refusal, and what that costs is added to the price. What the
+ * waiting has cost is added up over all nodes, since all wait for the batch, and is paid
+ * when it is taken.
  *
  * The reserve and the share are bounds, and nothing is paid to exceed those.
  */
@@ -29,13 +30,6 @@
 #include "gate_batch.h"
 #include "gate_node.h"
 #include "intake.h"
-
-/*
- * What it is worth not to fault in some memory: as much as the host's holding it for
- * so long, ms. At the prices of memory and processors in a cloud it is some 1.4 s; a
- * guest that waits for its memory cares more.
- */
-#define GATE_REFAULT_MS		(2 * MSEC_PER_SEC)
 
 /* Waiting is added up for no longer than this between two samples, ms. */
 #define GATE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)
@@ -50,7 +44,7 @@
 void gate_batch_sample(struct gate *g, u64 now)
 {
 	struct gate_batch *b = &g->batch;
-	u64 deficit = gate_nodes_deficit(g, now);
+	u64 deficit = gate_nodes_deficit(g);
 	u64 ms = min_t(u64, now - b->at, GATE_BATCH_GAP_MAX);
 
 	lockdep_assert_held(&g->lock);
@@ -72,7 +66,7 @@ static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
 
 	for_each_gate_node(n, g) {
 		*pages = n->level.blocks - n->level.treated;
-		if (!n->level.free || !*pages)
+		if (n->level.free == n->given || !*pages)
 			continue;
 		*pages = max(min(*pages, size), g->batch.refused);
 		return n;
@@ -83,33 +77,48 @@ static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
 /* Would the reserve or the share be exceeded? */
 static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
 {
-	u64 available = policy_available(&n->level, &n->limits);
-
-	return n->policy.treated + pages > available;
+	return n->policy.treated + pages > n->policy.available;
 }
 
 /*
  * What it costs to take a batch, pages times ms. One that is surplus by half is taken
  * at once: to refuse it would cost as much.
  */
-static u64 gate_batch_price(const struct gate_node *n, u64 pages, u64 now)
+static u64 gate_batch_price(const struct gate_node *n, u64 pages)
 {
-	u64 deficit = policy_deficit(&n->policy, now, &n->limits);
+	u64 deficit = n->view.deficit;
 
-	return pages > 2 * deficit ? (pages - 2 * deficit) * GATE_REFAULT_MS : 0;
+	return pages > 2 * deficit ? (pages - 2 * deficit) * n->limits.refault_ms : 0;
+}
+
+/*
+ * What it costs that a pass ends with a batch that is refused, pages times ms. It does if
+ * it leaves more raw than goes along with its last batch.
+ */
+static u64 gate_batch_refusal(const struct gate *g, u64 size)
+{
+	unsigned int refault_ms = 0;
+	struct gate_node *n;
+	u64 raw, left = 0;
+
+	for_each_gate_node(n, g) {
+		raw = n->level.blocks - n->level.treated;
+		left += raw - min(raw, n->view.deficit);
+		refault_ms = n->limits.refault_ms;
+	}
+	return left > size / 2 ? min(left, size) * refault_ms : 0;
 }
 
 /**
  * gate_batch_wait - how long until a pass's first batch can be taken
  * @g: the gate, sampled, with a deficit
- * @now: milliseconds
  *
  * Context: under the gate's lock.
  *
  * Return: milliseconds, 0 if it can be taken now, GATE_BATCH_NEVER if the reserve or
  * the share is in the way.
  */
-u64 gate_batch_wait(const struct gate *g, u64 now)
+u64 gate_batch_wait(const struct gate *g)
 {
 	const struct gate_batch *b = &g->batch;
 	struct gate_node *n;
@@ -121,7 +130,7 @@ u64 gate_batch_wait(const struct gate *g, u64 now)
 		return 0;
 	if (gate_batch_exceeds(n, pages))
 		return GATE_BATCH_NEVER;
-	price = gate_batch_price(n, pages, now);
+	price = gate_batch_price(n, pages) + gate_batch_refusal(g, pages);
 	if (price <= b->paid || !b->deficit)
 		return 0;
 	return div64_u64(price - b->paid + b->deficit - 1, b->deficit);
@@ -132,21 +141,19 @@ u64 gate_batch_wait(const struct gate *g, u64 now)
  * @g: the gate, sampled
  * @n: the node that it is from
  * @pages: how much it is
- * @now: milliseconds
  *
  * Context: under the gate's lock. What taking it costs is paid if it is.
  *
  * Return: true if it is.
  */
-bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages, u64 now)
+bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages)
 {
 	struct gate_batch *b = &g->batch;
-	u64 price = gate_batch_price(n, pages, now);
+	u64 price = gate_batch_price(n, pages);
 
 	lockdep_assert_held(&g->lock);
 	/* Behind the last one nothing raw is left: to refuse it would leave no cushion. */
-	if (pages >= n->level.blocks - n->level.treated &&
-	    policy_deficit(&n->policy, now, &n->limits))
+	if (pages >= n->level.blocks - n->level.treated && n->view.deficit)
 		price = 0;
 	b->size = max(b->size, pages);
 	b->refused = gate_batch_exceeds(n, pages) || price > b->paid ? pages : 0;

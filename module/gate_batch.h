@@ -24,8 +24,8 @@ struct gate_batch {
 };
 
 void gate_batch_sample(struct gate *g, u64 now);
-u64 gate_batch_wait(const struct gate *g, u64 now);
-bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages, u64 now);
+u64 gate_batch_wait(const struct gate *g);
+bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages);
 
 /* gate_batch_wait(): the batch cannot be taken, however long it is waited for. */
 #define GATE_BATCH_NEVER	(~0ULL)

@@ -26,6 +26,7 @@
 #include "intake.h"
 #include "level.h"
 #include "pressure.h"
+#include "trace.h"
 
 /* Free memory goes up and down by this much, or this part of it, in an idle node. */
 #define GATE_SLACK_PAGES	(SZ_16M >> PAGE_SHIFT)
@@ -95,21 +96,32 @@ static void gate_node_appear(struct gate_node *n, int nid, u64 now)
  * What is out is free: it comes back by itself. On a node that is down to its
  * watermarks nothing is: kswapd is about to run, or does.
  */
-static void gate_node_level(const struct gate *g, struct gate_node *n, int nid)
+static u64 gate_node_free(const struct gate_node *n, int nid)
+{
+	u64 pages = level_free(nid) + n->out;
+
+	return pages > level_watermark(nid) ? pages : 0;
+}
+
+/* To inflate the balloon is no use of memory by the guest: what is in it stays free. */
+static void gate_node_level(const struct gate *g, struct gate_node *n, int nid, u64 now)
 {
 	const struct intake *in = container_of(g, struct intake, gate);
 	u64 room = in->ops->batch ? in->ops->batch(in) : 0;
-	struct policy_level *level = &n->level;
+	struct policy_level level = { .free = gate_node_free(n, nid) };
 
-	level->free = level_free(nid) + n->out;
-	if (level->free <= level_watermark(nid))
-		level->free = 0;
 	/* A zone whose batch is out is not without room for that. */
-	level->blocks = level_blocks(nid, in->ops->order(in), room, n->out) + n->out;
-	level->treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
-					    min(n->known, level->blocks);
-	level->given = given_pages(nid);
-	n->known = level->treated;
+	level.blocks = level_blocks(nid, in->ops->order(in), room, n->out) + n->out;
+	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
+					   min(n->known, level.blocks);
+	n->known = level.treated;
+	n->given = given_pages(nid);
+	level.free += n->given;
+	level.blocks += n->given;
+	level.treated += n->given;
+	if (level.free < n->level.free)
+		n->fell = now;
+	n->level = level;
 }
 
 /* Which nodes have memory, and how much of it is free. */
@@ -125,30 +137,29 @@ static void gate_nodes_level(struct gate *g, u64 now)
 			gate_node_appear(n, nid, now);
 		n->present = present;
 		if (present)
-			gate_node_level(g, n, nid);
+			gate_node_level(g, n, nid, now);
 	}
 }
 
 /* Share out the limits: see above. */
 static void gate_nodes_limit(struct gate *g, const struct gate_limits *limits)
 {
-	const struct intake *in = container_of(g, struct intake, gate);
 	u64 behind = 0, treated = 0;
 	struct gate_node *n;
 
 	for_each_gate_node(n, g) {
-		behind += n->level.free;
-		treated += n->level.treated;
+		behind += n->level.free - n->given;
+		treated += n->level.treated - n->given;
 	}
 	for_each_gate_node(n, g) {
-		u64 others = treated - n->level.treated;
+		u64 others = treated - (n->level.treated - n->given);
 
-		behind -= n->level.free;
+		behind -= n->level.free - n->given;
 		n->limits = (struct policy_limits) {
 			.window_ms = limits->window_ms,
-			.reserve = limits->reserve - min(limits->reserve, behind),
-			.cap = limits->cap - min(limits->cap, others),
-			.coarse = !in->ops->treated,
+			.refault_ms = limits->refault_ms,
+			.reserve = limits->reserve - min(limits->reserve, behind) + n->given,
+			.cap = limits->cap - min(limits->cap, others) + n->given,
 		};
 	}
 }
@@ -173,7 +184,8 @@ u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits)
 	for_each_gate_node(n, g) {
 		if (pressure_felt(gate_node_id(g, n)))
 			policy_press(&n->policy, now);
-		policy_sample(&n->policy, now, &n->level, &n->limits);
+		policy_look(&n->policy, now, &n->level, &n->limits, &n->view);
+		trace_aerator_policy(gate_node_id(g, n), &n->policy, &n->view);
 	}
 	return now;
 }
@@ -181,19 +193,18 @@ u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits)
 /**
  * gate_nodes_deficit - what is surplus, and the host does not know of
  * @g: the gate, sampled
- * @now: milliseconds
  *
  * Context: under the gate's lock.
  *
  * Return: pages.
  */
-u64 gate_nodes_deficit(const struct gate *g, u64 now)
+u64 gate_nodes_deficit(const struct gate *g)
 {
 	struct gate_node *n;
 	u64 pages = 0;
 
 	for_each_gate_node(n, g)
-		pages += policy_deficit(&n->policy, now, &n->limits);
+		pages += n->view.deficit;
 	return pages;
 }
 
@@ -218,27 +229,24 @@ u64 gate_nodes_out(const struct gate *g)
 /**
  * gate_nodes_surplus - what is surplus, treated or not
  * @g: the gate, sampled
- * @now: milliseconds
  *
  * Context: under the gate's lock.
  *
  * Return: pages.
  */
-u64 gate_nodes_surplus(const struct gate *g, u64 now)
+u64 gate_nodes_surplus(const struct gate *g)
 {
 	struct gate_node *n;
 	u64 pages = 0;
 
 	for_each_gate_node(n, g)
-		pages += min(policy_surplus(&n->policy, now, &n->limits),
-			     policy_available(&n->level, &n->limits));
+		pages += n->view.surplus - min(n->view.surplus, n->given);
 	return pages;
 }
 
 /**
  * gate_nodes_wait - how long until a node has more that may be treated
  * @g: the gate, sampled
- * @now: milliseconds
  *
  * Nodes that have something now do not count.
  *
@@ -246,78 +254,108 @@ u64 gate_nodes_surplus(const struct gate *g, u64 now)
  *
  * Return: milliseconds, or POLICY_NEVER if a free has to come first.
  */
-unsigned int gate_nodes_wait(const struct gate *g, u64 now)
+unsigned int gate_nodes_wait(const struct gate *g)
 {
 	unsigned int wait = POLICY_NEVER;
 	struct gate_node *n;
 
 	for_each_gate_node(n, g)
-		wait = min(wait, policy_wait(&n->policy, now, &n->limits) ?: POLICY_NEVER);
+		wait = min(wait, n->view.wait_ms ?: POLICY_NEVER);
 	return wait;
 }
 
 /**
  * gate_nodes_watch - how soon to look though nothing was freed
  * @g: the gate, sampled, with nothing to wait for
- * @now: milliseconds
  *
  * Context: under the gate's lock.
  *
  * Return: milliseconds, or POLICY_NEVER if there is no need.
  */
-unsigned int gate_nodes_watch(const struct gate *g, u64 now)
+unsigned int gate_nodes_watch(const struct gate *g)
 {
 	unsigned int wait = POLICY_NEVER;
 	struct gate_node *n;
 
 	for_each_gate_node(n, g)
-		wait = min(wait, policy_watch(&n->policy, now, &n->limits));
+		wait = min(wait, n->view.watch_ms);
 	return wait;
 }
 
 /**
- * gate_nodes_wake - memory was freed while the work rested
- * @g: the gate, sampled
- * @now: milliseconds
- * @again: the work was awake already; only what a survey found late is told
- * @woken: when the work woke, ms
+ * gate_nodes_wake - what was refused may be tried again
+ * @g: the gate
  *
- * On which node it was freed is not known. In a node that rests little is raw, so
- * that the others lose little by it.
+ * What is handed over next may be another batch, and of another order.
  *
  * Context: under the gate's lock.
  */
-void gate_nodes_wake(struct gate *g, u64 now, bool again, u64 woken)
+void gate_nodes_wake(struct gate *g)
 {
 	struct gate_node *n;
 
 	lockdep_assert_held(&g->lock);
-	/* What is handed over next may be another batch, and of another order. */
-	if (!again)
-		g->batch.refused = 0;
-	for_each_gate_node(n, g) {
-		if (!again)
-			policy_request(&n->policy, now, &n->limits);
-		else if (n->late)
-			policy_learn(&n->policy, woken);
-		n->late = false;
-	}
+	g->batch.refused = 0;
+	for_each_gate_node(n, g)
+		policy_wake(&n->policy);
 }
 
 /**
  * gate_nodes_refuse - what is surplus now cannot be treated
  * @g: the gate, sampled
- * @now: milliseconds
  *
  * It does not count until there is more of it, or the work wakes anew.
  *
  * Context: under the gate's lock.
  */
-void gate_nodes_refuse(struct gate *g, u64 now)
+void gate_nodes_refuse(struct gate *g)
 {
 	struct gate_node *n;
 
 	lockdep_assert_held(&g->lock);
 	for_each_gate_node(n, g)
-		policy_refuse(&n->policy, now, &n->limits);
+		policy_refuse(&n->policy, &n->view);
+}
+
+/**
+ * gate_window - what a window of the policy's would have cost
+ * @g: the gate
+ * @i: which, less than POLICY_WINDOWS
+ * @cost: the cost, pages times ms, of all nodes
+ *
+ * Context: any that may take a spinlock.
+ *
+ * Return: true if it is the window in use, on any node.
+ */
+bool gate_window(struct gate *g, unsigned int i, u64 *cost)
+{
+	struct gate_node *n;
+	bool used = false;
+
+	*cost = 0;
+	spin_lock(&g->lock);
+	for_each_gate_node(n, g) {
+		*cost += min(n->policy.shadows[i].cost, U64_MAX - *cost);
+		used |= n->view.window_ms == policy_window(i);
+	}
+	spin_unlock(&g->lock);
+	return used;
+}
+
+/**
+ * gate_all_out - what is out of the allocator for a batch, on any node
+ * @g: the gate
+ *
+ * Context: any that may take a spinlock.
+ *
+ * Return: pages.
+ */
+u64 gate_all_out(struct gate *g)
+{
+	u64 pages;
+
+	spin_lock(&g->lock);
+	pages = gate_nodes_out(g);
+	spin_unlock(&g->lock);
+	return pages;
 }

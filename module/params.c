@@ -11,6 +11,7 @@
 #include "compat/compat.h"
 #include "intake.h"
 #include "params.h"
+#include "policy.h"
 
 /* 2 MiB: blocks below the host's huge pages hardly return memory. */
 #define PARAMS_ORDER_DEFAULT	(21 - PAGE_SHIFT)
@@ -25,7 +26,8 @@ struct aerator_params aerator_params = {
 	.reactor_size = PARAMS_REACTOR_SIZE,
 	.reactors = PARAMS_REACTORS,
 	.order = PARAMS_ORDER_UNSET,
-	.window_ms = PARAMS_WINDOW_MS,
+	.window_ms = POLICY_WINDOW_AUTO,
+	.refault_ms = PARAMS_REFAULT_MS,
 	.share_pct = 100,
 	.settle_timeout_ms = 10000,
 };
@@ -130,9 +132,9 @@ PARAM_RANGE(reactor_size, 1, PARAMS_REACTOR_SIZE_MAX, PARAM_SIZE_WHY, .restarts 
 	    "most blocks in a batch" PARAM_UP_TO(PARAMS_REACTOR_SIZE_MAX, PARAMS_REACTOR_SIZE));
 PARAM_RANGE(reactors, 1, PARAMS_REACTORS_MAX, PARAM_REACTORS_WHY, .restarts = true,
 	    "batches in flight" PARAM_UP_TO(PARAMS_REACTORS_MAX, PARAMS_REACTORS));
-PARAM_RANGE(window_ms, 0, 60000, NULL, .changed = balloon_wake,
-	    "ms that memory has to stay free before it is treated (0 to 60000, default "
-	    __stringify(PARAMS_WINDOW_MS) ")");
+PARAM_RANGE(refault_ms, 0, 60000, NULL, .changed = balloon_wake,
+	    "ms of holding memory that are worth a fault less (0 to 60000, default "
+	    __stringify(PARAMS_REFAULT_MS) ")");
 PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, .changed = balloon_wake,
 	    "MiB of free memory that are left alone (default 0)");
 PARAM_RANGE(share_pct, 0, 100, NULL, .changed = balloon_wake,
@@ -142,6 +144,42 @@ PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, .changed = balloon_wake,
 PARAM_RANGE(settle_timeout_ms, 100, 15000,
 	    " (suspend waits 20 s for a batch, no longer)", .changed = NULL,
 	    "ms that a host with a batch may be silent (100 to 15000, default 10000)");
+
+/* A number fixes the window, auto lets the policy choose it. */
+static int param_window_set(const char *val, const struct kernel_param *kp)
+{
+	const struct param_range *range = kp->arg;
+
+	if (!val || !sysfs_streq(val, "auto"))
+		return param_range_set(val, kp);
+	WRITE_ONCE(*range->value, POLICY_WINDOW_AUTO);
+	range->changed();
+	return 0;
+}
+
+static int param_window_get(char *buffer, const struct kernel_param *kp)
+{
+	const struct param_range *range = kp->arg;
+
+	if (READ_ONCE(*range->value) == POLICY_WINDOW_AUTO)
+		return scnprintf(buffer, PAGE_SIZE, "auto\n");
+	return param_range_get(buffer, kp);
+}
+
+static const struct kernel_param_ops param_window_ops = {
+	.set = param_window_set,
+	.get = param_window_get,
+};
+
+static struct param_range param_window_ms = {
+	.value = &aerator_params.window_ms,
+	.max = 60000,
+	.why = ", or auto",
+	.changed = balloon_wake,
+};
+module_param_cb(window_ms, &param_window_ops, &param_window_ms, 0644);
+__MODULE_PARM_TYPE(window_ms, "charp");
+MODULE_PARM_DESC(window_ms, "ms that memory has to be free before it is treated (0 to 60000, or auto, the default)");
 
 /* The order's bounds are the chosen intake's, and not constants on every kernel. */
 static int param_order_set(const char *val, const struct kernel_param *kp)

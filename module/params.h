@@ -22,8 +22,8 @@
 #define PARAMS_REACTORS			1
 #endif
 
-/* Longer than the pauses of a guest that churns; see Documentation/. */
-#define PARAMS_WINDOW_MS		1200
+/* What it costs to fault memory in again, in ms of the host's holding it. */
+#define PARAMS_REFAULT_MS		2000
 
 /* aerator_params.intake: this, or an enum intake_kind from 1. */
 #define PARAMS_INTAKE_AUTO		0
@@ -50,7 +50,9 @@ enum params_order_source {
  * @order: smallest block that is treated, log2 of pages; the intake may have to
  *	stay above or below it; intake_order() is what is in force
  * @order_source: where that is from
- * @window_ms: how long memory has to stay free before it is treated, ms
+ * @window_ms: how long memory has to be free before it is treated, ms, or
+ *	POLICY_WINDOW_AUTO
+ * @refault_ms: what a refault costs, in ms of the host's holding the memory
  * @reserve_mb: free memory that is left alone, MiB
  * @share_pct: most of the guest's memory that is treated at a time, percent
  * @rate_mb: most memory treated a second, MiB; 0 for no limit
@@ -68,6 +70,7 @@ struct aerator_params {
 	unsigned int order;
 	enum params_order_source order_source;
 	unsigned int window_ms;
+	unsigned int refault_ms;
 	unsigned int reserve_mb;
 	unsigned int share_pct;
 	unsigned int rate_mb;

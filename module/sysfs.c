@@ -7,9 +7,12 @@
  */
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/math64.h>
 #include <linux/sysfs.h>
+#include <linux/time64.h>
 #include "balloon.h"
 #include "intake.h"
+#include "policy.h"
 
 static struct aerator *to_aerator(struct device *dev)
 {
@@ -95,6 +98,25 @@ static ssize_t surplus_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_ADMIN_RO(surplus_bytes);
 
+/* A line a window: ms, its cost in MiB * s, and an asterisk if it is in use. */
+static ssize_t windows_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct gate *g = &sysfs_intake(dev)->gate;
+	unsigned int i;
+	int len = 0;
+	u64 cost;
+
+	for (i = 0; i < POLICY_WINDOWS; i++) {
+		bool used = gate_window(g, i, &cost);
+
+		cost = div_u64(cost, MSEC_PER_SEC) >> (20 - PAGE_SHIFT);
+		len += sysfs_emit_at(buf, len, "%u %llu%s\n", policy_window(i), cost,
+				     used ? " *" : "");
+	}
+	return len;
+}
+static DEVICE_ATTR_ADMIN_RO(windows);
+
 static ssize_t inflated_bytes_show(struct device *dev,
 				   struct device_attribute *attr, char *buf)
 {
@@ -139,6 +161,7 @@ static struct attribute *sysfs_attrs[] = {
 	&dev_attr_treated_bytes.attr,
 	&dev_attr_raw_bytes.attr,
 	&dev_attr_surplus_bytes.attr,
+	&dev_attr_windows.attr,
 	&dev_attr_inflated_bytes.attr,
 	&dev_attr_host_discards.attr,
 	&dev_attr_flush.attr,

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
+#include "policy.h"
 #include "reactor.h"
 
 #ifndef AERATOR_TRACE_PROTOTYPES
@@ -75,6 +76,35 @@ TRACE_EVENT(aerator_idle,
 		__entry->reactor = r->index;
 	),
 	TP_printk("reactor=%u cycle=%llu", __entry->reactor, __entry->cycle)
+);
+
+/*
+ * The policy looked at a node. available: bytes that could be treated, treated: bytes of
+ * it that the host knows of; surplus: bytes that were free for window_ms; deficit: bytes
+ * that are to be treated now. All but deficit count the balloon.
+ */
+TRACE_EVENT(aerator_policy,
+	TP_PROTO(int node, const struct policy *p, const struct policy_view *view),
+	TP_ARGS(node, p, view),
+	TP_STRUCT__entry(
+		__field(u64, available)
+		__field(u64, treated)
+		__field(u64, surplus)
+		__field(u64, deficit)
+		__field(unsigned int, window)
+		__field(int, node)
+	),
+	TP_fast_assign(
+		__entry->available = p->available << PAGE_SHIFT;
+		__entry->treated = p->treated << PAGE_SHIFT;
+		__entry->surplus = view->surplus << PAGE_SHIFT;
+		__entry->deficit = view->deficit << PAGE_SHIFT;
+		__entry->window = view->window_ms;
+		__entry->node = node;
+	),
+	TP_printk("node=%d window_ms=%u available=%llu treated=%llu surplus=%llu deficit=%llu",
+		  __entry->node, __entry->window, __entry->available,
+		  __entry->treated, __entry->surplus, __entry->deficit)
 );
 
 #endif /* AERATOR_TRACE_H */

@@ -43,7 +43,8 @@ def _parameters(kernel: str) -> list[Parameter]:
         Parameter("reactor_size", 1, 1024 if treated else 32),
         Parameter("reactors", 1, 8 if treated else 1),
         Parameter("order", 1 if kernel == "6.1" else 0, 10),
-        Parameter("window_ms", 0, 60000),
+        Parameter("window_ms", 0, 60000),  # and auto, which it is at first
+        Parameter("refault_ms", 0, 60000),
         Parameter("reserve_mb", 0, 1 << 24),
         Parameter("share_pct", 0, 100),
         Parameter("rate_mb", 0, 1 << 20),

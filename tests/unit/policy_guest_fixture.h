@@ -1,94 +1,64 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * A guest with a driver and a host, to see what comes of a policy. Its memory goes
- * up and down as a test or a trace says; allocations use up what is raw first. The
- * driver does what module/gate.c does, or virtio_balloon: that much of either as
- * decides when, and how much.
- */
+/* The model of tools/replay as a guest to test the policy in. */
 #ifndef UNIT_POLICY_GUEST_FIXTURE_H
 #define UNIT_POLICY_GUEST_FIXTURE_H
 
-#include "policy_fixture.h"
-#include "rate.h"
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include "check.h"
+#include "model.h"
 
-enum guest_driver {
-	GUEST_AERATOR,
-	GUEST_BALLOON,
+#define MIB(_n)		((u64)(_n) << 8)
+#define MINUTE		60000ULL
+
+/* In the time of the model's callers, from 0 on; amounts are all in blocks. */
+static struct model guest;
+static u64 clock_ms;
+
+/* It has booted, and the driver is bound; the host knows of all. */
+static inline void guest_start(enum model_driver driver, enum model_intake intake, u64 free)
+{
+	model_stop(&guest);
+	guest = (struct model) {
+		.driver = driver, .intake = intake,
+		.limits = {
+			.window_ms = POLICY_WINDOW_AUTO, .refault_ms = 2000, .cap = U64_MAX,
+		},
+	};
+	model_start(&guest, free, free);
+	clock_ms = 0;
+}
+
+/* Let so much time go by. */
+static inline void guest_pass(u64 ms)
+{
+	clock_ms += ms;
+	model_until(&guest, clock_ms);
+}
+
+/* From now on so much is free. */
+static inline void guest_set(u64 free)
+{
+	model_change(&guest, clock_ms, free, free);
+}
+
+/* Memory is taken bit by bit, until so much is free. */
+static inline void guest_touch(u64 free, unsigned int ms)
+{
+	const unsigned int parts = 16;
+	u64 from = guest.blocks;
+
+	for (unsigned int i = 1; i <= parts; i++) {
+		guest_pass(ms / parts);
+		guest_set(from - (from - free) * i / parts);
+	}
+}
+
+static const char * const intakes[] = {
+	[MODEL_TREATED] = "treated", [MODEL_REPORTING] = "reporting",
 };
 
-/**
- * struct guest - a guest and its driver
- * @driver: who reports its memory
- * @policy: aerator's
- * @limits: likewise
- * @bucket: of its rate
- * @rate_limit: pages a second, 0 for no limit
- * @level: what is free; what the host knows of
- * @batch_ms: how long the host takes for a batch
- * @touch_ms: how long a churn takes to get its memory
- * @now: ms
- * @work_at: when the driver's work runs, ms, or GUEST_NEVER
- * @watch_at: when aerator looks back, likewise
- * @awake: the work comes back by itself
- * @passing: it is in the middle of a pass
- * @pass: what that has treated so far, pages
- * @treated: pages that were treated
- * @taken_back: of those, what the guest took: each is a fault of the host
- * @held: free pages that the host kept, times ms
- * @works: how often the work ran
- * @looks: how often it looked back
- * @passes: passes that treated something
- * @treated_at: when something was treated last, ms
- */
-struct guest {
-	enum guest_driver driver;
-	struct policy policy;
-	struct policy_limits limits;
-	struct rate bucket;
-	u64 rate_limit;
-	struct policy_level level;
-	unsigned int batch_ms;
-	unsigned int touch_ms;
-	u64 now;
-	u64 work_at;
-	u64 watch_at;
-	bool awake;
-	bool passing;
-	u64 pass;
-	u64 treated;
-	u64 taken_back;
-	u64 held;
-	unsigned int works;
-	unsigned int looks;
-	unsigned int passes;
-	u64 treated_at;
-};
-
-#define GUEST_NEVER	(~0ULL)
-
-struct moment {
-	u64 ms;
-	u64 free;
-	u64 blocks;
-};
-
-struct trace {
-	const char *name;
-	struct moment moments[400];
-	unsigned int nr;
-};
-
-void guest_start(struct guest *g, enum guest_driver driver, unsigned int window_ms,
-		 u64 free);
-void guest_until(struct guest *g, u64 now);
-void guest_change(struct guest *g, u64 now, u64 free, u64 blocks);
-void guest_count_anew(struct guest *g);
-unsigned int guest_churn(struct guest *g, u64 pages, unsigned int gap_ms,
-			 unsigned int use_ms, unsigned int rounds);
-bool guest_rests(const struct guest *g);
-u64 guest_raw(const struct guest *g);
-void trace_read(struct trace *trace, const char *name);
-void trace_replay(const struct trace *trace, struct guest *g);
-u64 trace_last_free(const struct trace *trace);
+#define for_each_intake(_in)						\
+	for (enum model_intake _in = MODEL_TREATED; _in <= MODEL_REPORTING; _in++)
 
 #endif /* UNIT_POLICY_GUEST_FIXTURE_H */
