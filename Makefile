@@ -18,8 +18,15 @@ CASE ?=
 ROUNDS ?= 3
 JOBS ?= 1
 
+# The replay has the module's own policy, with the unit tests' stand-ins for kernel headers.
+REPLAY_SOURCES = $(wildcard tools/replay/*.c) module/policy.c module/window_min.c
+REPLAY_HEADERS = $(wildcard tools/replay/*.h tests/unit/shim/linux/*.h) \
+	module/policy.h module/window_min.h
+REPLAY_FLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -I tests/unit/shim -iquote module
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-debug test-all bench bench-quick check module kernel dist deb dkms-install dkms-remove clean
+.PHONY: help demo test test-debug test-all bench bench-quick check replay module kernel dist deb \
+	dkms-install dkms-remove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,7 +35,7 @@ help: ## list the targets
 	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan. Or a"
 	@echo "                    release that Debian still has: 6.12.95+deb12-cloud-amd64"
 	@echo "  CASE= ROUNDS=$(ROUNDS) JOBS=$(JOBS) what bench measures: release churn window ramp cache faults"
-	@echo "                    scale orders (all if empty), how often, and guests at a time"
+	@echo "                    scale orders traces (all if empty), how often, and guests at a time"
 
 demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/deps module guest demo $(KERNEL_DEPS)
@@ -58,6 +65,14 @@ bench-quick: ## a part of that as a test, in minutes
 check: ## run the tests that need no guest: builds, sparse, checkpatch, documents, unit tests
 	@scripts/deps module kernel check cross deb
 	@tests/run static builds documents patch unit
+
+replay: ## build build/replay: what the policy makes of a guest that was recorded
+	@scripts/deps replay
+	@$(MAKE) -s build/replay
+
+build/replay: $(REPLAY_SOURCES) $(REPLAY_HEADERS)
+	@mkdir -p build
+	$(CC) $(REPLAY_FLAGS) -o $@ $(REPLAY_SOURCES)
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)

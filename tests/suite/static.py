@@ -57,7 +57,7 @@ def checkpatch_guest() -> None:
     """The C files of tests keep it too. In user space there are no kernel types to prefer."""
     run_script("scripts/checkpatch", "--ignore",
                "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
-               *tracked("tests/*.c", "tests/*.h"))
+               *tracked("tests/*.c", "tests/*.h", "tools/*.c", "tools/*.h"))
 
 
 def shellcheck() -> None:

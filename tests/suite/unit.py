@@ -9,6 +9,7 @@ import re
 from aerator_vm.kernellog import bad_lines
 
 from .harness import Case, TestFailed, expect, run_script
+from .replay import replay
 
 
 def unit() -> list[str]:
@@ -66,4 +67,4 @@ def log_lines() -> list[str]:
     return [f"{len(_FINDS)} kinds of failure, {len(_HARMLESS)} lines that are none"]
 
 
-CASES = [Case("unit", unit), Case("log-lines", log_lines)]
+CASES = [Case("unit", unit), Case("replay", replay), Case("log-lines", log_lines)]
