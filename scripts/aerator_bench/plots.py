@@ -79,6 +79,13 @@ def window(folder: Path, results: Results) -> None:
              *_styles(results.contestants()), gap)
 
 
+def traces(folder: Path, results: Results) -> None:
+    """What the host holds for nothing against what is faulted in again."""
+    points = _write_points(folder / "points.csv", results, ("refaulted_gib", "held_gib_s"))
+    draw("plot-traces.gp", points, folder / "traces.png", *_styles(results.contestants()),
+         " ".join(f"'{variant}'" for variant in results.variants))
+
+
 def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
              panels: Mapping[str, str]) -> None:
     """Metrics against another one, each with what is written at its axis."""

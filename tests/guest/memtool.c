@@ -51,6 +51,9 @@ static const char usage[] =
 	"       memtool [--small] turns MIB MS NODES TURNS\n"
 	"         touch MIB on node 0, use it for MS, free it, do the same on the next\n"
 	"         of so many nodes, and so on\n"
+	"       memtool [--small] follow FILE\n"
+	"         of lines \"MS MIB\": from that time on leave MIB less free than the most\n"
+	"         of all lines; says how long touching took in all\n"
 	"       memtool --node N COMMAND [ARGUMENT...]\n"
 	"         run a command whose memory, page cache included, is all of node N\n"
 	"--small: 4 KiB pages instead of transparent huge pages\n";
@@ -484,6 +487,64 @@ static int turns(size_t bytes, unsigned long ms, unsigned long nodes, unsigned l
 	return 0;
 }
 
+struct moment {
+	double seconds;
+	size_t bytes;
+};
+
+/* Returns how many lines there are; the most that is free in any is added up in @most. */
+static size_t read_moments(const char *path, struct moment **moments, size_t *most)
+{
+	FILE *file = fopen(path, "r");
+	double ms, mib;
+	char line[128];
+	size_t nr = 0;
+
+	if (!file)
+		err(1, "%s", path);
+	*moments = NULL;
+	while (fgets(line, sizeof(line), file)) {
+		if (*line == '#')
+			continue;
+		*moments = realloc(*moments, (nr + 1) * sizeof(**moments));
+		if (!*moments || sscanf(line, "%lf %lf", &ms, &mib) != 2)
+			errx(2, "%s: not \"MS MIB\": %s", path, line);
+		(*moments)[nr].seconds = ms / 1000;
+		(*moments)[nr].bytes = (size_t)(mib * MIB) / SLICE_BYTES * SLICE_BYTES;
+		if ((*moments)[nr++].bytes > *most)
+			*most = (*moments)[nr - 1].bytes;
+	}
+	fclose(file);
+	return nr;
+}
+
+/* A line that is late, since touching took longer than it had, is followed at once. */
+static int follow(const char *path)
+{
+	struct moment *moments;
+	size_t most = 0, used = 0, wanted, nr, i;
+	double start, touched = 0;
+	char *area;
+
+	nr = read_moments(path, &moments, &most);
+	area = map_memory(most, page_advice);
+	start = now();
+	for (i = 0; i < nr; i++) {
+		double early = start + moments[i].seconds - now();
+
+		if (early > 0)
+			sleep_ms(early * 1000);
+		wanted = most - moments[i].bytes;
+		if (wanted > used)
+			touched += touch(area + used, wanted - used);
+		else if (wanted < used && madvise(area + wanted, used - wanted, MADV_DONTNEED))
+			err(1, "madvise(MADV_DONTNEED)");
+		used = wanted;
+	}
+	printf("touch_s %.3f late_s %.3f\n", touched, now() - start - moments[nr - 1].seconds);
+	return 0;
+}
+
 static int run_on_node(unsigned long node, char **command)
 {
 	use_node(node);
@@ -528,6 +589,8 @@ int main(int argc, char **argv)
 	if (is(argv, "turns") && argc == 5 && number(argv[3]))
 		return turns(number(argv[1]) * MIB, number(argv[2]), number(argv[3]),
 			     number(argv[4]));
+	if (is(argv, "follow") && argc == 2)
+		return follow(argv[1]);
 	if (is(argv, "--node") && argc >= 3)
 		return run_on_node(number(argv[1]), argv + 2);
 

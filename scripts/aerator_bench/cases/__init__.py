@@ -8,7 +8,8 @@ import importlib
 from ..figure import Case
 
 # In the order of the tables. Quick is for tests: it is a part of others.
-NAMES = ("release", "churn", "window", "ramp", "cache", "faults", "scale", "orders")
+NAMES = ("release", "churn", "window", "ramp", "cache", "faults", "scale", "orders",
+         "traces")
 QUICK = "quick"
 
 

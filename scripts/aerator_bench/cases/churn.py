@@ -32,6 +32,9 @@ BESIDE = ("host_faults", "host_faults_round", "max_ms", "mean_rss_gib", "rounds"
 GAPS = (0, 0.1, 0.3, 1, 3)
 CHURN_MIB = 512
 _LEAD_SECONDS = 3
+# A driver may learn from so many rounds, of which each takes so long beside its gap.
+_LEARN_ROUNDS = 12
+_ROUND_SECONDS = 0.5
 _SECONDS = 15
 _SECONDS_LONG_GAP = 25
 # What is back after 20 s has to be seen to have come to rest.
@@ -129,7 +132,7 @@ def _figures(seen: Churned, end: End, seconds: int) -> Iterator[tuple[str, float
 def gap_figures(guest: Guest, contestant: Contestant, gap: float, variant: str,
                 seconds: int = _SECONDS) -> Iterator[Figure]:
     """One gap, in a guest that has come to rest, and until it has again."""
-    _churn(guest, gap, _LEAD_SECONDS)
+    _churn(guest, gap, math.ceil(_LEARN_ROUNDS * (gap + _ROUND_SECONDS)))
     with Recording(guest.host) as recording:
         seen = _counted(guest, recording, gap, seconds)
         end = (_end(guest, recording, gap, seen.samples[-1].time) if contestant.driver

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests that follow traces of free memory, next to the best that is possible.
+
+The best knows the future: it treats memory at once that stays free for longer than a
+refault is worth, and leaves all other memory alone.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import math
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aerator_vm import Guest
+from aerator_vm.common import BUILD, TOP
+from aerator_vm.host import Sample, Sampler
+from aerator_vm.release import host_memory
+
+from .. import plots, traces
+from ..contestant import ALL, STOCK, TREATED, Contestant
+from ..figure import Case, Figure
+from ..goals import Goal
+from ..held import GIB, refaulted, warm_up
+from ..report import ratio_to
+from ..results import Results
+
+_MEM = 3584
+_NAMES = ("churn-1", "service-fast", "bursts-short-1", "services-1")
+_QUICK = _NAMES[:1]
+_SEED = 1
+_FILE = "/trace"
+_REFAULT_SECONDS = 2
+# The last release has to be over.
+_REST_SECONDS = 20
+# Of a mean of four traces, each followed once.
+_AT_MOST = {TREATED: 1.4, STOCK: 1.7}
+
+
+class _Trace(NamedTuple):
+    """Seconds and bytes that are in use from then on, and what the best would cost."""
+
+    times: Sequence[float]
+    used: Sequence[float]
+    optimum: float  # GiB * s
+
+    def in_use(self, seconds: float) -> float:
+        return self.used[max(0, bisect.bisect_right(self.times, seconds) - 1)]
+
+
+def _read(text: str, path: Path) -> _Trace:
+    path.write_text(text)
+    points = [tuple(map(float, line.split())) for line in text.splitlines()]
+    most = max(mib for _, mib in points)
+    best = json.loads(subprocess.run(
+        [BUILD / "replay", "--refault", str(1000 * _REFAULT_SECONDS), path], check=True,
+        stdout=subprocess.PIPE).stdout)
+    return _Trace([ms / 1000 for ms, _ in points],
+                  [(most - mib) * (1 << 20) for _, mib in points],
+                  best["optimum_held_gib_s"] + _REFAULT_SECONDS * best["optimum_refaulted_gib"])
+
+
+def _held(samples: Sequence[Sample], trace: _Trace) -> float:
+    """GiB*s beyond what the guest uses; the least that was seen is what it always has."""
+    began, least = samples[0].time, min(host_memory(sample) for sample in samples)
+    return sum(max(0, host_memory(one) - least - trace.in_use(one.time - began))
+               * (other.time - one.time)
+               for one, other in zip(samples, samples[1:])) / GIB
+
+
+def _followed(guest: Guest) -> Sequence[Sample]:
+    with Sampler(guest.host) as sampler:
+        began = guest.host.sample()
+        guest.run(f"memtool follow {_FILE}", timeout=900)
+        time.sleep(_REST_SECONDS)
+    return [began, *(sample for sample in sampler.samples if sample.time > began.time)]
+
+
+def _figures(contestant: Contestant, name: str, text: str) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        trace = _read(text, path)
+        with contestant.guest(f"traces-{name}", mem=_MEM, time_limit=1800,
+                              files={_FILE: path}) as guest:
+            warm_up(guest, _MEM)
+            samples = _followed(guest)
+    held, again = _held(samples, trace), refaulted(samples) / GIB
+    cost = held + _REFAULT_SECONDS * again
+    yield Figure(name, "held_gib_s", held, "GiB*s")
+    yield Figure(name, "refaulted_gib", again, "GiB")
+    yield Figure(name, "cost", cost, "GiB*s")
+    yield Figure(name, "times_optimum", cost / trace.optimum, "1")
+
+
+def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
+    subprocess.run(["make", "-s", "-C", TOP, "replay"], check=True)
+    texts = traces.make(_SEED)
+    for name in _QUICK if quick else _NAMES:
+        yield from _figures(contestant, name, texts[name])
+
+
+def _mean(results: Results, name: str) -> float | None:
+    """Geometric, over all traces; None if one is missing."""
+    found = [results.median(name, variant, "times_optimum") for variant in results.variants]
+    if not found or None in found:
+        return None
+    return math.exp(sum(math.log(value) for value in found if value) / len(found))
+
+
+def _goals(results: Results) -> Iterator[Goal]:
+    for kernel, most in _AT_MOST.items():
+        yield Goal(f"{kernel}: cost, times the optimum, mean of all traces",
+                   _mean(results, f"aerator-{kernel}"), most)
+        for variant in results.variants:
+            yield Goal(f"{kernel}, {variant}: cost, times virtio_balloon's",
+                       ratio_to(results, f"aerator-{kernel}", "virtio_balloon", variant,
+                                "cost"), 1)
+
+
+CASE = Case("traces", "cost of guests that follow traces, next to the optimum",
+            [name for name in ALL if not name.startswith("none")], _run, _goals,
+            plots.traces, beside=("cost",), jobs=2)
