@@ -184,15 +184,17 @@ def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
     texts = dict(line.split(":", 1) for line in found.get("parm", []))
     wanted = {name: [_of_kernel(text, kernel == TREATED) for text in texts]
               for name, texts in code.parameters().items()}
-    said = {name: re.fullmatch(r".{10,}\bdefault (\w+)[,)].*\((?:uint|charp)\)", text)
+    said = {name: re.fullmatch(r".{10,}\b(?:default (\w+)|(\w+), the default)[,)].*"
+                               r"\((?:uint|charp)\)", text)
             for name, text in texts.items()}
-    _expect_same({name: match and match[1] for name, match in said.items()},
+    _expect_same({name: match and (match[1] or match[2]) for name, match in said.items()},
                  {name: default for name, (default, _) in wanted.items()},
                  "modinfo: description, default and type")
     for name, text in texts.items():
         bounds = re.search(r"\((\d+) to (\d+),", text)
         if bounds:
-            expect_equal(code.span(*map(int, bounds.groups())), wanted[name][1],
+            expect_equal(code.span(*map(int, bounds.groups())),
+                         wanted[name][1].removesuffix(", or auto"),
                          f"modinfo: bounds of {name}")
 
 

@@ -54,8 +54,10 @@ def _defaults(patched: bool) -> dict[str, str]:
     names = _found(r"^(?:PARAM_RANGE|module_param_cb)\((\w+)", text, re.M)
     start = _found(r"struct aerator_params aerator_params = \{(.*?)\};", text, re.S)[0]
     given = dict(_found(r"\.(\w+) = (\S+),", start))
-    found = {name: str(_number(given.get(name, "0"), constants)) for name in names}
-    return {**found, "intake": "auto"}
+    words = {"intake": "auto", **{name: "auto" for name, value in given.items()
+                                  if value == "POLICY_WINDOW_AUTO"}}
+    return {name: words.get(name) or str(_number(given.get(name, "0"), constants))
+            for name in names}
 
 
 def span(low: int, high: int) -> str:
@@ -68,8 +70,10 @@ def span(low: int, high: int) -> str:
 def _allowed(patched: bool) -> dict[str, str]:
     constants = _constants(patched)
     ranges = _found(r"^PARAM_RANGE\((\w+), ([^,]+), ([^,]+),", _source("params.c"), re.M)
-    return {name: span(_number(low, constants), _number(high, constants))
-            for name, low, high in ranges}
+    window = _found(r"param_window_ms = \{.*?\.max = (\d+),", _source("params.c"), re.S)[0]
+    return {"window_ms": f"{span(0, int(window))}, or auto",
+            **{name: span(_number(low, constants), _number(high, constants))
+               for name, low, high in ranges}}
 
 
 def _allowed_orders() -> str:
@@ -108,10 +112,12 @@ def device_files() -> dict[str, str]:
 def tracepoints() -> dict[str, set[str]]:
     """Their fields."""
     text = _source("trace.h")
-    stage, idle = (set(_found(r"(\w+)=%", line)) for line in _found(r"TP_printk\((.*)", text))
+    stage, *others = (set(_found(r"(\w+)=%", line))
+                      for line in _found(r"TP_printk\((.*)", text))
     stages = _found(r"^AERATOR_STAGE_EVENT\((\w+)\)", text, re.M)
+    events = _found(r"^TRACE_EVENT\((\w+),", text, re.M)
     return {**{f"aerator_{name}": stage for name in stages},
-            _found(r"^TRACE_EVENT\((\w+),", text, re.M)[0]: idle}
+            **dict(zip(events, others, strict=True))}
 
 
 def _spell_out(text: str) -> str:
