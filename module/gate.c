@@ -70,21 +70,14 @@ static u64 gate_sample(struct gate *g, const struct gate_limits *limits)
 }
 
 /*
- * Until the work may rest, ms. Each wake has a survey, and so the work wakes no more
- * often than it surveys.
+ * Until the work may rest, ms. Where the allocator does not count, a survey comes before:
+ * what was taken and freed again between two looks is not seen otherwise.
  */
-static unsigned int gate_rest_due(struct gate *g)
+static unsigned int gate_rest_due(const struct gate *g)
 {
-	unsigned int awake = gate_is_coarse(g) ? GATE_SURVEY_MS : GATE_AWAKE_MS;
-	unsigned int due = gate_left(g->woken, awake);
-	bool stale;
-
-	spin_lock(&g->lock);
-	stale = gate_survey_stale(g);
-	spin_unlock(&g->lock);
-	if (stale)
-		due = max(due, max(gate_survey_due(g), 1U));
-	return due;
+	if (!gate_is_coarse(g))
+		return gate_left(g->woken, GATE_AWAKE_MS);
+	return g->fresh ? gate_left(g->woken, GATE_SURVEY_MS) : max(gate_survey_due(g), 1U);
 }
 
 /**
@@ -141,6 +134,7 @@ bool gate_begin(struct gate *g)
 	smp_mb();
 	g->err = 0;
 	g->put_off = false;
+	g->fresh = false;
 	if (!READ_ONCE(g->awake)) {
 		g->woken = gate_ms();
 		g->surveyed = 0;

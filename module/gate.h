@@ -32,6 +32,7 @@
  * @rate: how much may be treated a second
  * @surveyed: when it was last found out what is treated, ms; owned by the work, and by
  *	the watch while not @awake
+ * @fresh: that was in the running work; owned by the work
  * @woken: when @awake was last set, ms; owned by the work
  * @awake: the work comes back by itself; no free has to wake it
  * @watch: looks now and then for a while, when not @awake
@@ -57,6 +58,7 @@ struct gate {
 	struct gate_batch batch;
 	struct rate rate;
 	u64 surveyed;
+	bool fresh;
 	u64 woken;
 	bool awake;
 	struct delayed_work watch;

@@ -81,4 +81,5 @@ void gate_survey(struct gate *g)
 		spin_unlock(&g->lock);
 	}
 	g->surveyed = gate_ms();
+	g->fresh = true;
 }

@@ -114,6 +114,22 @@ TEST(policy_guest_that_is_idle_rests)
 	}
 }
 
+/* Taken and freed between two looks, which see nothing of it, whenever that is. */
+TEST(policy_guest_dips_between_two_looks)
+{
+	for (unsigned int ms = 0; ms < 3000; ms += 7) {
+		guest_start(MODEL_AERATOR, MODEL_REPORTING, TOP);
+		check_rest(0);
+		guest_set(TOP - MIB(100));
+		guest_set(TOP);
+		guest_pass(ms);
+		guest_set(TOP - MIB(300));
+		guest_set(TOP);
+		check_note("%u ms after a free", ms);
+		check_rest(0);
+	}
+}
+
 static u64 random_amount(u64 *random)
 {
 	return MIB(check_random(random, 3) ? check_random(random, 56) * 50 :

@@ -154,12 +154,11 @@ static bool gate_survey_stale(const struct model *m)
 
 static unsigned int gate_rest_due(const struct model *m)
 {
-	unsigned int due = gate_left(m, m->woken, gate_is_coarse(m) ? GATE_SURVEY_MS :
-								      GATE_AWAKE_MS);
-
-	if (gate_survey_stale(m))
-		due = max(due, max(gate_survey_due(m), 1U));
-	return due;
+	if (!gate_is_coarse(m))
+		return gate_left(m, m->woken, GATE_AWAKE_MS);
+	if (m->surveyed == m->now)
+		return gate_left(m, m->woken, GATE_SURVEY_MS);
+	return max(gate_survey_due(m), 1U);
 }
 
 static void gate_begin(struct model *m)
