@@ -322,23 +322,25 @@ void gate_put_off(struct gate *g)
 
 /*
  * How long until a pass may begin, if there is a deficit. Not for long in one piece:
- * what is surplus may cease to be. Where no pass can do anything about it there is none
- * from now on.
+ * what is surplus may cease to be, and a fall that is not seen teaches the policy nothing.
+ * A rate may be waited for for minutes, and looked at less often. Where no pass can do
+ * anything about the deficit there is none from now on.
  */
 static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 				      const struct gate_limits *limits)
 {
 	u64 deficit = gate_nodes_deficit(g);
-	u64 due;
+	u64 due, rate;
 
 	if (!deficit)
 		return POLICY_NEVER;
-	due = gate_pass_due(g, now, deficit, limits);
+	due = gate_is_coarse(g) ? gate_batch_wait(g) : 0;
 	if (due == GATE_BATCH_NEVER) {
 		gate_nodes_refuse(g);
 		return POLICY_NEVER;
 	}
-	return min_t(u64, due, GATE_SURVEY_MS);
+	rate = rate_wait(&g->rate, now, deficit, limits->rate);
+	return rate ? min_t(u64, rate, GATE_SURVEY_MS) : min_t(u64, due, POLICY_LOOK_MAX);
 }
 
 static unsigned int gate_wait(struct gate *g)

@@ -53,7 +53,7 @@
 #define POLICY_UNSEEN		(2 * POLICY_LOOK_MAX)
 
 /* Time between two looks of the watch, as a part of the time since the release. */
-#define POLICY_WATCH_PART 4U
+#define POLICY_WATCH_PART	4U
 
 static u64 policy_above(u64 pages, u64 treated)
 {

@@ -32,8 +32,8 @@ class _Bound(NamedTuple):
 _BOUNDS = (
     _Bound("treated", 2000, 1.28, 1.7),
     _Bound("treated", 5000, 1.33, 1.8),
-    _Bound("reporting", 2000, 1.33, 1.8),
-    _Bound("reporting", 5000, 1.36, 1.8),
+    _Bound("reporting", 2000, 1.30, 1.8),
+    _Bound("reporting", 5000, 1.34, 1.9),
 )
 
 # Each is no trace, for one reason.

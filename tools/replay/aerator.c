@@ -235,7 +235,7 @@ static unsigned int gate_wait_deficit(struct model *m)
 		policy_refuse(&m->policy, &m->view);
 		return POLICY_NEVER;
 	}
-	return min_t(u64, due, GATE_SURVEY_MS);
+	return min_t(u64, due, POLICY_LOOK_MAX);
 }
 
 static unsigned int gate_wait(struct model *m)
