@@ -87,7 +87,8 @@ def _subject(kernel: str, driver: str) -> Iterator[Subject]:
     with tempfile.NamedTemporaryFile(prefix="aerator-disk-") as disk:
         disk.truncate(_GUEST_MIB * MIB)
         with make_guest(kernel, f"dropin-{driver}", mem=_GUEST_MIB, smp=1, balloon=None,
-                        qemu_args=_devices(Path(disk.name)), allow=_ALLOWED) as guest:
+                        qemu_args=_devices(Path(disk.name)), allow=_ALLOWED,
+                        time_limit=600) as guest:
             bind(guest, driver)
             yield Subject(guest, driver, _GUEST_MIB * MIB)
 

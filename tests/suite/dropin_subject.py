@@ -10,7 +10,7 @@ from typing import Any
 
 from aerator_vm import Guest, QmpError
 
-from .harness import MIB, balloon_device, expect, meminfo
+from .harness import MIB, TestFailed, balloon_device, meminfo
 
 PAGE = 4096
 _PATH = "/machine/peripheral/balloon"
@@ -67,8 +67,9 @@ class Subject:
              limit: float = _REACH_SECONDS) -> float:
         start = time.monotonic()
         while not truth():
-            expect(time.monotonic() - start < limit,
-                   f"{self.driver}: not within {limit} s: {what}, actual is {mib(self.actual())}")
+            if time.monotonic() - start > limit:
+                raise TestFailed(f"{self.driver}: not within {limit} s: {what},"
+                                 f" actual is {mib(self.actual())}")
             time.sleep(0.01)
         return time.monotonic() - start
 
