@@ -323,7 +323,7 @@ void gate_put_off(struct gate *g)
 /*
  * How long until a pass may begin, if there is a deficit. Not for long in one piece:
  * what is surplus may cease to be, and a fall that is not seen teaches the policy nothing.
- * A rate may be waited for for minutes, and looked at less often. Where no pass can do
+ * To wait for a rate may take minutes, and needs fewer looks. Where no pass can do
  * anything about the deficit there is none from now on.
  */
 static unsigned int gate_wait_deficit(struct gate *g, u64 now,

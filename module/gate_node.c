@@ -158,7 +158,7 @@ static void gate_nodes_limit(struct gate *g, const struct gate_limits *limits)
 		n->limits = (struct policy_limits) {
 			.window_ms = limits->window_ms,
 			.refault_ms = limits->refault_ms,
-			.reserve = limits->reserve - min(limits->reserve, behind) + n->given,
+			.reserve = limits->reserve - min(limits->reserve, behind),
 			.cap = limits->cap - min(limits->cap, others) + n->given,
 		};
 	}
