@@ -74,6 +74,12 @@ static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
 	return NULL;
 }
 
+/* What a fault costs, ms of holding the memory. A flush is worth any. */
+static unsigned int gate_batch_refault_ms(const struct gate *g, const struct gate_node *n)
+{
+	return atomic_read(&g->flushes) ? 0 : n->limits.refault_ms;
+}
+
 /* Would the reserve or the share be exceeded? */
 static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
 {
@@ -84,11 +90,11 @@ static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
  * What it costs to take a batch, pages times ms. One that is surplus by half is taken
  * at once: to refuse it would cost as much.
  */
-static u64 gate_batch_price(const struct gate_node *n, u64 pages)
+static u64 gate_batch_price(const struct gate *g, const struct gate_node *n, u64 pages)
 {
 	u64 deficit = n->view.deficit;
 
-	return pages > 2 * deficit ? (pages - 2 * deficit) * n->limits.refault_ms : 0;
+	return pages > 2 * deficit ? (pages - 2 * deficit) * gate_batch_refault_ms(g, n) : 0;
 }
 
 /*
@@ -104,7 +110,7 @@ static u64 gate_batch_refusal(const struct gate *g, u64 size)
 	for_each_gate_node(n, g) {
 		raw = n->level.blocks - n->level.treated;
 		left += raw - min(raw, n->view.deficit);
-		refault_ms = n->limits.refault_ms;
+		refault_ms = gate_batch_refault_ms(g, n);
 	}
 	return left > size / 2 ? min(left, size) * refault_ms : 0;
 }
@@ -130,7 +136,7 @@ u64 gate_batch_wait(const struct gate *g)
 		return 0;
 	if (gate_batch_exceeds(n, pages))
 		return GATE_BATCH_NEVER;
-	price = gate_batch_price(n, pages) + gate_batch_refusal(g, pages);
+	price = gate_batch_price(g, n, pages) + gate_batch_refusal(g, pages);
 	if (price <= b->paid || !b->deficit)
 		return 0;
 	return div64_u64(price - b->paid + b->deficit - 1, b->deficit);
@@ -149,7 +155,7 @@ u64 gate_batch_wait(const struct gate *g)
 bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages)
 {
 	struct gate_batch *b = &g->batch;
-	u64 price = gate_batch_price(n, pages);
+	u64 price = gate_batch_price(g, n, pages);
 
 	lockdep_assert_held(&g->lock);
 	/* Behind the last one nothing raw is left: to refuse it would leave no cushion. */
