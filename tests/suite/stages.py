@@ -14,7 +14,8 @@ from .harness import (BUILD_KERNELS, DEBUG_KERNELS, MIB, MODULE, PAGEALLOC, TREA
                       is_treated, make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
-_EVENT = re.compile(r" aerator_(\w+): (.*)$", re.MULTILINE)
+# Those of the policy are of no batch.
+_EVENT = re.compile(r" aerator_(?!policy)(\w+): (.*)$", re.MULTILINE)
 _ORDER = ["fill", "react", "settle", "decant"]
 _KEYS = {"reactor", "cycle", "bytes", "blocks", "entries", "node", "zone", "treated", "us"}
 
