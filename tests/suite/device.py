@@ -325,7 +325,7 @@ def device_guest(kernel: str, name: str, mem: int = 640,
                  files: Mapping[str, Path] | None = None) -> Guest:
     files = {_FILE: module_file(kernel, _FOLDER), **(files or {})}
     return make_guest(kernel, name, mem=mem, balloon=None, files=files, allow=_ALLOWED,
-                      time_limit=900)
+                      time_limit=1500)
 
 
 def _first_load(guest: Guest, params: dict[str, object]) -> None:
