@@ -409,7 +409,7 @@ static void reporting_gate_out(struct reporting *rp)
  * Put the gate in front of the kernel's function. Registration queued a first
  * pass, which is taken back, and waited for if it has begun. On a kernel that
  * was told to delay nothing a free can start another one before the exchange.
- * That one finds nobody to take its blocks, and reporting_stop() waits for it. One that
+ * That one has its blocks refused, and reporting_stop() waits for it. One that
  * it starts after the exchange finds the gate closed: hence several tries.
  *
  * Returns false, with nothing changed, if the gate cannot stand there.
