@@ -149,9 +149,7 @@ bool gate_begin(struct gate *g)
 static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
 			 const struct gate_limits *limits)
 {
-	u64 due = gate_is_coarse(g) ? gate_batch_wait(g) : 0;
-
-	return max(due, rate_wait(&g->rate, now, deficit, limits->rate));
+	return max(gate_batch_wait(g), rate_wait(&g->rate, now, deficit, limits->rate));
 }
 
 /* Is there a deficit, and may a pass begin to see to it? g->lock held. */
@@ -334,7 +332,7 @@ static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 
 	if (!deficit)
 		return POLICY_NEVER;
-	due = gate_is_coarse(g) ? gate_batch_wait(g) : 0;
+	due = gate_batch_wait(g);
 	if (due == GATE_BATCH_NEVER) {
 		gate_nodes_refuse(g);
 		return POLICY_NEVER;

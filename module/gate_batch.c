@@ -121,7 +121,8 @@ static u64 gate_batch_refusal(const struct gate *g, u64 size)
  *
  * Context: under the gate's lock.
  *
- * Return: milliseconds, 0 if it can be taken now, GATE_BATCH_NEVER if the reserve or
+ * Return: milliseconds, 0 if it can be taken now, or if the intake's batches can be made
+ * as small as need be; GATE_BATCH_NEVER if the reserve or
  * the share is in the way.
  */
 u64 gate_batch_wait(const struct gate *g)
@@ -130,6 +131,8 @@ u64 gate_batch_wait(const struct gate *g)
 	struct gate_node *n;
 	u64 pages, price;
 
+	if (!gate_is_coarse(g))
+		return 0;
 	n = gate_batch_next(g, &pages);
 	/* Where treated blocks are only estimated there may be some all the same. */
 	if (!n)
