@@ -103,8 +103,10 @@ def lone_node(kernel: str) -> Iterator[str]:
             guest.run(f"echo 1 >{folder}/flush", timeout=90)
             _comes_back(guest, 1)
             guest.qmp.execute("device_del", id="dimm0")
-            wait_until("the node's memory is gone", 60,
-                       lambda: meminfo(guest, "MemTotal") == total)
+            # The guest's memory goes a moment before QEMU's device does.
+            wait_until("the node's memory is gone, and the module that it was on", 60,
+                       lambda: meminfo(guest, "MemTotal") == total
+                       and not guest.qmp.execute("query-memory-devices"))
         _comes_back(guest, 0)
         expect_equal(counters(guest, folder)["errors"], 0, "errors")
     yield "a node came and went twice"
