@@ -18,6 +18,9 @@ CASE ?=
 ROUNDS ?= 3
 JOBS ?= 1
 
+# How long test-rare goes on.
+RARE_SECONDS ?= 1200
+
 # The replay has the module's own policy, with the unit tests' stand-ins for kernel headers.
 REPLAY_SOURCES = $(wildcard tools/replay/*.c) module/policy.c module/window_min.c
 REPLAY_HEADERS = $(wildcard tools/replay/*.h tests/unit/shim/linux/*.h) \
@@ -25,7 +28,7 @@ REPLAY_HEADERS = $(wildcard tools/replay/*.h tests/unit/shim/linux/*.h) \
 REPLAY_FLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -I tests/unit/shim -iquote module
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-debug test-all bench bench-quick check replay module kernel dist deb \
+.PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay module kernel dist deb \
 	dkms-install dkms-remove clean
 
 help: ## list the targets
@@ -49,6 +52,10 @@ test: ## run the tests, in guests and without (KTAP, then "N passed, N failed")
 test-debug: ## run those on a kernel that looks for mistakes: KASAN, lockdep and others
 	@scripts/deps module kernel guest
 	@tests/run --debug
+
+test-rare: ## run what both leave out, another part for each commit, for RARE_SECONDS
+	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
+	@tests/run --rare $(RARE_SECONDS)
 
 test-all: ## run both, and what takes long or needs more kernels that are built here (hours)
 	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware

@@ -23,8 +23,8 @@ class Noise:
     """By how much figures of few rounds may be worse than they are, and which of them
     says when the last free was back.
 
-    time_ratio  None where allocation times are no goal: those of a short run say more of
-                the host than of the guest
+    time_ratio  None where no guest that reports nothing is measured: a short run's
+                allocation times say more of the host than of the guest
     """
 
     back: str = "last_back_s"
@@ -43,7 +43,7 @@ def patched(results: Results, variants: Sequence[str], noise: Noise) -> Iterator
     for variant in variants:
         def figure(name: str, metric: str) -> float | None:
             return results.median(name, variant, metric)
-        base = figure(none, _REFAULTED)
+        base = 0.0 if noise.time_ratio is None else figure(none, _REFAULTED)
         bound = less(figure(theirs, _REFAULTED), base)
         yield Goal(f"{TREATED}, {variant}: refaulted a round, beyond a guest that reports"
                    " nothing", less(figure(ours, _REFAULTED), base),

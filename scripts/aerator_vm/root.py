@@ -62,9 +62,13 @@ class Root:
                            stdin=tar.stdout, check=True)
         return target
 
+    def image(self, name: str) -> Path:
+        """Where the disk of that name is."""
+        return self._folder / f"{name}.img"
+
     def disk(self, name: str) -> Path:
         """A disk with what it has now."""
-        disk = self._folder / f"{name}.img"
+        disk = self.image(name)
         with ticking(f"making the disk {disk.name}"):
             _root("image", self.tree, disk)
         return disk

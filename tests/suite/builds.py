@@ -188,14 +188,14 @@ def release(suite: str, series: str, age: str) -> Case:
 
 
 CASES = [
-    Case("virtio-names 7.3", virtio_names),
+    Case("virtio-names 7.3", virtio_names, long=True),
     Case("exports 6.12", exports),
     Case("pageblocks 5.10", pageblocks),
     Case("clang 6.1", clang, long=True),
     architecture("bookworm", "i386", "686-pae", "6.1"),
     architecture("bookworm-backports", "arm64", "cloud-arm64", "6.12"),
-    architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12"),
-    architecture("bookworm-backports", "s390x", "s390x", "6.12"),
+    architecture("bookworm-backports", "ppc64el", "powerpc64le", "6.12", long=True),
+    architecture("bookworm-backports", "s390x", "s390x", "6.12", long=True),
     architecture("bookworm", "ppc64el", "powerpc64le", "6.1", long=True),
     architecture("bookworm", "s390x", "s390x", "6.1", long=True),
     architecture("trixie", "arm64", "arm64-16k", "6.12", long=True),

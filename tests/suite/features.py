@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aerator_vm import Guest
 
@@ -80,9 +80,19 @@ def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> s
 
 def features(kernel: str) -> Iterator[str]:
     """Each combination of the host's features works, or is refused with the reason."""
-    done = [_combination(kernel, switches)
-            for switches in itertools.product((False, True), repeat=len(_OPTIONS))]
-    yield f"{len(done)} combinations of {', '.join(_OPTIONS)}"
+    yield _combine(kernel, itertools.product((False, True), repeat=len(_OPTIONS)))
+
+
+def feature_pairs(kernel: str) -> Iterator[str]:
+    """Any two of the host's features beside each other, both, one or none of them."""
+    yield _combine(kernel, ((True, False, False, False), (True, False, True, True),
+                            (True, True, False, True), (True, True, True, False),
+                            (False, True, True, True)))
+
+
+def _combine(kernel: str, combinations: Iterable[tuple[bool, ...]]) -> str:
+    done = [_combination(kernel, switches) for switches in combinations]
+    return f"{len(done)} combinations of {', '.join(_OPTIONS)}"
 
 
 def init_on_free(kernel: str) -> None:
@@ -116,6 +126,6 @@ def page_poison(kernel: str) -> None:
         expect("free pages are poisoned" in guest.dmesg(), "no reason in the log")
 
 
-CASES = [*on_kernels(features, ("6.12",)), *on_kernels(init_on_free),
-         *on_kernels(features, ("6.1", "7.3"), long=True),
+CASES = [*on_kernels(feature_pairs, ("6.12",)), *on_kernels(features, long=True),
+         *on_kernels(init_on_free, ("6.12",), rarely=("6.1", "7.3")),
          *on_kernels(page_poison, (PAGEALLOC,))]

@@ -113,12 +113,13 @@ class Case:
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
                kernels: Iterable[str] = GUEST_KERNELS, long: bool = False,
-               cores: int = 0) -> list[Case]:
-    """One case for each kernel; those that take long are for --all."""
+               cores: int = 0, rarely: Iterable[str] = ()) -> list[Case]:
+    """One case for each kernel. Those that take long, and kernels that show little that
+    others do not, are for --all."""
     name = function.__name__.replace("_", "-")
-    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, long,
+    return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, rare,
                  cores=cores)
-            for kernel in kernels]
+            for some, rare in ((kernels, long), (rarely, True)) for kernel in some]
 
 
 def beside(works: Iterable[Callable[[], _T]]) -> list[_T]:

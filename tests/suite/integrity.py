@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .harness import (DEBUG_KERNELS, MIB, TREATED_KERNELS, counters, expect, is_debug,
+from .harness import (DEBUG_KERNELS, GUEST_KERNELS, MIB, TREATED_KERNELS, counters, expect, is_debug,
                       is_treated, load_aerator, make_guest, on_kernels)
 
 _SECONDS = 75
@@ -32,5 +32,4 @@ def integrity(kernel: str) -> Iterator[str]:
 
 
 # The checkers see more than the same kernel without them.
-CASES = [*on_kernels(integrity, ("6.12", "7.3", *DEBUG_KERNELS)),
-         *on_kernels(integrity, ("6.1", *TREATED_KERNELS), long=True)]
+CASES = on_kernels(integrity, DEBUG_KERNELS, rarely=(*GUEST_KERNELS, *TREATED_KERNELS))

@@ -149,6 +149,8 @@ def inflated(kernel: str) -> None:
 
 
 # The checkers see more than the same kernel without them.
-CASES = [*on_kernels(lifecycle, (*GUEST_KERNELS, KASAN, PAGEALLOC)),
-         *on_kernels(lifecycle, TREATED_KERNELS, long=True),
-         *on_kernels(inflated)]
+_OTHERS = tuple(kernel for kernel in GUEST_KERNELS if kernel != "6.12")
+
+CASES = [*on_kernels(lifecycle, ("6.12", KASAN, PAGEALLOC),
+                     rarely=(*_OTHERS, *TREATED_KERNELS)),
+         *on_kernels(inflated, ("6.12",), rarely=_OTHERS)]

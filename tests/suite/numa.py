@@ -119,5 +119,5 @@ def _comes_back(guest: Guest, node: int) -> None:
     wait_until(f"memory of node {node} is back", 30, lambda: _host_mib(guest) < held - 200)
 
 
-CASES = [*on_kernels(turns, _KERNELS), *on_kernels(busy_node, _KERNELS),
+CASES = [*on_kernels(turns, _KERNELS), *on_kernels(busy_node, ("6.12",), rarely=(TREATED,)),
          Case("lone-node 6.12", functools.partial(lone_node, "6.12"), "6.12")]

@@ -21,8 +21,8 @@ from aerator_vm.firmware import Firmware
 from aerator_vm.release import record_release
 from aerator_vm.root import Root, boot
 
-from .harness import (MIB, Case, balloon_driver, expect, expect_equal, once_a_run,
-                      run_script)
+from .harness import (MIB, Case, balloon_driver, expect, expect_equal, on_kernels,
+                      once_a_run, run_script)
 
 # The suite that a run without --all has: with dkms 3.0.10, the oldest that many have.
 _NATIVE = "6.1"
@@ -220,12 +220,16 @@ def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
         yield ("left out, as it takes long: a kernel that refuses the module, a driver that is"
                " built in or chosen, and an initramfs made in a guest")
 
-    _install(root, second)
-    expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
+    _upgrade(root, second)
     yield from _new_kernel(root, name, whole)
-
+    yield _after_purge(root, name)
     yield _broken(root, name, whole)
     _check_gone(root, *before)
+
+
+def _upgrade(root: Root, deb: Path) -> None:
+    _install(root, deb)
+    expect_equal(_module_version(root, root.old), _NEXT, "version after the upgrade")
 
 
 def _refused(disk: Path, root: Root, name: str) -> str:
@@ -297,6 +301,7 @@ def _built_in(root: Root, name: str, version: str) -> str:
 
 
 _LIST = "/etc/initramfs-tools/modules"
+_SECOND = "second"
 
 
 def _unlist(root: Root, release: str) -> None:
@@ -315,16 +320,20 @@ def _listed(root: Root, whole: bool) -> None:
 
 
 def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
+    """Upgraded, and booted with the newer kernel that came later; then purged."""
     _listed(root, whole)
     load = root.put(TOP / "debian/tests/load")
-    disk = root.disk("second")
+    disk = root.disk(_SECOND)
     with boot(disk, root.new, f"{name}-second", time_limit=1500) as guest:
         expect("taken over" not in guest.dmesg(), "virtio_balloon had the device first")
         yield _has_aerator(guest, _NEXT)
         guest.run(load)
         yield _purge(guest, whole)
-    with boot(disk, root.new, f"{name}-purged") as guest:
-        yield f"after the next boot, {_has_virtio_balloon(guest)}"
+
+
+def _after_purge(root: Root, name: str) -> str:
+    with boot(root.image(_SECOND), root.new, f"{name}-purged") as guest:
+        return f"after the next boot, {_has_virtio_balloon(guest)}"
 
 
 def _break_build(root: Root, tree: str) -> None:
@@ -376,7 +385,21 @@ def _broken(root: Root, name: str, whole: bool) -> str:
         return f"with a build that fails, {_has_virtio_balloon(guest)}"
 
 
+def package_upgrade(kernel: str) -> Iterator[str]:
+    """Installed, upgraded, with the next kernel in its initramfs, and purged: it works, and
+    nothing stays."""
+    with _open_root("package-upgrade", kernel) as root:
+        before = root.run(_PACKAGES), root.run(_ALL_FILES)
+        _install(root, _deb())
+        _check_debug_info(root)
+        _check_modprobe(root)
+        _upgrade(root, _deb(_NEXT))
+        yield from _new_kernel(root, "package-upgrade", whole=False)
+        _check_gone(root, *before)
+
+
 def package(kernel: str, flavour: str, whole: bool = True) -> Iterator[str]:
+    """One installed system, from before aerator to after it, with all that may happen."""
     name = f"package-{kernel}-{flavour}{'-whole' if whole else ''}".replace("/", "-")
     with _open_root(name, kernel, flavour) as root:
         yield from _life(root, name, whole)
@@ -458,7 +481,9 @@ def checkout(kernel: str) -> Iterator[str]:
 
 CASES = [
     Case("lintian", lintian),
-    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE),
+    *on_kernels(package_upgrade, (_NATIVE,)),
+    Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,
+         long=True),
     Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),
     Case(f"secure-boot {_NATIVE}", functools.partial(secure_boot, _NATIVE), _NATIVE, long=True),
     Case(f"purge {_NATIVE}", functools.partial(package, _NATIVE, "cloud"), _NATIVE, long=True),

@@ -61,8 +61,5 @@ def release(kernel: str) -> Iterator[str]:
     expect(ratio >= _TIMES_SOONER, f"only {ratio:.1f} times sooner")
 
 
-# Those that group bench does not have.
-_OTHERS = ("6.1", "7.3")
-
-CASES = [*on_kernels(release, _OTHERS, cores=1),
-         *on_kernels(release, ("6.12", *TREATED_KERNELS), long=True, cores=1)]
+# Group bench has those of 6.12 at each run.
+CASES = on_kernels(release, ("7.3",), rarely=("6.1", "6.12", *TREATED_KERNELS), cores=1)

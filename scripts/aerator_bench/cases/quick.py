@@ -63,6 +63,6 @@ def _goals(results: Results) -> Iterator[Goal]:
 
 
 CASE = Case("quick", "a part of release and churn, for tests",
-            [f"{driver}-{STOCK}" for driver in ("virtio_balloon", "aerator")]
-            + [f"{driver}-{TREATED}" for driver in ("none", "virtio_balloon", "aerator")],
+            [f"{driver}-{kernel}" for kernel in (STOCK, TREATED)
+             for driver in ("virtio_balloon", "aerator")],
             _run, _goals, times=TIMES, beside=BESIDE, jobs=2)
