@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aerator_vm import Guest
 from aerator_vm.common import BUILD
@@ -40,7 +41,7 @@ class Contestant:
         return dataclasses.replace(self, params={**self.params, **params})
 
     @contextlib.contextmanager
-    def guest(self, case: str, *, bound: bool = True, **machine: object) -> Iterator[Guest]:
+    def guest(self, case: str, *, bound: bool = True, **machine: Any) -> Iterator[Guest]:
         """Booted and, if @bound, with the driver bound; @machine is what Guest takes."""
         files = dict(machine.pop("files", {}))
         if self.driver == "aerator":

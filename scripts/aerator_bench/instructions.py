@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
@@ -25,7 +26,8 @@ from aerator_vm.events import TRACE, kicks
 MIB = 1 << 20
 
 # For Guest. Nothing is where chance puts it.
-MACHINE = {"icount": True, "append": "norandmaps", "qemu_args": TRACE, "time_limit": 600}
+MACHINE: dict[str, Any] = {"icount": True, "append": "norandmaps", "qemu_args": TRACE,
+                           "time_limit": 600}
 
 # By then virtio_balloon has reported all there is, and aerator has looked for the
 # last time.

@@ -99,7 +99,7 @@ def _parents() -> Iterator[tuple[Path, str]]:
 
 def _cgroup_mounts() -> dict[str, Path]:
     """Mount points: "v2", and "v1" for that of v1's memory controller."""
-    mounts = {}
+    mounts: dict[str, Path] = {}
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, path, kind, options = line.split()[:4]
         if kind == "cgroup2":

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from .agent import Agent, AgentGone, AgentSilent, Answer
 from .common import BUILD, TOP, CommandFailed, GuestFailed, retried, say, ticking
@@ -110,7 +111,7 @@ class Guest:
 
     # Start and end
 
-    def __enter__(self) -> Guest:
+    def __enter__(self) -> Self:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         if not self._boot(last_try=False):
             retried("the guest died or hung before its init ran"

@@ -145,18 +145,24 @@ class Domain(Qemu):
                            ("os/kernel", str(work / "vmlinuz")),
                            ("os/initrd", str(work / "initramfs")),
                            ("os/cmdline", _option(like, "-append"))):
-            domain.find(path).text = text
-        domain.find("devices/serial/source").set("path", str(serial_log))
-        domain.find("devices/channel/source").set("path", str(work / "agent"))
+            _part(domain, path).text = text
+        _part(domain, "devices/serial/source").set("path", str(serial_log))
+        _part(domain, "devices/channel/source").set("path", str(work / "agent"))
         if not kvm_works():
             _emulate(domain, _option(like, "-cpu"))
         return ET.tostring(domain, encoding="unicode")
 
 
+def _part(domain: ET.Element, path: str) -> ET.Element:
+    """One that is there once."""
+    [found] = domain.findall(path)
+    return found
+
+
 def _emulate(domain: ET.Element, processor: str) -> None:
     """No KVM here, and a processor without the flags that "max,-FLAG..." is without."""
     domain.set("type", "qemu")
-    cpu = domain.find("cpu")
+    cpu = _part(domain, "cpu")
     cpu.set("mode", "maximum")
     for flag in processor.split(",-")[1:]:
         ET.SubElement(cpu, "feature", policy="disable", name=flag)

@@ -30,7 +30,7 @@ _KILL_AFTER_SECONDS = 5
 _KERNEL_PARAMETERS = ("console=ttyS0 earlyprintk=serial,ttyS0,115200"
                       " ignore_loglevel panic=-1 oops=panic no_timer_check")
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", Agent, Qmp)
 
 
 class QemuFailed(Exception):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from .common import TOP, CommandFailed, ticking
 from .firmware import Firmware
@@ -84,7 +85,7 @@ def _of_disk(disk: Path, name: str) -> Path:
 
 
 def boot(disk: Path, release: str, name: str, append: str = "",
-         firmware: Firmware | None = None, **arguments: object) -> Guest:
+         firmware: Firmware | None = None, **arguments: Any) -> Guest:
     """A guest that boots its own kernel and initramfs from a disk, and keeps on it what it
     changes there."""
     files = _of_disk(disk, f"vmlinuz-{release}"), _of_disk(disk, f"initrd.img-{release}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from aerator_bench import cases
 from aerator_bench.caserun import TABLE, CaseRun, Options, prepare
+from aerator_bench.goals import Goal
 from aerator_vm.common import retried
 
 from .harness import TREATED, Case, expect
@@ -22,11 +23,12 @@ _ROUNDS = 2
 
 def quick() -> Iterator[str]:
     """The benchmark's goals, in a run that is short."""
+    missed: list[Goal] = []
     run = CaseRun(cases.load(cases.QUICK), Options())
     prepare(run.names)
     with run:
-        for number in range(_ROUNDS):
-            if number:
+        for _ in range(_ROUNDS):
+            if missed:
                 retried(f"{len(missed)} goals missed: {missed[0]}")
             run.round()
             missed = [goal for goal in run.goals() if not goal.met_but_for_noise]

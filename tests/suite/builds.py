@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from aerator_vm.common import BUILD, TOP
 
@@ -32,7 +33,7 @@ def _stock_headers(kernel: str) -> Path:
 def _common(headers: Path) -> Path:
     """The headers that all flavours of a release have in common."""
     makefile = (headers / "Makefile").read_text()
-    return Path(re.search(r"^include (\S+)/Makefile$", makefile, re.M)[1])
+    return Path(re.findall(r"^include (\S+)/Makefile$", makefile, re.M)[0])
 
 
 def _folder(name: str) -> Path:
@@ -90,7 +91,7 @@ def _object(name: str, suite: str, headers: Path, *arguments: str) -> str:
     return run_script("nm", "-u", BUILD / "check" / name / "module" / _OBJECT)
 
 
-def _refused(what: str, *arguments: object) -> None:
+def _refused(what: str, *arguments: Any) -> None:
     """It does not compile, and the compiler gives the reason."""
     try:
         _object(*arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from aerator_bench.instructions import (FAULTS, MACHINE, QUIET_NOISE, SETTLED_SECONDS, Report,
                                         fault_instructions, release, settle)
@@ -18,7 +19,7 @@ from .harness import (MIB, MODULE, PARAMETERS, TREATED, Case, balloon_device, co
 _PLAIN = "6.12-plain"
 
 
-def _guest(kernel: str, name: str, mem: int, files: Mapping[str, object]) -> Guest:
+def _guest(kernel: str, name: str, mem: int, files: Mapping[str, Path | str]) -> Guest:
     return Guest(kernel, name=f"cost-{name}-{kernel}", mem=mem, files=files,
                  balloon={"free-page-reporting": True}, **MACHINE)
 

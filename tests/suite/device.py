@@ -207,9 +207,9 @@ def _harmful(host: Host, work: Work, behaviour: str) -> None:
     if behaviour == "never":
         host.guest.run("memtool churn 120 0 3", timeout=30)
     wait_until(f"a reset, {work.queue}, {behaviour}", 10,
-          lambda: log_lines(host, work, behaviour, _LOST) > 0)
+               lambda: log_lines(host, work, behaviour, _LOST) > 0)
     wait_until(f"back again, {work.queue}, {behaviour}", 15,
-          lambda: log_lines(host, work, behaviour, _BACK) > 0)
+               lambda: log_lines(host, work, behaviour, _BACK) > 0)
     check_works(host, work)
     for line in (_LOST, _BACK):
         expect_equal(log_lines(host, work, behaviour, line), 1,
@@ -285,7 +285,7 @@ def _statistics(host: Host) -> str:
     """All tags that there are, each once."""
     _do(host, WORKS[-1], "statistics")
     lines = host.guest.read(f"{_FILES}/statistics").splitlines()
-    told = [tuple(map(int, line.split())) for line in lines]
+    told = [(int(tag), int(value)) for tag, value in map(str.split, lines)]
     huge = {8, 9} if "HugePages_Total" not in host.guest.read("/proc/meminfo") else set()
     expect_equal(sorted(tag for tag, _ in told), sorted({*range(_TAGS)} - huge), "tags")
     for tag, (prefix, unit) in _YOUNG_TAGS.items():

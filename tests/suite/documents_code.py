@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from aerator_vm.common import TOP
 
@@ -20,7 +21,7 @@ def _source(name: str) -> str:
     return (MODULE / name).read_text()
 
 
-def _found(pattern: str, text: str, flags: int = 0) -> list:
+def _found(pattern: str, text: str, flags: int = 0) -> list[Any]:
     """All there is, which is never nothing: the sources may look different one day."""
     found = re.findall(pattern, text, flags)
     expect(found, f"the sources have nothing like {pattern}: has their form changed?")

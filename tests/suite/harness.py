@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
@@ -126,7 +126,7 @@ def beside(works: Iterable[Callable[[], _T]]) -> list[_T]:
     """Do what measures at the same time, each on one of the case's cores, and give what
     came of each."""
     cores = sorted(os.sched_getaffinity(0))
-    free = queue.SimpleQueue()
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in cores:
         free.put(core)
 
@@ -207,7 +207,7 @@ _STUCK = "nobody cared (try booting with"
 class CheckedGuest(Guest):
     """One that also looks for leaks before it ends, where its kernel can."""
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *exc: Any) -> None:
         try:
             super().__exit__(*exc)
         finally:
@@ -229,7 +229,7 @@ class CheckedGuest(Guest):
 
 
 def make_guest(kernel: str, name: str, append: str = "",
-               **arguments: object) -> Guest:
+               **arguments: Any) -> Guest:
     """A guest that has the module at hand and a host that offers reporting."""
     arguments.setdefault("balloon", {"free-page-reporting": True})
     if is_debug(kernel):

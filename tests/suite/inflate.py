@@ -87,7 +87,7 @@ def crash_kernel(kernel: str) -> Iterator[str]:
                        files=_crash_files(kernel, Path(folder))) as guest:
         _crash(guest, target)
         wait_until("the crash kernel", 120, lambda: "crash kernel: loaded" in _log(guest))
-        seen = set()
+        seen: set[int] = set()
         start = time.monotonic()
         while "crash kernel: alive" not in _log(guest):
             expect(time.monotonic() - start < 120, "the crash kernel is silent")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from aerator_vm import Guest
 from aerator_vm.common import TOP
@@ -23,7 +24,7 @@ _RESULT = re.compile(r"^( *)(not )?ok (\d+) (\S+)")
 _TIME = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?", re.MULTILINE)
 
 
-def _guest(kernel: str, name: str, append: str, **arguments: object) -> Guest:
+def _guest(kernel: str, name: str, append: str, **arguments: Any) -> Guest:
     """Nobody but the tests is registered for page reporting: no balloon. What is
     allocated is not zeroed, which emulated guests are slow at."""
     return make_guest(kernel, name, append=f"init_on_alloc=0 {append}", balloon=None,

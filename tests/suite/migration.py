@@ -86,7 +86,6 @@ class Move:
                 f" {self.sending_ms / 1000:.1f} s, down for {self.downtime_ms} ms,"
                 f" source grew by {self.grown_bytes / MIB:.0f} MiB")
 
-
     def row(self) -> str:
         """Of a table."""
         return " | ".join((

@@ -60,7 +60,7 @@ def busy_node(kernel: str) -> Iterator[str]:
     with make_guest(kernel, "numa-busy", mem=_MEM, nodes=2, files=files) as guest:
         park_little(guest)
         guest.insmod(_DISK_FILE)
-        folder = load_aerator(guest, enabled=0)
+        load_aerator(guest, enabled=0)
         # The cache of a disk goes when nothing has it open any more.
         guest.start_job("exec sleep 1000 </dev/zerodisk")
         guest.run("echo | memtool --node 1 memtool hold 700", timeout=120)

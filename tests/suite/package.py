@@ -237,7 +237,7 @@ def _refused(disk: Path, root: Root, name: str) -> str:
     kernel does not know its key."""
     with boot(disk, root.old, f"{name}-refused", "module.sig_enforce=1") as guest:
         driven = _has_virtio_balloon(guest)
-        found = re.search(r"Loading of .*module.* is rejected", guest.dmesg())
+        found = re.findall(r"Loading of .*module.* is rejected", guest.dmesg())
         expect(found, "no reason in the log")
         return f"{found[0]}, {driven}"
 
@@ -416,7 +416,7 @@ def _enrolled(root: Root, disk: Path, name: str, *certificates: Path) -> Firmwar
 
 
 def _locked_down(guest: Guest) -> str:
-    found = re.search(r"Kernel is locked down from EFI Secure Boot", guest.dmesg())
+    found = re.findall(r"Kernel is locked down from EFI Secure Boot", guest.dmesg())
     expect(found, "Secure Boot is off")
     return found[0]
 

@@ -206,5 +206,6 @@ def notice(kernel: str) -> Iterator[str]:
 
 
 CASES = [Case(f"notice {TREATED}", functools.partial(notice, TREATED), TREATED),
-         *on_kernels(flush, _KERNELS), *on_kernels(amounts, _KERNELS), *on_kernels(limits, _KERNELS),
-         *on_kernels(rate, _KERNELS), *on_kernels(pressure, _KERNELS)]
+         *on_kernels(flush, _KERNELS), *on_kernels(amounts, _KERNELS),
+         *on_kernels(limits, _KERNELS), *on_kernels(rate, _KERNELS),
+         *on_kernels(pressure, _KERNELS)]

@@ -54,7 +54,8 @@ def deaf_probe(kernel: str) -> Iterator[str]:
             guest.run(f"echo 0 >{switch}")
             late = [_release(guest, folder) for _ in range(times)]
             log = _log(guest)
-            expect(log.count(_DEAF) == 1, f"{switch}: not said once that the probe is deaf:\n{log}")
+            expect(log.count(_DEAF) == 1,
+                   f"{switch}: not said once that the probe is deaf:\n{log}")
             guest.run(f"echo 1 >{switch}")
             _release(guest, folder)
             expect(_HEARS in _log(guest), f"{switch}: not said that the probe hears again")

@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aerator_vm import CommandFailed, GuestFailed
 from aerator_vm.common import RETRIES, TOP, Deadline, processors, retried
@@ -130,7 +131,7 @@ def _run_case(case: Case, folder: Path, cores: set[int]) -> None:
     _reap()
 
 
-def _read_result(folder: Path, status: int) -> dict[str, object]:
+def _read_result(folder: Path, status: int) -> dict[str, Any]:
     """Its notes, its reason and what was done once more."""
     path, retries = folder / "result", folder / "retries"
     found = (json.loads(path.read_text()) if path.exists() else
@@ -150,7 +151,7 @@ class _Kernels:
     _IDLE = ("chrt", "--idle", "0")
 
     def __init__(self, cases: Iterable[Case]) -> None:
-        needed = {case.built_kernel for case in cases} - {None}
+        needed = {kernel for case in cases if (kernel := case.built_kernel)}
         self._waiting = sorted(needed, key=lambda kernel: (is_debug(kernel), kernel))
         self._built: dict[str, bool] = {}
         self._pid = 0
@@ -183,7 +184,7 @@ class _Kernels:
 
     def lack(self, case: Case) -> bool:
         """Whether the one that the case needs could not be built."""
-        return not self._built.get(case.built_kernel, True)
+        return not self._built.get(case.built_kernel or "", True)
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class Run:
         """Those that did not end."""
         return [*(running.case for running in self._running.values()), *self._waiting]
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Generator[Result, None, None]:
         """One by one, as cases end. When the caller wants no more, all are stopped."""
         with tempfile.TemporaryDirectory(prefix="aerator-tests-") as folder:
             try:

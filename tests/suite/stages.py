@@ -97,7 +97,7 @@ _BLOCK_ORDER = 9
 
 
 def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str = "",
-                  params: Mapping[str, object] = MappingProxyType({})) -> Iterator[str]:
+                  params: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
     with make_guest(kernel, name, mem=2048, append=append) as guest:
         guest.insmod(MODULE, {"enabled": 0, **params})
         guest.run(f"echo 1 >{_TRACING}/events/aerator/enable")
@@ -118,8 +118,10 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
     expect(most <= _BATCH_MIB * MIB, f"a batch of {most} bytes")
     expect_equal(events[-1][0], "idle", "last event")
     expect_equal(counted["cycles"], cycles, "cycles counted against traced")
-    expect_equal(counted["reported_bytes"], _sum(events, "bytes"), "bytes counted against traced")
-    expect_equal(counted["reported_blocks"], _sum(events, "blocks"), "blocks counted against traced")
+    expect_equal(counted["reported_bytes"], _sum(events, "bytes"),
+                 "bytes counted against traced")
+    expect_equal(counted["reported_blocks"], _sum(events, "blocks"),
+                 "blocks counted against traced")
     expect_equal(counted["chains"], _chains(events), "chains, as long as the queue at most")
     expect_equal(counted["kicks"], cycles, "kicks, one a batch")
     # One comes of the block that the host is tried with before the first batch.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aerator_vm import Guest
 
-from .harness import (MIB, MODULE, PARAMETERS, balloon_device, balloon_driver, expect,
+from .harness import (MIB, MODULE, PARAMETERS, balloon_driver, expect,
                       expect_equal, load_aerator, make_guest, on_kernels, wait_until)
 
 # Before 6.12.96. The last kernel of bookworm-backports, which the suite keeps headers of.

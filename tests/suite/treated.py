@@ -205,7 +205,8 @@ _FRAGMENTS_MIB = 300
 def _check_counts(guest: Guest, folder: str) -> dict[str, int]:
     """What is free is raw or treated. One shell reads all of it; processors keep
     some pages of their count to themselves."""
-    output = guest.run(f"cat {folder}/raw_bytes {folder}/treated_bytes; grep MemFree /proc/meminfo")
+    output = guest.run(f"cat {folder}/raw_bytes {folder}/treated_bytes;"
+                       " grep MemFree /proc/meminfo")
     raw, treated, free = map(int, re.findall(r"\d+", output))
     expect(abs(raw + treated - free * 1024) < 4 * MIB,
            f"raw {raw} and treated {treated} are not the {free} kB that are free")
@@ -226,7 +227,8 @@ def _check_order(guest: Guest, folder: str, order: int, block: int, returns: boo
     held.tell()
     back = dropped.bytes / MIB
     half = _FRAGMENTS_MIB / 2
-    what = f"of {half:.0f} MiB in blocks of {4 << block} KiB {back:.0f} came back with order={order}"
+    what = (f"of {half:.0f} MiB in blocks of {4 << block} KiB {back:.0f} came back"
+            f" with order={order}")
     if returns:
         expect(0.85 * half < back < 1.15 * half, what)
         expect(0.85 * half < treated < 1.15 * half, f"treated rose by {treated:.0f} MiB")

@@ -38,8 +38,10 @@ _FINDS = {
     "list, added": "list_add corruption. next->prev should be prev (ffff888), but was 0000000.",
     "list, removed": "list_del corruption, ffffea0000e97448->next is LIST_POISON1",
     "DEBUG_VM": "kernel BUG at mm/page_alloc.c:714!",
-    "DEBUG_VM, warning": "WARNING: CPU: 0 PID: 9 at mm/memory_aeration.c:205 __aeration_verify+0x9c/0xb0",
-    "DEBUG_OBJECTS": "ODEBUG: free active (active state 0) object: ffff8880 object type: work_struct",
+    "DEBUG_VM, warning": "WARNING: CPU: 0 PID: 9 at mm/memory_aeration.c:205"
+                         " __aeration_verify+0x9c/0xb0",
+    "DEBUG_OBJECTS": "ODEBUG: free active (active state 0) object: ffff8880"
+                     " object type: work_struct",
     "refcount": "refcount_t: underflow; use-after-free.",
     "hung task": "INFO: task kworker/0:1:12 blocked for more than 120 seconds.",
     "soft lockup": "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [kworker/1:0:19]",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from aerator_vm import Guest, Job
 from aerator_vm.balloon import balloon_device
@@ -121,14 +121,14 @@ def _leaves(host: Host, what: str, command: str) -> str:
     return f"{what} beside a flush: {took:.1f} s"
 
 
-def _flushes(host: Host, params: dict[str, object]) -> Iterator[str]:
+def _flushes(host: Host, params: Mapping[str, object]) -> Iterator[str]:
     guest = host.guest
     guest.run(f"echo {_SLOW_BATCH_MS} >/sys/module/aerator_device/parameters/late_ms;"
               f" echo {_SLOW_BATCH_BLOCKS} >{PARAMETERS}/reactor_size")
     name = balloon_device(guest).rpartition("/")[2]
     yield _leaves(host, "an unbind", f"echo {name} >{_DRIVER}/unbind")
     guest.run(f"echo {name} >{_DRIVER}/bind")
-    yield _leaves(host, "an unplug", f"echo 0 >/sys/kernel/debug/aerator_device/present")
+    yield _leaves(host, "an unplug", "echo 0 >/sys/kernel/debug/aerator_device/present")
     host.write("present", 1)
     yield _leaves(host, "rmmod", "rmmod aerator")
     guest.insmod(MODULE, params)
@@ -176,10 +176,10 @@ def _flushed(host: Host) -> Callable[[], bool]:
 def _refused_settings(host: Host, folder: str) -> None:
     guest, old = host.guest, _parameters(host.guest)
     for name, value in (("reactor_size", 4), ("order", 8), ("intake", "reporting")):
-        output: list[str] = []
-        _within(_SOON_SECONDS, f"a write of {name}", lambda: output.append(
+        said: list[str] = []
+        _within(_SOON_SECONDS, f"a write of {name}", lambda: said.append(
             guest.run(f"echo {value} >{PARAMETERS}/{name}", timeout=90, check=False)))
-        expect("busy" in output[0], f"{name}={value}: {output[0]!r}")
+        expect("busy" in said[0], f"{name}={value}: {said[0]!r}")
     expect_equal(_parameters(guest), old, "parameters after writes that were refused")
     _within(_SOON_SECONDS, "writes that need no batch", lambda: guest.run(
         f"echo 0 >{PARAMETERS}/enabled && echo 1 >{PARAMETERS}/enabled &&"

@@ -76,10 +76,11 @@ def _counted(guest: Guest, recording: Recording, gap: float, seconds: int) -> Ch
     output = _churn(guest, gap, seconds)
     ended = guest.host.sample()
     dropped = sum(discard.bytes for discard in discards(guest)[before:])
-    rounds, *times = _LINE.match(output).groups()
+    rounds, mean, slice_p99, most = _LINE.findall(output)[0]
     samples = [sample for sample in recording.samples
                if began.time < sample.time < ended.time]
-    return Churned([began, *samples, ended], int(rounds), *map(float, times), dropped)
+    return Churned([began, *samples, ended], int(rounds), float(mean), float(slice_p99),
+                   float(most), dropped)
 
 
 class End(NamedTuple):

@@ -47,8 +47,8 @@ _NOISE = 0.03
 def _loop(guest: Guest, words: str, seconds: int, tasks: int) -> float:
     """Faults in a second of the guest."""
     output = guest.run(f"memtool {words} {_LOOP_MIB} {seconds} {tasks}", timeout=300)
-    match = re.search(r"^faults (\d+) seconds (\S+)", output, re.MULTILINE)
-    return int(match[1]) / float(match[2])
+    count, took = re.findall(r"^faults (\d+) seconds (\S+)", output, re.MULTILINE)[0]
+    return int(count) / float(took)
 
 
 def _variants(quick: bool) -> Iterator[tuple[str, str, int]]:

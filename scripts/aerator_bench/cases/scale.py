@@ -70,7 +70,7 @@ def _load(contestant: Contestant) -> str:
     """The driver, with nothing reported yet: virtio_balloon waits for two seconds."""
     if contestant.driver != "aerator":
         return "modprobe virtio_balloon"
-    params = {**contestant.params, "enabled": 0}
+    params: dict[str, object] = {**contestant.params, "enabled": 0}
     return shlex.join(["insmod", MODULE, *(f"{key}={value}" for key, value in params.items())])
 
 
