@@ -67,6 +67,11 @@ def shellcheck() -> None:
     run_script("shellcheck", "-x", "-P", "scripts", *scripts, "dkms.conf")
 
 
+def coccicheck() -> None:
+    """The kernel's semantic patches find nothing in the module."""
+    run_script("scripts/coccicheck", "module")
+
+
 def _python() -> list[str]:
     return [path for path in tracked("scripts", "tests")
             if path.endswith(".py") or _shebang(path, "python3")]
@@ -95,6 +100,7 @@ CASES = [
     Case("checkpatch", checkpatch),
     Case("checkpatch-guest", checkpatch_guest),
     Case("shellcheck", shellcheck),
+    Case("coccicheck", coccicheck),
     Case("flake8", flake8),
     Case("mypy", mypy),
     Case("described", described),
