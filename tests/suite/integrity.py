@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .harness import (DEBUG_KERNELS, GUEST_KERNELS, MIB, TREATED_KERNELS, counters, expect, is_debug,
-                      is_treated, load_aerator, make_guest, on_kernels)
+from .harness import (DEBUG_KERNELS, GUEST_KERNELS, MIB, TREATED_KERNELS, counters, expect,
+                      is_debug, is_treated, load_aerator, make_guest, on_kernels)
 
 _SECONDS = 75
 _DEBUG_SECONDS = 40

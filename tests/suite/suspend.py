@@ -93,4 +93,5 @@ def reports_asleep(kernel: str) -> Iterator[str]:
         yield f"asleep {_NIGHTS} times, {counters(guest, folder)['cycles']} batches"
 
 
-CASES = [*on_kernels(suspend, ("6.12",), rarely=("6.1",)), *on_kernels(reports_asleep, (_REPORTS_ON,))]
+CASES = [*on_kernels(suspend, ("6.12",), rarely=("6.1",)),
+         *on_kernels(reports_asleep, (_REPORTS_ON,))]
