@@ -385,10 +385,18 @@ def _broken(root: Root, name: str, whole: bool) -> str:
         return f"with a build that fails, {_has_virtio_balloon(guest)}"
 
 
+# An initramfs of what a guest needs, and not of all that a kernel has: minutes less.
+_SMALL_INITRAMFS = r"""
+sed -i s/^MODULES=.*/MODULES=list/ /etc/initramfs-tools/initramfs.conf
+printf '%s\n' virtio_pci virtio_blk ext4 >>/etc/initramfs-tools/modules
+"""
+
+
 def package_upgrade(kernel: str) -> Iterator[str]:
     """Installed, upgraded, with the next kernel in its initramfs, and purged: it works, and
     nothing stays."""
     with _open_root("package-upgrade", kernel) as root:
+        root.run(_SMALL_INITRAMFS)
         before = root.run(_PACKAGES), root.run(_ALL_FILES)
         _install(root, _deb())
         _check_debug_info(root)
