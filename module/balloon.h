@@ -223,7 +223,7 @@ const char *trial_word(const struct aerator *a);
 /* balloon_target.c: how much the host wants in the balloon */
 void target_changed(struct aerator *a);
 
-/* balloon_freepage.c: free page hint */
+/* balloon_hint.c: free page hint */
 int freepage_create(struct aerator *a);
 void freepage_destroy(struct aerator *a);
 void freepage_start(struct aerator *a);
@@ -232,7 +232,7 @@ void freepage_changed(struct aerator *a);
 unsigned long freepage_held(void);
 unsigned long freepage_give_back(unsigned long pages);
 
-/* balloon_hinting.c: the hinting queue */
+/* balloon_reporting.c: the hinting queue */
 void hinting_acked(struct virtqueue *vq);
 int hinting_send(void *owner, struct reactor *r);
 int hinting_settle(void *owner, struct reactor *r);
