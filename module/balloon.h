@@ -38,7 +38,7 @@ enum trial_result {
 };
 
 /**
- * struct freepage_hints - what a migration is told of free memory
+ * struct balloon_hint - what a migration is told of free memory
  * @work: follows the host's commands
  * @wq: runs it
  * @running: it may use the queue
@@ -50,7 +50,7 @@ enum trial_result {
  * @left: pages that may still be hinted to this migration
  * @says: what the device reads
  */
-struct freepage_hints {
+struct balloon_hint {
 	struct work_struct work;
 	struct workqueue_struct *wq;
 	bool running;
@@ -66,11 +66,11 @@ struct freepage_hints {
 /**
  * struct aerator - a balloon device that is bound to this driver
  * @vdev: the device
- * @inflate: the queue of pages that the host gets
- * @deflate: and of those that it gives back
- * @statistics: the statistics queue, NULL if the device has none
- * @freepage: the queue of free page hint, NULL if the device has none
- * @hinting: the queue on which free memory is reported
+ * @inflate_vq: the queue of pages that the host gets
+ * @deflate_vq: and of those that it gives back
+ * @statistics_vq: the statistics queue, NULL if the device has none
+ * @hint_vq: the queue of free page hint, NULL if the device has none
+ * @reporting_vq: the queue on which free memory is reported
  * @up: queues and intake are running; balloon_mutex
  * @gone: the device is being unbound: nothing begins anew; balloon_mutex
  * @lost: the device was reset because it did not behave; from then on only
@@ -89,7 +89,7 @@ struct freepage_hints {
  * @runs: their entries; there while @up
  * @sg: one chain on its way to the queue, as @reactors
  * @heard: when the device last showed that it is alive, jiffies; as @reactors
- * @answered: woken by the hinting queue's interrupt
+ * @answered: woken by the reporting queue's interrupt
  * @told: woken by that of the queues of requests, and when a wait for an answer ends
  * @urgent: the guest is out of memory and waits for one of these
  * @stats: what was done so far
@@ -97,18 +97,18 @@ struct freepage_hints {
  * @recover: brings a lost device back
  * @config: looks at a change of the device's configuration
  * @balloon: what is in the balloon
- * @hints: free page hint
+ * @hint: free page hint
  * @answer: answers a request for statistics
  * @answering: it may use the queue
  * @report: the buffer of that answer; the device's while it is on the queue
  */
 struct aerator {
 	struct virtio_device *vdev;
-	struct virtqueue *inflate;
-	struct virtqueue *deflate;
-	struct virtqueue *statistics;
-	struct virtqueue *freepage;
-	struct virtqueue *hinting;
+	struct virtqueue *inflate_vq;
+	struct virtqueue *deflate_vq;
+	struct virtqueue *statistics_vq;
+	struct virtqueue *hint_vq;
+	struct virtqueue *reporting_vq;
 	bool up;
 	bool gone;
 	bool lost;
@@ -132,7 +132,7 @@ struct aerator {
 	struct delayed_work recover;
 	struct work_struct config;
 	struct balloon *balloon;
-	struct freepage_hints hints;
+	struct balloon_hint hint;
 	struct work_struct answer;
 	bool answering;
 	struct balloon_report *report;
@@ -224,18 +224,18 @@ const char *trial_word(const struct aerator *a);
 void target_changed(struct aerator *a);
 
 /* balloon_hint.c: free page hint */
-int freepage_create(struct aerator *a);
-void freepage_destroy(struct aerator *a);
-void freepage_start(struct aerator *a);
-void freepage_stop(struct aerator *a);
-void freepage_changed(struct aerator *a);
-unsigned long freepage_held(void);
-unsigned long freepage_give_back(unsigned long pages);
+int balloon_hint_create(struct aerator *a);
+void balloon_hint_destroy(struct aerator *a);
+void balloon_hint_start(struct aerator *a);
+void balloon_hint_stop(struct aerator *a);
+void balloon_hint_changed(struct aerator *a);
+unsigned long balloon_hint_held(void);
+unsigned long balloon_hint_give_back(unsigned long pages);
 
-/* balloon_reporting.c: the hinting queue */
-void hinting_acked(struct virtqueue *vq);
-int hinting_send(void *owner, struct reactor *r);
-int hinting_settle(void *owner, struct reactor *r);
+/* balloon_reporting.c: the reporting queue */
+void balloon_reporting_acked(struct virtqueue *vq);
+int balloon_reporting_send(void *owner, struct reactor *r);
+int balloon_reporting_settle(void *owner, struct reactor *r);
 
 /* balloon_statistics.c: the statistics queue */
 int statistics_create(struct aerator *a);

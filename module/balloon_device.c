@@ -66,7 +66,7 @@ static void balloon_config(struct work_struct *work)
 		return;
 	}
 	target_changed(a);
-	freepage_changed(a);
+	balloon_hint_changed(a);
 }
 
 /*
@@ -90,7 +90,7 @@ static void balloon_free(struct aerator *a)
 		intake_destroy(a->intakes[i]);
 	inflate_destroy(a);
 	statistics_destroy(a);
-	freepage_destroy(a);
+	balloon_hint_destroy(a);
 	kfree(a);
 }
 
@@ -105,8 +105,8 @@ static int balloon_create_intakes(struct aerator *a)
 		if (!in)
 			return -ENOMEM;
 		in->reactors = a->reactors;
-		in->send = hinting_send;
-		in->settle = hinting_settle;
+		in->send = balloon_reporting_send;
+		in->settle = balloon_reporting_settle;
 		in->owner = a;
 		a->intakes[i] = in;
 	}
@@ -129,7 +129,7 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	INIT_WORK(&a->config, balloon_config);
 	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
 		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
-	if (freepage_create(a) || statistics_create(a) || inflate_create(a) ||
+	if (balloon_hint_create(a) || statistics_create(a) || inflate_create(a) ||
 	    balloon_create_intakes(a)) {
 		balloon_free(a);
 		return NULL;
@@ -147,7 +147,7 @@ void balloon_announce(const struct aerator *a)
 {
 	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
 		 takeover_of(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
-		 a->intake->ops->name, virtqueue_get_vring_size(a->hinting),
+		 a->intake->ops->name, virtqueue_get_vring_size(a->reporting_vq),
 		 a->intake->ops->order(a->intake));
 	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
 	    balloon_poison())

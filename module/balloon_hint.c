@@ -14,7 +14,7 @@
  * allocate. So no more is hinted than the host still holds. Blocks of that kind
  * are allocated first, if not only.
  *
- * freepage_lock covers the list, which those who reclaim memory take from. The
+ * balloon_hint_lock covers the list, which those who reclaim memory take from. The
  * queue belongs to the one work item.
  */
 #include <linux/bits.h>
@@ -28,83 +28,83 @@
 #include "given.h"
 
 /* What QEMU takes off its list as one, and the guest has most of. */
-#define FREEPAGE_ORDER		(ilog2(SZ_2M) - PAGE_SHIFT)
-#define FREEPAGE_PAGES		BIT(FREEPAGE_ORDER)
+#define BALLOON_HINT_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
+#define BALLOON_HINT_PAGES	BIT(BALLOON_HINT_ORDER)
 
 /* Blocks for one wait, if the ring is as long. */
-#define FREEPAGE_BATCH		64
+#define BALLOON_HINT_BATCH	64
 
 /* Blocks that the device has answered: all devices', as there is one. */
-static LIST_HEAD(freepage_blocks);
-static unsigned long freepage_nr;
-static DEFINE_SPINLOCK(freepage_lock);
+static LIST_HEAD(balloon_hint_blocks);
+static unsigned long balloon_hint_nr;
+static DEFINE_SPINLOCK(balloon_hint_lock);
 
-static void freepage_keep(struct list_head *blocks, unsigned long nr)
+static void balloon_hint_keep(struct list_head *blocks, unsigned long nr)
 {
-	spin_lock(&freepage_lock);
-	list_splice_init(blocks, &freepage_blocks);
-	freepage_nr += nr;
-	spin_unlock(&freepage_lock);
+	spin_lock(&balloon_hint_lock);
+	list_splice_init(blocks, &balloon_hint_blocks);
+	balloon_hint_nr += nr;
+	spin_unlock(&balloon_hint_lock);
 }
 
-static void freepage_drop(struct page *page)
+static void balloon_hint_drop(struct page *page)
 {
-	given_add(page, -(long)FREEPAGE_PAGES);
-	__free_pages(page, FREEPAGE_ORDER);
+	given_add(page, -(long)BALLOON_HINT_PAGES);
+	__free_pages(page, BALLOON_HINT_ORDER);
 }
 
-static void freepage_free(struct list_head *blocks)
+static void balloon_hint_free(struct list_head *blocks)
 {
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, blocks, lru) {
 		list_del(&page->lru);
-		freepage_drop(page);
+		balloon_hint_drop(page);
 		cond_resched();	/* each may have to be zeroed */
 	}
 }
 
 /**
- * freepage_held - what is kept from the guest for the sake of a migration
+ * balloon_hint_held - what is kept from the guest for the sake of a migration
  *
  * Context: any.
  *
  * Return: pages.
  */
-unsigned long freepage_held(void)
+unsigned long balloon_hint_held(void)
 {
-	return READ_ONCE(freepage_nr) << FREEPAGE_ORDER;
+	return READ_ONCE(balloon_hint_nr) << BALLOON_HINT_ORDER;
 }
 
 /**
- * freepage_give_back - give some of that to the guest
+ * balloon_hint_give_back - give some of that to the guest
  * @pages: how many at least, if there are as many
  *
  * Context: any task that may sleep, also to reclaim memory.
  *
  * Return: how many were given.
  */
-unsigned long freepage_give_back(unsigned long pages)
+unsigned long balloon_hint_give_back(unsigned long pages)
 {
-	unsigned long nr = pages / FREEPAGE_PAGES + (pages % FREEPAGE_PAGES != 0);
+	unsigned long nr = pages / BALLOON_HINT_PAGES + (pages % BALLOON_HINT_PAGES != 0);
 	struct page *page, *next;
 	unsigned long given = 0;
 	LIST_HEAD(blocks);
 
-	spin_lock(&freepage_lock);
-	list_for_each_entry_safe(page, next, &freepage_blocks, lru) {
+	spin_lock(&balloon_hint_lock);
+	list_for_each_entry_safe(page, next, &balloon_hint_blocks, lru) {
 		if (given == nr)
 			break;
 		list_move(&page->lru, &blocks);
 		given++;
 	}
-	freepage_nr -= given;
-	spin_unlock(&freepage_lock);
-	freepage_free(&blocks);
-	return given << FREEPAGE_ORDER;
+	balloon_hint_nr -= given;
+	spin_unlock(&balloon_hint_lock);
+	balloon_hint_free(&blocks);
+	return given << BALLOON_HINT_ORDER;
 }
 
-static u32 freepage_command(struct aerator *a)
+static u32 balloon_hint_command(struct aerator *a)
 {
 	u32 id;
 
@@ -114,51 +114,51 @@ static u32 freepage_command(struct aerator *a)
 }
 
 /* Say an id: that of the command, or that there is no more to come. */
-static int freepage_say(struct aerator *a, u32 id)
+static int balloon_hint_say(struct aerator *a, u32 id)
 {
 	int err;
 
-	a->hints.says = cpu_to_virtio32(a->vdev, id);
-	err = request_tell(a, a->freepage, &a->hints.says, sizeof(a->hints.says));
-	return err ? err : request_wait(a, a->freepage, 1);
+	a->hint.says = cpu_to_virtio32(a->vdev, id);
+	err = request_tell(a, a->hint_vq, &a->hint.says, sizeof(a->hint.says));
+	return err ? err : request_wait(a, a->hint_vq, 1);
 }
 
 /*
  * What lies there: nothing is reclaimed for it. And nothing that others may want to
  * have moved: these blocks cannot be.
  */
-static struct page *freepage_take(void)
+static struct page *balloon_hint_take(void)
 {
 	struct page *page = alloc_pages(__GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN,
-					FREEPAGE_ORDER);
+					BALLOON_HINT_ORDER);
 
 	if (page)
-		given_add(page, FREEPAGE_PAGES);
+		given_add(page, BALLOON_HINT_PAGES);
 	return page;
 }
 
-static int freepage_put(struct aerator *a, struct page *page)
+static int balloon_hint_put(struct aerator *a, struct page *page)
 {
 	struct scatterlist sg;
 
 	sg_init_table(&sg, 1);
-	sg_set_page(&sg, page, PAGE_SIZE << FREEPAGE_ORDER, 0);
-	return virtqueue_add_inbuf(a->freepage, &sg, 1, page, GFP_NOWAIT | __GFP_NOWARN);
+	sg_set_page(&sg, page, PAGE_SIZE << BALLOON_HINT_ORDER, 0);
+	return virtqueue_add_inbuf(a->hint_vq, &sg, 1, page, GFP_NOWAIT | __GFP_NOWARN);
 }
 
 /* Put up to @nr blocks on the queue, a chain each. Return how many. */
-static unsigned int freepage_fill(struct aerator *a, struct list_head *blocks,
-				  unsigned int nr)
+static unsigned int balloon_hint_fill(struct aerator *a, struct list_head *blocks,
+				      unsigned int nr)
 {
 	unsigned int sent = 0;
 	struct page *page;
 
 	while (sent < nr) {
-		page = freepage_take();
+		page = balloon_hint_take();
 		if (!page)
 			break;
-		if (freepage_put(a, page)) {
-			freepage_drop(page);
+		if (balloon_hint_put(a, page)) {
+			balloon_hint_drop(page);
 			break;
 		}
 		list_add(&page->lru, blocks);
@@ -169,24 +169,24 @@ static unsigned int freepage_fill(struct aerator *a, struct list_head *blocks,
 }
 
 /* One batch. Return 0 if there may be more. */
-static int freepage_batch(struct aerator *a)
+static int balloon_hint_batch(struct aerator *a)
 {
-	unsigned int nr = min_t(unsigned int, FREEPAGE_BATCH,
-				virtqueue_get_vring_size(a->freepage));
+	unsigned int nr = min_t(unsigned int, BALLOON_HINT_BATCH,
+				virtqueue_get_vring_size(a->hint_vq));
 	LIST_HEAD(blocks);
 	int err;
 
-	nr = min_t(u64, nr, a->hints.left >> FREEPAGE_ORDER);
-	nr = freepage_fill(a, &blocks, nr);
+	nr = min_t(u64, nr, a->hint.left >> BALLOON_HINT_ORDER);
+	nr = balloon_hint_fill(a, &blocks, nr);
 	if (!nr)
 		return -ENOENT;
-	err = request_wait(a, a->freepage, nr);
+	err = request_wait(a, a->hint_vq, nr);
 	if (err) {
-		freepage_free(&blocks);
+		balloon_hint_free(&blocks);
 		return err;
 	}
-	freepage_keep(&blocks, nr);
-	a->hints.left -= (u64)nr << FREEPAGE_ORDER;
+	balloon_hint_keep(&blocks, nr);
+	a->hint.left -= (u64)nr << BALLOON_HINT_ORDER;
 	return 0;
 }
 
@@ -195,85 +195,85 @@ static int freepage_batch(struct aerator *a)
  * meanwhile has one, but only the first has something to gain: what was freed since
  * then was written to since then, and will be again by whoever gets it back.
  */
-static int freepage_begin(struct aerator *a, u32 id)
+static int balloon_hint_begin(struct aerator *a, u32 id)
 {
 	u64 treated;
 
-	a->hints.command = id;
-	if (!a->hints.migrating)
-		a->intake->ops->counts(&a->hints.left, &treated);
-	a->hints.migrating = true;
-	return freepage_say(a, id);
+	a->hint.command = id;
+	if (!a->hint.migrating)
+		a->intake->ops->counts(&a->hint.left, &treated);
+	a->hint.migrating = true;
+	return balloon_hint_say(a, id);
 }
 
-static int freepage_end(struct aerator *a)
+static int balloon_hint_end(struct aerator *a)
 {
-	a->hints.command = VIRTIO_BALLOON_CMD_ID_STOP;
-	return freepage_say(a, VIRTIO_BALLOON_CMD_ID_STOP);
+	a->hint.command = VIRTIO_BALLOON_CMD_ID_STOP;
+	return balloon_hint_say(a, VIRTIO_BALLOON_CMD_ID_STOP);
 }
 
 /* The host wants no more, for now or for good. */
-static void freepage_leave(struct aerator *a, u32 id)
+static void balloon_hint_leave(struct aerator *a, u32 id)
 {
-	if (a->hints.command != VIRTIO_BALLOON_CMD_ID_STOP)
-		freepage_end(a);
+	if (a->hint.command != VIRTIO_BALLOON_CMD_ID_STOP)
+		balloon_hint_end(a);
 	if (id != VIRTIO_BALLOON_CMD_ID_DONE)
 		return;
-	a->hints.migrating = false;
-	freepage_give_back(ULONG_MAX);
+	a->hint.migrating = false;
+	balloon_hint_give_back(ULONG_MAX);
 }
 
 /* True while there is more to do for the command that the host gives now. */
-static bool freepage_step(struct aerator *a, u32 id)
+static bool balloon_hint_step(struct aerator *a, u32 id)
 {
 	if (id == VIRTIO_BALLOON_CMD_ID_STOP || id == VIRTIO_BALLOON_CMD_ID_DONE) {
-		freepage_leave(a, id);
+		balloon_hint_leave(a, id);
 		return false;
 	}
-	if (id == a->hints.done)
+	if (id == a->hint.done)
 		return false;
-	if (id != a->hints.command && freepage_begin(a, id))
+	if (id != a->hint.command && balloon_hint_begin(a, id))
 		return false;
-	if (!freepage_batch(a))
+	if (!balloon_hint_batch(a))
 		return true;
-	a->hints.done = id;
-	a->hints.left = 0;
-	freepage_end(a);
+	a->hint.done = id;
+	a->hint.left = 0;
+	balloon_hint_end(a);
 	return false;
 }
 
-static void freepage_work(struct work_struct *work)
+static void balloon_hint_work(struct work_struct *work)
 {
-	struct aerator *a = container_of(work, struct aerator, hints.work);
+	struct aerator *a = container_of(work, struct aerator, hint.work);
 
 	/* Cleared, and this work waited for, before the queue goes. */
-	if (!READ_ONCE(a->hints.running) || balloon_is_lost(a))
+	if (!READ_ONCE(a->hint.running) || balloon_is_lost(a))
 		return;
 	/*
 	 * A device need not show an id any more once it heard it: QEMU shows
 	 * VIRTIO_BALLOON_CMD_ID_STOP while it takes hints. What counts is what it
 	 * showed when it last said that something changed.
 	 */
-	if (xchg(&a->hints.changed, 0))
-		a->hints.wanted = freepage_command(a);
-	if (freepage_step(a, a->hints.wanted))
-		queue_work(a->hints.wq, &a->hints.work);
+	if (xchg(&a->hint.changed, 0))
+		a->hint.wanted = balloon_hint_command(a);
+	if (balloon_hint_step(a, a->hint.wanted))
+		queue_work(a->hint.wq, &a->hint.work);
 }
 
 /**
- * freepage_changed - the host may have given a command
+ * balloon_hint_changed - the host may have given a command
  * @a: the device
  *
  * Context: any.
  */
-void freepage_changed(struct aerator *a)
+void balloon_hint_changed(struct aerator *a)
 {
-	xchg(&a->hints.changed, 1);
-	queue_work(a->hints.wq, &a->hints.work);
+	xchg(&a->hint.changed, 1);
+	queue_work(a->hint.wq, &a->hint.work);
 }
 
 /**
- * freepage_create - what has to be there before the queue is
+ * balloon_hint_create - what has to be there before the queue is
  * @a: the device
  *
  * To allocate blocks that have to be zeroed takes long: the work is bound to no
@@ -283,54 +283,54 @@ void freepage_changed(struct aerator *a)
  *
  * Return: 0 or -ENOMEM.
  */
-int freepage_create(struct aerator *a)
+int balloon_hint_create(struct aerator *a)
 {
-	INIT_WORK(&a->hints.work, freepage_work);
-	a->hints.wq = alloc_workqueue("aerator_hints", WQ_UNBOUND | WQ_FREEZABLE, 1);
-	return a->hints.wq ? 0 : -ENOMEM;
+	INIT_WORK(&a->hint.work, balloon_hint_work);
+	a->hint.wq = alloc_workqueue("aerator_hints", WQ_UNBOUND | WQ_FREEZABLE, 1);
+	return a->hint.wq ? 0 : -ENOMEM;
 }
 
 /**
- * freepage_destroy - undo freepage_create()
- * @a: the device, stopped, nothing of it queued; or freepage_create() failed
+ * balloon_hint_destroy - undo balloon_hint_create()
+ * @a: the device, stopped, nothing of it queued; or balloon_hint_create() failed
  *
  * Context: may sleep.
  */
-void freepage_destroy(struct aerator *a)
+void balloon_hint_destroy(struct aerator *a)
 {
-	if (a->hints.wq)
-		destroy_workqueue(a->hints.wq);
+	if (a->hint.wq)
+		destroy_workqueue(a->hint.wq);
 }
 
 /**
- * freepage_start - listen to the host's commands
+ * balloon_hint_start - listen to the host's commands
  * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
  */
-void freepage_start(struct aerator *a)
+void balloon_hint_start(struct aerator *a)
 {
-	if (!a->freepage)
+	if (!a->hint_vq)
 		return;
-	a->hints.migrating = false;
-	a->hints.command = VIRTIO_BALLOON_CMD_ID_STOP;
-	a->hints.done = VIRTIO_BALLOON_CMD_ID_STOP;
-	WRITE_ONCE(a->hints.running, true);
+	a->hint.migrating = false;
+	a->hint.command = VIRTIO_BALLOON_CMD_ID_STOP;
+	a->hint.done = VIRTIO_BALLOON_CMD_ID_STOP;
+	WRITE_ONCE(a->hint.running, true);
 	/* A migration may be under way. */
-	freepage_changed(a);
+	balloon_hint_changed(a);
 }
 
 /**
- * freepage_stop - let go of the queue, before the device is reset
+ * balloon_hint_stop - let go of the queue, before the device is reset
  * @a: the device
  *
  * A late interrupt may still queue the work; it does not touch the queue then.
  *
  * Context: balloon_mutex held; sleeps for as long as a batch takes to settle.
  */
-void freepage_stop(struct aerator *a)
+void balloon_hint_stop(struct aerator *a)
 {
-	WRITE_ONCE(a->hints.running, false);
-	cancel_work_sync(&a->hints.work);
-	freepage_give_back(ULONG_MAX);
+	WRITE_ONCE(a->hint.running, false);
+	cancel_work_sync(&a->hint.work);
+	balloon_hint_give_back(ULONG_MAX);
 }

@@ -211,7 +211,7 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 
 	mutex_lock(&b->lock);
 	if (inflate_can_tell(b) && !b->closed && !READ_ONCE(b->yielded))
-		err = inflate_tell_pages(b, b->a->inflate, pages);
+		err = inflate_tell_pages(b, b->a->inflate_vq, pages);
 	if (!err) {
 		compat_balloon_add(&b->pages, pages);
 		WRITE_ONCE(b->size, b->size + nr);
@@ -240,7 +240,7 @@ int inflate_grow(struct balloon *b, unsigned long want)
 
 	if (want >= INFLATE_BLOCK_PAGES)
 		trial_inflate(b);
-	nr = min(want, inflate_batch(b->a->inflate));
+	nr = min(want, inflate_batch(b->a->inflate_vq));
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
 	return !err && taken < nr ? -ENOMEM : err;
@@ -259,11 +259,11 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 	lockdep_assert_held(&b->lock);
 	nr = min_t(unsigned long, want, INFLATE_BATCH / INFLATE_UNITS);
 	if (tell)
-		nr = min(nr, inflate_batch(b->a->deflate));
+		nr = min(nr, inflate_batch(b->a->deflate_vq));
 	nr = compat_balloon_remove(&b->pages, &pages, nr);
 	WRITE_ONCE(b->size, b->size - nr);
 	/* Answered or reset: either way the pages are nobody's but ours. */
-	if (tell && nr && !inflate_tell_pages(b, b->a->deflate, &pages))
+	if (tell && nr && !inflate_tell_pages(b, b->a->deflate_vq, &pages))
 		inflate_show(b);
 	inflate_free(&pages);
 	return nr;
@@ -347,10 +347,10 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 
 	if (!mutex_trylock(&b->lock))
 		return -EAGAIN;
-	if (inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate, newpage))
+	if (inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate_vq, newpage))
 		err = 0;
 	if (!err && !balloon_is_lost(b->a))
-		inflate_tell_page(b, b->a->deflate, page);
+		inflate_tell_page(b, b->a->deflate_vq, page);
 	mutex_unlock(&b->lock);
 	if (!err) {
 		given_add(newpage, 1);

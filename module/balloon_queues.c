@@ -20,12 +20,12 @@ static const struct queues_row {
 	size_t where;
 } queues_all[] = {
 #define QUEUES_ROW(_queue, _feature, _callback) \
-	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue) }
+	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue##_vq) }
 	QUEUES_ROW(inflate, -1, request_acked),
 	QUEUES_ROW(deflate, -1, request_acked),
 	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, statistics_asked),
-	QUEUES_ROW(freepage, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
-	QUEUES_ROW(hinting, VIRTIO_BALLOON_F_REPORTING, hinting_acked),
+	QUEUES_ROW(hint, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
+	QUEUES_ROW(reporting, VIRTIO_BALLOON_F_REPORTING, balloon_reporting_acked),
 };
 
 static bool queues_has(const struct aerator *a, const struct queues_row *queue)

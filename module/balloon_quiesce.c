@@ -51,7 +51,7 @@ static bool quiesce_hopeless(const struct aerator *a)
 static void quiesce_close(struct aerator *a)
 {
 	gate_close(&a->intake->gate);
-	/* Pairs with hinting_send(): it sees the gate closed, or we see its batch. */
+	/* Pairs with balloon_reporting_send(): it sees the gate closed, or we see its batch. */
 	smp_mb();
 }
 

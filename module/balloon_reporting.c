@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hinting queue: react and settle.
+ * The reporting queue: react and settle.
  *
  * A batch becomes chains of device-writable buffers, which are the free pages
  * themselves (virtio 1.2, 5.5.6.7). The device drops what is in them and gives
@@ -24,22 +24,22 @@
 #include "compat/compat.h"
 
 /**
- * struct hinting_wait - a wait for one batch
+ * struct balloon_reporting_wait - a wait for one batch
  * @wait: the wait
  * @r: the batch
  */
-struct hinting_wait {
+struct balloon_reporting_wait {
 	struct request_wait wait;
 	struct reactor *r;
 };
 
 /**
- * hinting_acked - interrupt of the hinting queue
+ * balloon_reporting_acked - interrupt of the reporting queue
  * @vq: the queue
  *
  * Context: hard interrupt.
  */
-void hinting_acked(struct virtqueue *vq)
+void balloon_reporting_acked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
@@ -49,7 +49,7 @@ void hinting_acked(struct virtqueue *vq)
 }
 
 /* Chains that the device has, of all batches. */
-static unsigned int hinting_chains(const struct aerator *a)
+static unsigned int balloon_reporting_chains(const struct aerator *a)
 {
 	unsigned int i, chains = 0;
 
@@ -64,7 +64,7 @@ static unsigned int hinting_chains(const struct aerator *a)
  * half a batch of the kernel's own reporting is where a block has 512 MiB. Return
  * the entries.
  */
-static unsigned int hinting_write(struct aerator *a, const struct reactor *r)
+static unsigned int balloon_reporting_write(struct aerator *a, const struct reactor *r)
 {
 	unsigned int most = min(reactor_unsent(r), a->intake->ring);
 	const struct reactor_run *run = &r->runs[r->sent];
@@ -84,12 +84,12 @@ static unsigned int hinting_write(struct aerator *a, const struct reactor *r)
 }
 
 /* Put it on the queue. */
-static int hinting_chain(struct aerator *a, struct reactor *r)
+static int balloon_reporting_chain(struct aerator *a, struct reactor *r)
 {
-	unsigned int entries = hinting_write(a, r);
+	unsigned int entries = balloon_reporting_write(a, r);
 	int err;
 
-	err = virtqueue_add_inbuf(a->hinting, a->sg, entries, r,
+	err = virtqueue_add_inbuf(a->reporting_vq, a->sg, entries, r,
 				  GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
 		return err;
@@ -102,41 +102,41 @@ static int hinting_chain(struct aerator *a, struct reactor *r)
  * is in the way is no error as long as answers are to come: they bring room, or
  * the device is found broken.
  */
-static int hinting_put(struct aerator *a, struct reactor *r)
+static int balloon_reporting_put(struct aerator *a, struct reactor *r)
 {
 	int err = 0;
 
 	while (!err && reactor_unsent(r)) {
-		err = hinting_chain(a, r);
+		err = balloon_reporting_chain(a, r);
 		cond_resched();	/* a long batch has many chains */
 	}
-	return hinting_chains(a) ? 0 : err;
+	return balloon_reporting_chains(a) ? 0 : err;
 }
 
-static void hinting_kick(struct aerator *a)
+static void balloon_reporting_kick(struct aerator *a)
 {
 	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
 	if (balloon_is_lost(a))
 		return;
 	atomic64_inc(&a->stats.kicks);
 	/* Should it fail then the queue is marked broken, which is seen later. */
-	virtqueue_kick(a->hinting);
+	virtqueue_kick(a->reporting_vq);
 }
 
 /* Take what the device answered, to any batch. */
-static void hinting_take(struct aerator *a)
+static void balloon_reporting_take(struct aerator *a)
 {
 	struct reactor *r;
 	unsigned int unused;
 
-	while ((r = virtqueue_get_buf(a->hinting, &unused))) {
+	while ((r = virtqueue_get_buf(a->reporting_vq, &unused))) {
 		reactor_answer(r);
 		a->heard = jiffies;
 	}
 }
 
 /* Room may have come. Batches are served in turn, from the one that waits on. */
-static void hinting_refill(struct aerator *a, const struct reactor *first)
+static void balloon_reporting_refill(struct aerator *a, const struct reactor *first)
 {
 	unsigned int nr = a->intake->nr_reactors;
 	bool sent = false;
@@ -148,32 +148,32 @@ static void hinting_refill(struct aerator *a, const struct reactor *first)
 
 		if (r->stage != REACTOR_SETTLE || !unsent)
 			continue;
-		hinting_put(a, r);
+		balloon_reporting_put(a, r);
 		sent |= reactor_unsent(r) != unsent;
 	}
 	if (sent)
-		hinting_kick(a);
+		balloon_reporting_kick(a);
 }
 
 /*
  * Ask for an interrupt: for the answer if the batch has one to come, or else when
  * most of what is on the queue is answered. False if that is so already.
  */
-static bool hinting_arm(struct aerator *a, const struct reactor *r)
+static bool balloon_reporting_arm(struct aerator *a, const struct reactor *r)
 {
 	if (r->chains == 1 && !reactor_unsent(r))
-		return virtqueue_enable_cb(a->hinting);
-	return virtqueue_enable_cb_delayed(a->hinting);
+		return virtqueue_enable_cb(a->reporting_vq);
+	return virtqueue_enable_cb_delayed(a->reporting_vq);
 }
 
 /*
  * Nothing more to wait for. With no chain at the device none will be answered:
  * then it takes nothing, as room there is.
  */
-static bool hinting_over(struct aerator *a, const struct reactor *r)
+static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
 {
-	return reactor_answered(r) || virtqueue_is_broken(a->hinting) ||
-	       balloon_is_lost(a) || !hinting_chains(a);
+	return reactor_answered(r) || virtqueue_is_broken(a->reporting_vq) ||
+	       balloon_is_lost(a) || !balloon_reporting_chains(a);
 }
 
 /*
@@ -181,17 +181,17 @@ static bool hinting_over(struct aerator *a, const struct reactor *r)
  * wait for. An answer that comes before the interrupt is asked for is taken in
  * another round. True when the batch's wait is over.
  */
-static bool hinting_look(struct aerator *a, struct request_wait *wait)
+static bool balloon_reporting_look(struct aerator *a, struct request_wait *wait)
 {
-	struct reactor *r = container_of(wait, struct hinting_wait, wait)->r;
+	struct reactor *r = container_of(wait, struct balloon_reporting_wait, wait)->r;
 
 	do {
-		virtqueue_disable_cb(a->hinting);
-		hinting_take(a);
-		hinting_refill(a, r);
-		if (hinting_over(a, r))
+		virtqueue_disable_cb(a->reporting_vq);
+		balloon_reporting_take(a);
+		balloon_reporting_refill(a, r);
+		if (balloon_reporting_over(a, r))
 			return true;
-	} while (!hinting_arm(a, r));
+	} while (!balloon_reporting_arm(a, r));
 	return false;
 }
 
@@ -201,21 +201,21 @@ static bool hinting_look(struct aerator *a, struct request_wait *wait)
  * had nothing: a slow host may take its time for what it was given, a silent one
  * holds up nobody for longer than settle_timeout_ms. Return true if it is answered.
  */
-static bool hinting_await(struct aerator *a, struct reactor *r)
+static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 {
-	struct hinting_wait hinting = {
-		.wait = { a->hinting, &a->answered, &a->heard, hinting_look },
+	struct balloon_reporting_wait reporting = {
+		.wait = { a->reporting_vq, &a->answered, &a->heard, balloon_reporting_look },
 		.r = r,
 	};
 
-	request_await(a, &hinting.wait);
+	request_await(a, &reporting.wait);
 	return reactor_answered(r);
 }
 
-static void hinting_lose(struct aerator *a)
+static void balloon_reporting_lose(struct aerator *a)
 {
-	balloon_lose(a, virtqueue_is_broken(a->hinting) ? "the hinting queue broke" :
-		     "the hinting queue takes nothing");
+	balloon_lose(a, virtqueue_is_broken(a->reporting_vq) ? "the reporting queue broke" :
+		     "the reporting queue takes nothing");
 }
 
 /*
@@ -223,22 +223,22 @@ static void hinting_lose(struct aerator *a)
  * they can be given back. Answers that came before the reset count, also those
  * to other batches, whose turn comes later.
  */
-static void hinting_give_up(struct aerator *a, struct reactor *r)
+static void balloon_reporting_give_up(struct aerator *a, struct reactor *r)
 {
 	reactor_expire(r);
-	if (virtqueue_is_broken(a->hinting) || !hinting_chains(a)) {
-		hinting_lose(a);
+	if (virtqueue_is_broken(a->reporting_vq) || !balloon_reporting_chains(a)) {
+		balloon_reporting_lose(a);
 	} else if (!balloon_is_lost(a)) {
 		atomic64_inc(&a->stats.settle_timeouts);
 		balloon_lose(a, "the host did not answer within settle_timeout_ms");
 	}
-	hinting_take(a);
+	balloon_reporting_take(a);
 	/* Could it not be reset, then it has as long again. */
 	a->heard = jiffies;
 }
 
 /* The end of a batch, in decant. */
-static int hinting_count(struct aerator *a, const struct reactor *r, int err)
+static int balloon_reporting_count(struct aerator *a, const struct reactor *r, int err)
 {
 	atomic64_inc(&a->stats.cycles);
 	if (err) {
@@ -251,22 +251,22 @@ static int hinting_count(struct aerator *a, const struct reactor *r, int err)
 }
 
 /* Its blocks go back raw. What stops the device waits for that. */
-static void hinting_abort(struct aerator *a, struct reactor *r)
+static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 {
 	reactor_abort(r, ktime_get_ns());
 	wake_up_all(&a->told);
 }
 
 /* Nothing of it reached the device. */
-static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
+static int balloon_reporting_refuse(struct aerator *a, struct reactor *r, int err)
 {
-	hinting_abort(a, r);
-	hinting_lose(a);
-	return hinting_count(a, r, err);
+	balloon_reporting_abort(a, r);
+	balloon_reporting_lose(a);
+	return balloon_reporting_count(a, r, err);
 }
 
 /**
- * hinting_send - hand a batch to the host
+ * balloon_reporting_send - hand a batch to the host
  * @owner: the &struct aerator
  * @r: one of its reactors, in fill, and not empty
  *
@@ -279,7 +279,7 @@ static int hinting_refuse(struct aerator *a, struct reactor *r, int err)
  * gate was closed meanwhile, -ENODEV if the device was reset and has not come back
  * since, or another error if it takes nothing.
  */
-int hinting_send(void *owner, struct reactor *r)
+int balloon_reporting_send(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 	int err;
@@ -290,25 +290,25 @@ int hinting_send(void *owner, struct reactor *r)
 	/* Pairs with quiesce_close(): it sees the stage, or we see the gate. */
 	smp_mb();
 	if (gate_dry(&a->intake->gate)) {
-		hinting_abort(a, r);
+		balloon_reporting_abort(a, r);
 		return -ESHUTDOWN;
 	}
-	if (!hinting_chains(a)) {
+	if (!balloon_reporting_chains(a)) {
 		/* In react: what stops the intake waits for the trial's block as well. */
 		trial_report(a);
 		a->heard = jiffies;
 	}
-	err = balloon_is_lost(a) ? -ENODEV : hinting_put(a, r);
+	err = balloon_is_lost(a) ? -ENODEV : balloon_reporting_put(a, r);
 	if (err)
-		return hinting_refuse(a, r, err);
+		return balloon_reporting_refuse(a, r, err);
 	reactor_settle(r, ktime_get_ns());
 	if (r->chains)
-		hinting_kick(a);
+		balloon_reporting_kick(a);
 	return 0;
 }
 
 /**
- * hinting_settle - wait until the host has a batch
+ * balloon_reporting_settle - wait until the host has a batch
  * @owner: the &struct aerator
  * @r: one of its reactors, in settle
  *
@@ -320,12 +320,12 @@ int hinting_send(void *owner, struct reactor *r)
  * Return: 0 if the blocks are treated, -EIO if they are raw: the device was
  * reset before it answered all. @r is in decant.
  */
-int hinting_settle(void *owner, struct reactor *r)
+int balloon_reporting_settle(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 
-	while (!balloon_is_lost(a) && !hinting_await(a, r)) {
-		hinting_give_up(a, r);
+	while (!balloon_is_lost(a) && !balloon_reporting_await(a, r)) {
+		balloon_reporting_give_up(a, r);
 		if (!r->chains)	/* the device has none of it */
 			break;
 	}
@@ -333,9 +333,9 @@ int hinting_settle(void *owner, struct reactor *r)
 		balloon_answered(a);
 	/* Answered, or the device was reset, by whom ever, and will never be. */
 	if (reactor_decant(r, ktime_get_ns())) {
-		hinting_abort(a, r);
-		return hinting_count(a, r, -EIO);
+		balloon_reporting_abort(a, r);
+		return balloon_reporting_count(a, r, -EIO);
 	}
 	wake_up_all(&a->told);
-	return hinting_count(a, r, 0);
+	return balloon_reporting_count(a, r, 0);
 }

@@ -4,7 +4,7 @@
  *
  * For the queues on which a driver asks and waits: inflate, deflate, free page
  * hint. One task at a time has such a queue, and leaves it empty. The interrupt
- * only wakes it. Batches on the hinting queue are waited for in the same loop.
+ * only wakes it. Batches on the reporting queue are waited for in the same loop.
  */
 #include <linux/jiffies.h>
 #include <linux/scatterlist.h>
@@ -92,7 +92,7 @@ static unsigned long request_patience(const struct aerator *a,
 	unsigned long end;
 
 	/* The OOM notifier waits for the balloon's queues, not for this one. */
-	if (READ_ONCE(a->urgent) && wait->vq != a->hinting)
+	if (READ_ONCE(a->urgent) && wait->vq != a->reporting_vq)
 		timeout = min(timeout, REQUEST_URGENT_MS);
 	end = *wait->heard + msecs_to_jiffies(timeout);
 
@@ -115,11 +115,11 @@ static void request_remind(struct aerator *a, const struct request_wait *wait,
 	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
 	if (request_hopeless(a, wait->vq))
 		return;
-	if (wait->vq == a->hinting)
+	if (wait->vq == a->reporting_vq)
 		atomic64_inc(&a->stats.kicks);
 	virtqueue_notify(wait->vq);
-	if (a->statistics)
-		virtqueue_notify(a->statistics);
+	if (a->statistics_vq)
+		virtqueue_notify(a->statistics_vq);
 }
 
 /**

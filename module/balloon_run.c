@@ -143,7 +143,7 @@ static int run_start_intake(struct aerator *a, const struct run_room *room)
 	int err;
 
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
-	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->hinting),
+	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->reporting_vq),
 				ARRAY_SIZE(a->sg));
 	/* Of another order, or of another host. */
 	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
@@ -169,7 +169,7 @@ static void run_stop_intake(struct aerator *a)
 static void run_close(struct aerator *a)
 {
 	a->up = false;
-	freepage_stop(a);
+	balloon_hint_stop(a);
 	inflate_stop(a);
 	statistics_stop(a);
 	run_reset(a);
@@ -194,7 +194,7 @@ static int run_start(struct aerator *a)
 	}
 	statistics_start(a);
 	inflate_start(a);
-	freepage_start(a);
+	balloon_hint_start(a);
 	a->up = true;
 	return 0;
 
@@ -348,7 +348,7 @@ void balloon_answered(struct aerator *a)
 static void run_cancel(struct aerator *a)
 {
 	cancel_work_sync(&a->config);
-	cancel_work_sync(&a->hints.work);
+	cancel_work_sync(&a->hint.work);
 	/* Last: the others may find the device lost. */
 	cancel_delayed_work_sync(&a->recover);
 }

@@ -131,13 +131,13 @@ static bool statistics_put(struct aerator *a)
 	struct scatterlist sg;
 
 	sg_init_one(&sg, a->report, statistics_fill(a));
-	return !virtqueue_add_outbuf(a->statistics, &sg, 1, a, GFP_KERNEL) &&
-	       virtqueue_kick(a->statistics);
+	return !virtqueue_add_outbuf(a->statistics_vq, &sg, 1, a, GFP_KERNEL) &&
+	       virtqueue_kick(a->statistics_vq);
 }
 
 static void statistics_lose(struct aerator *a)
 {
-	balloon_lose(a, virtqueue_is_broken(a->statistics) ? "the statistics queue broke" :
+	balloon_lose(a, virtqueue_is_broken(a->statistics_vq) ? "the statistics queue broke" :
 		     "the statistics queue takes nothing");
 }
 
@@ -149,9 +149,9 @@ static void statistics_answer(struct work_struct *work)
 
 	if (!READ_ONCE(a->answering) || balloon_is_lost(a))
 		return;
-	if (virtqueue_get_buf(a->statistics, &unused))
+	if (virtqueue_get_buf(a->statistics_vq, &unused))
 		well = statistics_put(a);
-	if (!well || virtqueue_is_broken(a->statistics))
+	if (!well || virtqueue_is_broken(a->statistics_vq))
 		statistics_lose(a);
 }
 
@@ -188,7 +188,7 @@ int statistics_create(struct aerator *a)
  */
 void statistics_start(struct aerator *a)
 {
-	if (!a->statistics)
+	if (!a->statistics_vq)
 		return;
 	if (!statistics_put(a)) {
 		statistics_lose(a);
@@ -221,7 +221,7 @@ void statistics_stop(struct aerator *a)
  */
 void statistics_abandon(struct aerator *a)
 {
-	if (!a->statistics)
+	if (!a->statistics_vq)
 		return;
 	cancel_work_sync(&a->answer);
 	kmemleak_not_leak(a->report);

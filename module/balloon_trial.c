@@ -60,9 +60,9 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
 
 	trial_mark(block, INFLATE_BLOCK_ORDER);
 	b->chain = chain;
-	err = inflate_tell_block(b, b->a->inflate, block);
+	err = inflate_tell_block(b, b->a->inflate_vq, block);
 	if (!err)
-		err = inflate_tell_block(b, b->a->deflate, block);
+		err = inflate_tell_block(b, b->a->deflate_vq, block);
 	return err ? TRIAL_UNKNOWN : trial_look(block, INFLATE_BLOCK_ORDER);
 }
 
@@ -115,12 +115,12 @@ static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
 
 	sg_init_table(&sg, 1);
 	sg_set_page(&sg, block, PAGE_SIZE << order, 0);
-	err = virtqueue_add_inbuf(a->hinting, &sg, 1, block, GFP_NOWAIT | __GFP_NOWARN);
+	err = virtqueue_add_inbuf(a->reporting_vq, &sg, 1, block, GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
 		return err;
 	/* The last user of the queue may have turned its interrupt off. */
-	virtqueue_enable_cb(a->hinting);
-	return request_wait(a, a->hinting, 1);
+	virtqueue_enable_cb(a->reporting_vq);
+	return request_wait(a, a->reporting_vq, 1);
 }
 
 static enum trial_result trial_lent(struct aerator *a, struct page *block,
@@ -132,7 +132,7 @@ static enum trial_result trial_lent(struct aerator *a, struct page *block,
 
 /**
  * trial_report - find out whether the host drops what is reported
- * @a: the device, with nothing on its hinting queue
+ * @a: the device, with nothing on its reporting queue
  *
  * Reporting goes on either way: it costs a host little that keeps all of it, and the next
  * host that the guest is sent to may be another.

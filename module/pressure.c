@@ -35,12 +35,12 @@ static unsigned long pressure_count(struct shrinker *shrinker, struct shrink_con
 {
 	if (current->flags & PF_MEMALLOC)
 		pressure_note(sc->nid);
-	return freepage_held() ?: SHRINK_EMPTY;
+	return balloon_hint_held() ?: SHRINK_EMPTY;
 }
 
 static unsigned long pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return freepage_give_back(sc->nr_to_scan) ?: SHRINK_STOP;
+	return balloon_hint_give_back(sc->nr_to_scan) ?: SHRINK_STOP;
 }
 
 static int pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)

@@ -9,7 +9,7 @@
  * @cycles: batches that went through all stages, treated or not
  * @reported_bytes: memory that the host acknowledged, bytes
  * @reported_blocks: the same in blocks of the allocator
- * @chains: descriptor chains put on the hinting queue
+ * @chains: descriptor chains put on the reporting queue
  * @kicks: notifications sent to the device for them
  * @interrupts: notifications from the device that it has answered
  * @settle_timeouts: how often the host, with batches of ours, was silent for too

@@ -41,7 +41,7 @@ def _told_free_mib(guest: Guest) -> float:
 
 def _check_statistics(guest: Guest) -> None:
     """They follow what the guest does: the host still has what virtio_balloon told it. It
-    asks for them through the queue before the hinting queue."""
+    asks for them through the queue before the reporting queue."""
     guest.qmp.execute("qom-set", path=_BALLOON, value=1,
                       property="guest-stats-polling-interval")
     free = meminfo(guest, "MemFree") // 1024
