@@ -138,13 +138,13 @@ struct aerator {
 	struct balloon_report *report;
 };
 
-/* balloon_device.c: the virtio driver */
+/* balloon_driver.c: the virtio driver */
 extern struct virtio_driver balloon_driver;
 const char *balloon_refusal(struct virtio_device *vdev);
 u32 balloon_poison(void);
 void balloon_announce(const struct aerator *a);
 
-/* balloon_run.c: up, down, and up again */
+/* balloon_lifecycle.c: up, down, and up again */
 int run_begin(struct aerator *a);
 void run_end(struct aerator *a);
 void run_freeze(struct aerator *a);
@@ -202,7 +202,7 @@ struct request_wait {
 	bool (*look)(struct aerator *a, struct request_wait *wait);
 };
 
-/* balloon_request.c: queues on which one asks and waits */
+/* balloon_vq.c: queues on which one asks and waits */
 bool request_await(struct aerator *a, struct request_wait *wait);
 void request_acked(struct virtqueue *vq);
 int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);

@@ -25,7 +25,7 @@
 #include <linux/sizes.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
-#include "given.h"
+#include "mm_ballooned.h"
 
 /* What QEMU takes off its list as one, and the guest has most of. */
 #define BALLOON_HINT_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)

@@ -32,7 +32,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include "balloon_inflate.h"
-#include "given.h"
+#include "mm_ballooned.h"
 
 /* Numbers of one batch: 16 MiB, for one wait. */
 #define INFLATE_BATCH		(8 * INFLATE_CHAIN_MAX)

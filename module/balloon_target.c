@@ -15,7 +15,7 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 #include "balloon_inflate.h"
-#include "level.h"
+#include "mm_free.h"
 
 /* The first try after one that fell short comes this soon, the last ones this late. */
 #define TARGET_RETRY_MIN_MS	200U

@@ -3,7 +3,7 @@
 #define AERATOR_INTAKE_H
 
 #include <linux/types.h>
-#include "gate.h"
+#include "intake_pacing.h"
 
 struct intake;
 struct page_reporting_dev_info;

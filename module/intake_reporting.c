@@ -13,7 +13,7 @@
  * registers, which is ours. So a gate of ours is put in place of the work's
  * function. Whoever queues the work, the kernel's timer or we, ends up at the
  * gate, which asks the policy and then either runs the kernel's function or
- * comes again later (gate.c). All of this is one work item on one workqueue and
+ * comes again later (intake_pacing.c). All of this is one work item on one workqueue and
  * never runs twice at a time, so that the reactor needs no lock:
  *
  *	free --> notice --> [work] --> gate --(look again)--> [work]
@@ -23,10 +23,10 @@
  *	                                 +--(more to do)--> [work]
  *
  * Which blocks, and how many at once, is up to the kernel. We decide how much, by
- * refusing the batch that would be too much of what is no surplus (gate_batch.c): the
+ * refusing the batch that would be too much of what is no surplus (intake_batch.c): the
  * kernel then puts it back, and its pass ends. The kernel puts what was reported at the
  * tail of the free list, so that allocations take raw blocks first, and what was refused
- * behind that. And it does not count what was reported: we look (walk.c).
+ * behind that. And it does not count what was reported: we look (mm_scan.c).
  *
  * What must be kept for this to be right, of which the first is tried before anything
  * depends on it (reporting_is_known()):
@@ -51,12 +51,12 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
-#include "level.h"
-#include "notice.h"
+#include "mm_free.h"
+#include "mm_notify.h"
+#include "mm_scan.h"
+#include "mm_zones.h"
 #include "params.h"
 #include "reactor.h"
-#include "walk.h"
-#include "zones.h"
 
 /*
  * Most of the guest's memory that a batch of the smallest blocks may be. Guests of

@@ -44,9 +44,9 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
+#include "mm_zones.h"
 #include "params.h"
 #include "reactor.h"
-#include "zones.h"
 
 /*
  * Most memory in one batch, in pages: as much as the kernel's own reporting

@@ -4,8 +4,8 @@
 #include <linux/reboot.h>
 #include "balloon.h"
 #include "compat/compat.h"
-#include "pressure.h"
-#include "walk.h"
+#include "mm_pressure.h"
+#include "mm_scan.h"
 
 /* Not every kernel's virtio bus resets its devices before it goes down. */
 static int aerator_reboot(struct notifier_block *nb, unsigned long event, void *cmd)

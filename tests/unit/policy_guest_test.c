@@ -65,7 +65,7 @@ static u64 churn_of(enum model_driver driver, enum model_intake in, unsigned int
 
 /*
  * After ten rounds hardly anything is given away with the patch. Without it, a batch that
- * is refused may end behind what is treated (gate_batch.c), and all that churns goes to
+ * is refused may end behind what is treated (intake_batch.c), and all that churns goes to
  * the host once. The last free is back soon after the pauses that the guest has shown.
  */
 TEST(policy_guest_churn)

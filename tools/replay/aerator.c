@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * aerator: the module's own policy, and what gate.c, gate_node.c and gate_batch.c do
+ * aerator: the module's own policy, and what intake_pacing.c, intake_node.c and intake_batch.c do
  * with it. Functions have the names that they have there, and are in that order.
  */
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include "model.h"
 
-/* As in gate.c and gate.h. */
+/* As in intake_pacing.c and intake_pacing.h. */
 #define GATE_SURVEY_MS		1000U
 #define GATE_AWAKE_MS		113U
 #define GATE_SOON_MS		10U
 
-/* As in gate_node.c, in a guest of 2 GiB and more: 16 MiB. */
+/* As in intake_node.c, in a guest of 2 GiB and more: 16 MiB. */
 #define GATE_SLACK_PAGES	4096U
 
-/* As in gate_batch.c. */
+/* As in intake_batch.c. */
 #define GATE_BATCH_GAP_MAX	60000U
 #define GATE_BATCH_NEVER	(~0ULL)
 

@@ -3,7 +3,7 @@
  * A model of a guest with a balloon driver, and of its host.
  *
  * Free memory goes up and down as the caller says. The driver is the policy of the
- * module itself with a copy of what gate.c and gate_batch.c do around it, or
+ * module itself with a copy of what intake_pacing.c and intake_batch.c do around it, or
  * virtio_balloon with the kernel's page reporting. The model adds up what free memory
  * the host holds for nothing, and what the guest faults in again.
  *

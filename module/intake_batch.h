@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_GATE_BATCH_H
-#define AERATOR_GATE_BATCH_H
+#ifndef AERATOR_INTAKE_BATCH_H
+#define AERATOR_INTAKE_BATCH_H
 
 #include <linux/types.h>
 
@@ -30,4 +30,4 @@ bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages);
 /* gate_batch_wait(): the batch cannot be taken, however long it is waited for. */
 #define GATE_BATCH_NEVER	(~0ULL)
 
-#endif /* AERATOR_GATE_BATCH_H */
+#endif /* AERATOR_INTAKE_BATCH_H */

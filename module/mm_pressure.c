@@ -19,7 +19,7 @@
 #include <linux/sched.h>
 #include "balloon.h"
 #include "compat/shrinker.h"
-#include "pressure.h"
+#include "mm_pressure.h"
 
 /* Nodes that were short since they were last looked at: atomic bits. */
 static nodemask_t pressure_seen;

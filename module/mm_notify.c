@@ -15,7 +15,7 @@
  */
 #include <linux/atomic.h>
 #include <linux/preempt.h>
-#include "notice.h"
+#include "mm_notify.h"
 
 #ifdef CONFIG_KPROBES
 

@@ -7,7 +7,7 @@
  * ends the wait.
  */
 #include <linux/jiffies.h>
-#include "gate.h"
+#include "intake_pacing.h"
 
 /* A flush that takes longer than this fails. */
 #define GATE_FLUSH_MS		60000

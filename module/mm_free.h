@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_LEVEL_H
-#define AERATOR_LEVEL_H
+#ifndef AERATOR_MM_FREE_H
+#define AERATOR_MM_FREE_H
 
 #include <linux/types.h>
 
@@ -14,4 +14,4 @@ u64 level_managed(int nid);
 u64 level_guest_free(void);
 u64 level_guest_watermark(void);
 
-#endif /* AERATOR_LEVEL_H */
+#endif /* AERATOR_MM_FREE_H */

@@ -32,9 +32,9 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include "compat/compat.h"
-#include "level.h"
-#include "walk.h"
-#include "zones.h"
+#include "mm_free.h"
+#include "mm_scan.h"
+#include "mm_zones.h"
 
 /* Most page structs that an estimate looks at in one zone. */
 #define WALK_LOOKS		65536UL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_PRESSURE_H
-#define AERATOR_PRESSURE_H
+#ifndef AERATOR_MM_PRESSURE_H
+#define AERATOR_MM_PRESSURE_H
 
 #include <linux/types.h>
 
@@ -8,4 +8,4 @@ int pressure_start(void);
 void pressure_stop(void);
 bool pressure_felt(int nid);
 
-#endif /* AERATOR_PRESSURE_H */
+#endif /* AERATOR_MM_PRESSURE_H */

@@ -26,10 +26,10 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
-#include "gate.h"
-#include "gate_batch.h"
-#include "gate_node.h"
 #include "intake.h"
+#include "intake_batch.h"
+#include "intake_node.h"
+#include "intake_pacing.h"
 
 /* Waiting is added up for no longer than this between two samples, ms. */
 #define GATE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)

@@ -2,7 +2,7 @@
 /* The rate: a bucket that holds a second's worth of it. */
 #include <string.h>
 #include "policy_fixture.h"
-#include "rate.h"
+#include "policy_rate.h"
 
 /* The rate is paid out in parts of a second. */
 #define STEPS		8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_GIVEN_H
-#define AERATOR_GIVEN_H
+#ifndef AERATOR_MM_BALLOONED_H
+#define AERATOR_MM_BALLOONED_H
 
 #include <linux/types.h>
 
@@ -9,4 +9,4 @@ struct page;
 void given_add(const struct page *page, long pages);
 u64 given_pages(int nid);
 
-#endif /* AERATOR_GIVEN_H */
+#endif /* AERATOR_MM_BALLOONED_H */

@@ -10,9 +10,9 @@
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/nodemask.h>
-#include "gate.h"
-#include "gate_node.h"
 #include "intake.h"
+#include "intake_node.h"
+#include "intake_pacing.h"
 
 /**
  * gate_is_coarse - does the intake lack a count of what is treated?

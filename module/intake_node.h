@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_GATE_NODE_H
-#define AERATOR_GATE_NODE_H
+#ifndef AERATOR_INTAKE_NODE_H
+#define AERATOR_INTAKE_NODE_H
 
 #include <linux/types.h>
 #include "policy.h"
@@ -68,4 +68,4 @@ unsigned int gate_nodes_watch(const struct gate *g);
 void gate_nodes_wake(struct gate *g);
 void gate_nodes_refuse(struct gate *g);
 
-#endif /* AERATOR_GATE_NODE_H */
+#endif /* AERATOR_INTAKE_NODE_H */

@@ -23,11 +23,11 @@
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include "gate.h"
-#include "gate_node.h"
 #include "intake.h"
+#include "intake_node.h"
+#include "intake_pacing.h"
+#include "mm_zones.h"
 #include "params.h"
-#include "zones.h"
 
 /*
  * Once awake, for at least so long: small frees in a row wake us no more often. As long

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_RATE_H
-#define AERATOR_RATE_H
+#ifndef AERATOR_POLICY_RATE_H
+#define AERATOR_POLICY_RATE_H
 
 #include <linux/types.h>
 
@@ -21,4 +21,4 @@ u64 rate_allowance(const struct rate *r, u64 now, u64 wanted, u64 limit);
 u64 rate_wait(const struct rate *r, u64 now, u64 wanted, u64 limit);
 void rate_pay(struct rate *r, u64 now, u64 pages, u64 limit);
 
-#endif /* AERATOR_RATE_H */
+#endif /* AERATOR_POLICY_RATE_H */

@@ -9,8 +9,8 @@
 #include <linux/nodemask.h>
 #include <linux/vmstat.h>
 #include "compat/compat.h"
-#include "level.h"
-#include "zones.h"
+#include "mm_free.h"
+#include "mm_zones.h"
 
 /**
  * level_free - all free memory of a node

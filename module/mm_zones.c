@@ -5,7 +5,7 @@
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/spinlock.h>
-#include "zones.h"
+#include "mm_zones.h"
 
 /**
  * zone_after_of - the next zone of a node that has memory

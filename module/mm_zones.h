@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_ZONES_H
-#define AERATOR_ZONES_H
+#ifndef AERATOR_MM_ZONES_H
+#define AERATOR_MM_ZONES_H
 
 #include <linux/mmzone.h>
 
@@ -16,4 +16,4 @@ void zones_sync(void);
 #define for_each_populated_of(zone, nid)				\
 	for (zone = zone_after_of(NULL, nid); zone; zone = zone_after_of(zone, nid))
 
-#endif /* AERATOR_ZONES_H */
+#endif /* AERATOR_MM_ZONES_H */

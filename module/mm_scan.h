@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_WALK_H
-#define AERATOR_WALK_H
+#ifndef AERATOR_MM_SCAN_H
+#define AERATOR_MM_SCAN_H
 
 #include <linux/types.h>
 
@@ -9,4 +9,4 @@ void walk_stop(void);
 void walk_counts(u64 *raw, u64 *treated);
 u64 walk_treated_blocks(int nid, unsigned int order, u64 room);
 
-#endif /* AERATOR_WALK_H */
+#endif /* AERATOR_MM_SCAN_H */

@@ -8,7 +8,7 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
-#include "rate.h"
+#include "policy_rate.h"
 
 /* Tokens are paid out in so many parts of a second: less is not worth a pass. */
 #define RATE_STEPS		8U

@@ -11,7 +11,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
-#include "given.h"
+#include "mm_ballooned.h"
 
 static atomic_long_t given_nodes[MAX_NUMNODES];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_NOTICE_H
-#define AERATOR_NOTICE_H
+#ifndef AERATOR_MM_NOTIFY_H
+#define AERATOR_MM_NOTIFY_H
 
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
@@ -35,4 +35,4 @@ void notice_start(struct notice *notice);
 void notice_stop(struct notice *notice);
 void notice_check(struct notice *notice, bool freed);
 
-#endif /* AERATOR_NOTICE_H */
+#endif /* AERATOR_MM_NOTIFY_H */

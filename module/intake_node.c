@@ -20,12 +20,12 @@
 #include <linux/nodemask.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include "gate.h"
-#include "gate_node.h"
-#include "given.h"
 #include "intake.h"
-#include "level.h"
-#include "pressure.h"
+#include "intake_node.h"
+#include "intake_pacing.h"
+#include "mm_ballooned.h"
+#include "mm_free.h"
+#include "mm_pressure.h"
 #include "trace.h"
 
 /* Free memory goes up and down by this much, or this part of it, in an idle node. */

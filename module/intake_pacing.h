@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef AERATOR_GATE_H
-#define AERATOR_GATE_H
+#ifndef AERATOR_INTAKE_PACING_H
+#define AERATOR_INTAKE_PACING_H
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
@@ -10,8 +10,8 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include "gate_batch.h"
-#include "rate.h"
+#include "intake_batch.h"
+#include "policy_rate.h"
 
 /* The one value of prdev->state that an intake needs to know: not asked for. */
 #define GATE_IDLE		0
@@ -118,13 +118,13 @@ void gate_passed(struct gate *g, bool complete, int err);
 void gate_put_off(struct gate *g);
 void gate_end(struct gate *g);
 
-/* gate_survey.c */
+/* intake_survey.c */
 bool gate_is_coarse(const struct gate *g);
 unsigned int gate_survey_due(const struct gate *g);
 bool gate_survey_stale(const struct gate *g);
 void gate_survey(struct gate *g);
 
-/* gate_flush.c */
+/* intake_flush.c */
 void gate_drained(struct gate *g, unsigned int begun);
 
 /* Anyone. */
@@ -135,4 +135,4 @@ u64 gate_surplus(struct gate *g);
 u64 gate_all_out(struct gate *g);
 bool gate_window(struct gate *g, unsigned int i, u64 *cost);
 
-#endif /* AERATOR_GATE_H */
+#endif /* AERATOR_INTAKE_PACING_H */
