@@ -49,7 +49,7 @@ static void balloon_hint_keep(struct list_head *blocks, unsigned long nr)
 
 static void balloon_hint_drop(struct page *page)
 {
-	given_add(page, -(long)BALLOON_HINT_PAGES);
+	mm_ballooned_add(page, -(long)BALLOON_HINT_PAGES);
 	__free_pages(page, BALLOON_HINT_ORDER);
 }
 
@@ -133,7 +133,7 @@ static struct page *balloon_hint_take(void)
 					BALLOON_HINT_ORDER);
 
 	if (page)
-		given_add(page, BALLOON_HINT_PAGES);
+		mm_ballooned_add(page, BALLOON_HINT_PAGES);
 	return page;
 }
 

@@ -150,7 +150,7 @@ static void inflate_free(struct list_head *pages)
 
 	list_for_each_entry_safe(page, next, pages, lru) {
 		list_del(&page->lru);
-		given_add(page, -1);
+		mm_ballooned_add(page, -1);
 		put_page(page);
 	}
 }
@@ -169,7 +169,7 @@ static unsigned long inflate_take_block(struct list_head *pages)
 	block = alloc_pages(gfp & ~__GFP_RECLAIM, INFLATE_BLOCK_ORDER);
 	if (!block)
 		return 0;
-	given_add(block, INFLATE_BLOCK_PAGES);
+	mm_ballooned_add(block, INFLATE_BLOCK_PAGES);
 	split_page(block, INFLATE_BLOCK_ORDER);
 	for (i = 0; i < INFLATE_BLOCK_PAGES; i++)
 		list_add_tail(&block[i].lru, pages);
@@ -182,7 +182,7 @@ static unsigned long inflate_take_page(struct list_head *pages)
 
 	if (!page)
 		return 0;
-	given_add(page, 1);
+	mm_ballooned_add(page, 1);
 	list_add_tail(&page->lru, pages);
 	return 1;
 }
@@ -353,8 +353,8 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 		inflate_tell_page(b, b->a->deflate_vq, page);
 	mutex_unlock(&b->lock);
 	if (!err) {
-		given_add(newpage, 1);
-		given_add(page, -1);
+		mm_ballooned_add(newpage, 1);
+		mm_ballooned_add(page, -1);
 	}
 	return err;
 }

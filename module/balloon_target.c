@@ -52,7 +52,7 @@ static bool target_may_grow(const struct balloon *b)
 	if (READ_ONCE(b->yielded))
 		return false;
 	return !b->retry_ms || time_after_eq(jiffies, b->retry) ||
-	       level_guest_free() >= b->free + TARGET_FREED;
+	       mm_free_guest_pages() >= b->free + TARGET_FREED;
 }
 
 /*
@@ -63,7 +63,7 @@ static void target_fell_short(struct balloon *b, long missing)
 {
 	b->retry_ms = clamp(b->retry_ms * 2, TARGET_RETRY_MIN_MS, TARGET_RETRY_MAX_MS);
 	b->retry = jiffies + msecs_to_jiffies(b->retry_ms);
-	b->free = max(level_guest_free(), level_guest_watermark());
+	b->free = max(mm_free_guest_pages(), mm_free_guest_watermark());
 	if (!b->said)
 		dev_info(&b->a->vdev->dev,
 			 "no memory for the balloon: %ld pages to go\n", missing);

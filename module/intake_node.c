@@ -86,7 +86,7 @@ void gate_nodes_start(struct gate *g)
 
 static void gate_node_appear(struct gate_node *n, int nid, u64 now)
 {
-	u64 slack = min_t(u64, GATE_SLACK_PAGES, level_managed(nid) / GATE_SLACK_PART);
+	u64 slack = min_t(u64, GATE_SLACK_PAGES, mm_free_managed(nid) / GATE_SLACK_PART);
 
 	*n = (struct gate_node) { .out = n->out, .present = true };
 	policy_init(&n->policy, now, slack);
@@ -98,9 +98,9 @@ static void gate_node_appear(struct gate_node *n, int nid, u64 now)
  */
 static u64 gate_node_free(const struct gate_node *n, int nid)
 {
-	u64 pages = level_free(nid) + n->out;
+	u64 pages = mm_free_pages(nid) + n->out;
 
-	return pages > level_watermark(nid) ? pages : 0;
+	return pages > mm_free_watermark(nid) ? pages : 0;
 }
 
 /* To inflate the balloon is no use of memory by the guest: what is in it stays free. */
@@ -111,11 +111,11 @@ static void gate_node_level(const struct gate *g, struct gate_node *n, int nid, 
 	struct policy_level level = { .free = gate_node_free(n, nid) };
 
 	/* A zone whose batch is out is not without room for that. */
-	level.blocks = level_blocks(nid, in->ops->order(in), room, n->out) + n->out;
+	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->out) + n->out;
 	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
 					   min(n->known, level.blocks);
 	n->known = level.treated;
-	n->given = given_pages(nid);
+	n->given = mm_ballooned_pages(nid);
 	level.free += n->given;
 	level.blocks += n->given;
 	level.treated += n->given;
@@ -182,7 +182,7 @@ u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits)
 	gate_nodes_level(g, now);
 	gate_nodes_limit(g, limits);
 	for_each_gate_node(n, g) {
-		if (pressure_felt(gate_node_id(g, n)))
+		if (mm_pressure_felt(gate_node_id(g, n)))
 			policy_press(&n->policy, now);
 		policy_look(&n->policy, now, &n->level, &n->limits, &n->view);
 		trace_aerator_policy(gate_node_id(g, n), &n->policy, &n->view);

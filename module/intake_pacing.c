@@ -26,7 +26,7 @@
 #include "intake.h"
 #include "intake_node.h"
 #include "intake_pacing.h"
-#include "mm_zones.h"
+#include "mm_free.h"
 #include "params.h"
 
 /*
@@ -149,7 +149,7 @@ bool gate_begin(struct gate *g)
 static u64 gate_pass_due(const struct gate *g, u64 now, u64 deficit,
 			 const struct gate_limits *limits)
 {
-	return max(gate_batch_wait(g), rate_wait(&g->rate, now, deficit, limits->rate));
+	return max(gate_batch_wait(g), policy_rate_wait(&g->rate, now, deficit, limits->rate));
 }
 
 /* Is there a deficit, and may a pass begin to see to it? g->lock held. */
@@ -204,8 +204,8 @@ u64 gate_allowance(struct gate *g, int nid)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	if (n->present)
-		pages = rate_allowance(&g->rate, now,
-				       n->view.deficit, limits.rate);
+		pages = policy_rate_allowance(&g->rate, now,
+					      n->view.deficit, limits.rate);
 	spin_unlock(&g->lock);
 	return pages;
 }
@@ -232,7 +232,7 @@ bool gate_allows(struct gate *g, int nid, u64 pages)
 	spin_lock(&g->lock);
 	now = gate_sample(g, &limits);
 	allowed = n->present &&
-		  rate_allowance(&g->rate, now, gate_nodes_deficit(g), limits.rate) &&
+		  policy_rate_allowance(&g->rate, now, gate_nodes_deficit(g), limits.rate) &&
 		  gate_batch_allows(g, n, pages);
 	spin_unlock(&g->lock);
 	return allowed;
@@ -272,7 +272,7 @@ void gate_treat(struct gate *g, int nid, u64 pages)
 	n->known += pages;
 	n->done += pages;
 	policy_treat(&n->policy, now, pages);
-	rate_pay(&g->rate, now, pages, limits.rate);
+	policy_rate_pay(&g->rate, now, pages, limits.rate);
 	spin_unlock(&g->lock);
 }
 
@@ -337,7 +337,7 @@ static unsigned int gate_wait_deficit(struct gate *g, u64 now,
 		gate_nodes_refuse(g);
 		return POLICY_NEVER;
 	}
-	rate = rate_wait(&g->rate, now, deficit, limits->rate);
+	rate = policy_rate_wait(&g->rate, now, deficit, limits->rate);
 	return rate ? min_t(u64, rate, GATE_SURVEY_MS) : min_t(u64, due, POLICY_LOOK_MAX);
 }
 
@@ -411,7 +411,7 @@ static void gate_look_back(struct work_struct *work)
 static unsigned int gate_let_sleep(struct gate *g)
 {
 	atomic_set(&g->prdev->state, GATE_IDLE);
-	zones_sync();
+	mm_zones_sync();
 	/* A timer of the kernel's own would keep the next free from waking us early. */
 	if (delayed_work_pending(&g->prdev->work))
 		return GATE_SOON_MS;
@@ -525,7 +525,7 @@ void gate_start(struct gate *g, struct workqueue_struct *wq,
 	spin_lock(&g->lock);
 	gate_nodes_start(g);
 	g->batch = (struct gate_batch) { .at = gate_ms() };
-	g->rate = (struct rate) {};
+	g->rate = (struct policy_rate) {};
 	g->surveyed = 0;
 	g->woken = 0;
 	g->owed = 0;

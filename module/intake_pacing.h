@@ -56,7 +56,7 @@ struct gate {
 	spinlock_t lock; /* see above */
 	struct gate_node *nodes;
 	struct gate_batch batch;
-	struct rate rate;
+	struct policy_rate rate;
 	u64 surveyed;
 	bool fresh;
 	u64 woken;

@@ -16,7 +16,7 @@
  * comes again later (intake_pacing.c). All of this is one work item on one workqueue and
  * never runs twice at a time, so that the reactor needs no lock:
  *
- *	free --> notice --> [work] --> gate --(look again)--> [work]
+ *	free --> notify --> [work] --> gate --(look again)--> [work]
  *	                                 |
  *	                               pass: the kernel's function
  *	                                 |  report(): allowed? send, settle, decant
@@ -39,7 +39,7 @@
  *   - report() never unregisters or flushes: the work would wait for itself.
  *   - an error from report() ends the pass for all zones and leaves the blocks
  *     unmarked. It is returned only when the host did not take them, all or none.
- *   - after the intake was stopped nobody may queue the work: the notice is
+ *   - after the intake was stopped nobody may queue the work: mm_notify is
  *     stopped before, and everyone else holds the owner's lock and checks.
  */
 #include <linux/atomic.h>
@@ -54,7 +54,6 @@
 #include "mm_free.h"
 #include "mm_notify.h"
 #include "mm_scan.h"
-#include "mm_zones.h"
 #include "params.h"
 #include "reactor.h"
 
@@ -78,7 +77,7 @@
  * @capacity: most blocks that the kernel hands over at once
  * @pass: the kernel's function of that work, which walks the free lists
  * @passer: the task that runs @pass from the gate, or to try it; NULL outside of that
- * @notice: tells of large frees before the kernel's two seconds are over
+ * @notify: tells of large frees before the kernel's two seconds are over
  * @rested: the state was idle when the work ended; owned by the work
  * @out: pages that the kernel has handed over, and may have back already; as all
  *	below owned by the work
@@ -92,7 +91,7 @@ struct reporting {
 	unsigned int capacity;
 	work_func_t pass;
 	struct task_struct *passer;
-	struct notice notice;
+	struct mm_notify notify;
 	bool rested;
 	u64 out;
 	int nid;
@@ -127,27 +126,27 @@ static bool reporting_is_idle(const struct reporting *rp)
  * state as soon as this returns. While the user paused everything the work finds that
  * out, and leaves the state: it is woken by no other free.
  */
-static bool reporting_wants(const struct notice *notice)
+static bool reporting_wants(const struct mm_notify *notify)
 {
-	return reporting_is_idle(container_of(notice, struct reporting, notice));
+	return reporting_is_idle(container_of(notify, struct reporting, notify));
 }
 
 /*
  * Such a block. Under zone->lock, interrupts off, any CPU. The kernel finds the work
  * queued when this returns, and leaves it at that.
  */
-static void reporting_noticed(struct notice *notice)
+static void reporting_noticed(struct mm_notify *notify)
 {
-	struct reporting *rp = container_of(notice, struct reporting, notice);
+	struct reporting *rp = container_of(notify, struct reporting, notify);
 
 	queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
 			   msecs_to_jiffies(GATE_SOON_MS));
 }
 
 /* Too late for that: the kernel has queued the work, for two seconds from now. */
-static void reporting_overdue(struct notice *notice)
+static void reporting_overdue(struct mm_notify *notify)
 {
-	reporting_queue(container_of(notice, struct reporting, notice), GATE_SOON_MS);
+	reporting_queue(container_of(notify, struct reporting, notify), GATE_SOON_MS);
 }
 
 /* So much of a node is out of the allocator now, instead of what was before. */
@@ -190,7 +189,7 @@ static void reporting_work(struct work_struct *work)
 	struct gate *g = &rp->in.gate;
 
 	/* Nothing but a free, behind the probe, can have changed an idle state. */
-	notice_check(&rp->notice, rp->rested && !reporting_is_idle(rp));
+	mm_notify_check(&rp->notify, rp->rested && !reporting_is_idle(rp));
 	rp->rested = false;
 	/* Without a pass the state stays: a free does not queue the work. */
 	if (!gate_begin(g))
@@ -337,7 +336,7 @@ static u64 reporting_least_batch(const struct intake *in)
 
 static u64 reporting_survey(const struct intake *in, int nid)
 {
-	return walk_treated_blocks(nid, reporting_order(in), reporting_least_batch(in));
+	return mm_scan_treated_blocks(nid, reporting_order(in), reporting_least_batch(in));
 }
 
 /* Has a pass a batch to hand over, for all that a survey can tell? */
@@ -347,7 +346,7 @@ static bool reporting_has_raw(const struct intake *in)
 	int nid;
 
 	for_each_online_node(nid) {
-		blocks += level_blocks(nid, reporting_order(in), batch, 0);
+		blocks += mm_free_blocks(nid, reporting_order(in), batch, 0);
 		treated += reporting_survey(in, nid);
 	}
 	return blocks > treated + treated / REPORTING_ERROR_PART + batch;
@@ -361,7 +360,7 @@ static bool reporting_is_over(const struct reporting *rp)
 {
 	bool idle = reporting_is_idle(rp);
 
-	zones_sync();
+	mm_zones_sync();
 	return idle || delayed_work_pending(&rp->prdev.work);
 }
 
@@ -481,7 +480,7 @@ static int reporting_start(struct intake *in)
 		return reporting_start_plain(rp, order);
 	}
 	gate_start(&in->gate, rp->prdev.work.wq ?: system_freezable_wq, &rp->prdev);
-	notice_start(&rp->notice);
+	mm_notify_start(&rp->notify);
 	reporting_queue(rp, 0);
 	return 0;
 }
@@ -495,7 +494,7 @@ static void reporting_stop(struct intake *in)
 	struct reporting *rp = to_reporting(in);
 
 	gate_close(&in->gate);
-	notice_stop(&rp->notice);
+	mm_notify_stop(&rp->notify);
 	cancel_delayed_work_sync(&rp->prdev.work);
 	reporting_unregister(rp);
 	reporting_gate_out(rp);
@@ -521,9 +520,9 @@ static struct intake *reporting_create(void)
 
 	if (!rp)
 		return NULL;
-	rp->notice.wanted = reporting_wants;
-	rp->notice.noticed = reporting_noticed;
-	rp->notice.overdue = reporting_overdue;
+	rp->notify.wanted = reporting_wants;
+	rp->notify.noticed = reporting_noticed;
+	rp->notify.overdue = reporting_overdue;
 	return &rp->in;
 }
 
@@ -550,5 +549,5 @@ const struct intake_ops intake_reporting_ops = {
 	.order_in_force = reporting_order_in_force,
 	.survey = reporting_survey,
 	.batch = reporting_least_batch,
-	.counts = walk_counts,
+	.counts = mm_scan_counts,
 };

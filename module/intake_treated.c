@@ -44,7 +44,7 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
-#include "mm_zones.h"
+#include "mm_free.h"
 #include "params.h"
 #include "reactor.h"
 

@@ -23,10 +23,10 @@ static int __init aerator_init(void)
 	int err;
 
 	params_start();
-	err = walk_start();
+	err = mm_scan_start();
 	if (err)
 		return err;
-	err = pressure_start();
+	err = mm_pressure_start();
 	if (err)
 		goto stop_walks;
 	err = register_reboot_notifier(&aerator_reboot_nb);
@@ -45,9 +45,9 @@ takeover:
 unregister:
 	unregister_reboot_notifier(&aerator_reboot_nb);
 stop:
-	pressure_stop();
+	mm_pressure_stop();
 stop_walks:
-	walk_stop();
+	mm_scan_stop();
 	return err;
 }
 module_init(aerator_init);
@@ -57,8 +57,8 @@ static void __exit aerator_exit(void)
 	takeover_stop();
 	quiesce_stop();
 	unregister_reboot_notifier(&aerator_reboot_nb);
-	pressure_stop();
-	walk_stop();
+	mm_pressure_stop();
+	mm_scan_stop();
 }
 module_exit(aerator_exit);
 

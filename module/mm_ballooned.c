@@ -13,29 +13,29 @@
 #include <linux/nodemask.h>
 #include "mm_ballooned.h"
 
-static atomic_long_t given_nodes[MAX_NUMNODES];
+static atomic_long_t mm_ballooned_nodes[MAX_NUMNODES];
 
 /**
- * given_add - count pages that were taken out of the allocator, or go back
+ * mm_ballooned_add - count pages that were taken out of the allocator, or go back
  * @page: the first of them; all are of one node
  * @pages: how many; less than 0 when they go back
  *
  * Context: any.
  */
-void given_add(const struct page *page, long pages)
+void mm_ballooned_add(const struct page *page, long pages)
 {
-	atomic_long_add(pages, &given_nodes[page_to_nid(page)]);
+	atomic_long_add(pages, &mm_ballooned_nodes[page_to_nid(page)]);
 }
 
 /**
- * given_pages - what a node has given up
+ * mm_ballooned_pages - what a node has given up
  * @nid: the node
  *
  * Context: any.
  *
  * Return: pages.
  */
-u64 given_pages(int nid)
+u64 mm_ballooned_pages(int nid)
 {
-	return max(atomic_long_read(&given_nodes[nid]), 0L);
+	return max(atomic_long_read(&mm_ballooned_nodes[nid]), 0L);
 }

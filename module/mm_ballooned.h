@@ -6,7 +6,7 @@
 
 struct page;
 
-void given_add(const struct page *page, long pages);
-u64 given_pages(int nid);
+void mm_ballooned_add(const struct page *page, long pages);
+u64 mm_ballooned_pages(int nid);
 
 #endif /* AERATOR_MM_BALLOONED_H */

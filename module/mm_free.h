@@ -2,16 +2,27 @@
 #ifndef AERATOR_MM_FREE_H
 #define AERATOR_MM_FREE_H
 
+#include <linux/mmzone.h>
 #include <linux/types.h>
 
-struct zone;
+struct zone *mm_zone_after(struct zone *zone);
+struct zone *mm_zone_after_of(struct zone *zone, int nid);
+void mm_zones_sync(void);
 
-u64 level_free(int nid);
-bool level_has_room(struct zone *zone, u64 room, u64 out);
-u64 level_blocks(int nid, unsigned int order, u64 room, u64 out);
-u64 level_watermark(int nid);
-u64 level_managed(int nid);
-u64 level_guest_free(void);
-u64 level_guest_watermark(void);
+/* All zones with memory in them: for_each_populated_zone() is not for modules. */
+#define for_each_populated(zone)					\
+	for (zone = mm_zone_after(NULL); zone; zone = mm_zone_after(zone))
+
+/* Those of one node, which is online. */
+#define for_each_populated_of(zone, nid)				\
+	for (zone = mm_zone_after_of(NULL, nid); zone; zone = mm_zone_after_of(zone, nid))
+
+u64 mm_free_pages(int nid);
+bool mm_free_has_room(struct zone *zone, u64 room, u64 out);
+u64 mm_free_blocks(int nid, unsigned int order, u64 room, u64 out);
+u64 mm_free_watermark(int nid);
+u64 mm_free_managed(int nid);
+u64 mm_free_guest_pages(void);
+u64 mm_free_guest_watermark(void);
 
 #endif /* AERATOR_MM_FREE_H */

@@ -11,7 +11,7 @@
  * A probe that was registered may still never be hit: kprobes or the function tracer
  * were switched off, or the compiler put a copy of the function into the allocator.
  * Nothing reports that. It shows when page reporting was asked for and the probe has
- * not heard of it (notice_check()).
+ * not heard of it (mm_notify_check()).
  */
 #include <linux/atomic.h>
 #include <linux/preempt.h>
@@ -23,13 +23,13 @@
  * Frees in a row that the probe did not hear of before we say so. A single one may be
  * missed while another kprobe's handler runs.
  */
-#define NOTICE_MISSES		2
+#define MM_NOTIFY_MISSES	2
 
-static void notice_late(struct irq_work *late)
+static void mm_notify_late(struct irq_work *late)
 {
-	struct notice *notice = container_of(late, struct notice, late);
+	struct mm_notify *notify = container_of(late, struct mm_notify, late);
 
-	notice->overdue(notice);
+	notify->overdue(notify);
 }
 
 /*
@@ -39,64 +39,64 @@ static void notice_late(struct irq_work *late)
  * one at first where functions cannot be traced (KPROBES_ON_FTRACE), and for ever
  * where it is not turned into a jump either.
  */
-static int notice_hit(struct kprobe *probe, struct pt_regs *regs)
+static int mm_notify_hit(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct notice *notice = container_of(probe, struct notice, probe);
+	struct mm_notify *notify = container_of(probe, struct mm_notify, probe);
 
-	if (!notice->wanted(notice))
+	if (!notify->wanted(notify))
 		return 0;
-	WRITE_ONCE(notice->heard, 1);
+	WRITE_ONCE(notify->heard, 1);
 	if (in_nmi())
-		irq_work_queue(&notice->late);
+		irq_work_queue(&notify->late);
 	else
-		notice->noticed(notice);
+		notify->noticed(notify);
 	return 0;
 }
 
 /**
- * notice_start - begin to call @notice->noticed at large frees
- * @notice: with its functions set
+ * mm_notify_start - begin to call @notify->noticed at large frees
+ * @notify: with its functions set
  *
  * Context: may sleep.
  */
-void notice_start(struct notice *notice)
+void mm_notify_start(struct mm_notify *notify)
 {
 	int err;
 
-	init_irq_work(&notice->late, notice_late);
-	notice->heard = 0;
-	notice->missed = 0;
+	init_irq_work(&notify->late, mm_notify_late);
+	notify->heard = 0;
+	notify->missed = 0;
 	/* A probe that was unregistered carries state; it wants a clean one. */
-	notice->probe = (struct kprobe) {
+	notify->probe = (struct kprobe) {
 		.symbol_name = "__page_reporting_notify",
-		.pre_handler = notice_hit,
+		.pre_handler = mm_notify_hit,
 	};
-	err = register_kprobe(&notice->probe);
-	notice->active = !err;
+	err = register_kprobe(&notify->probe);
+	notify->active = !err;
 	if (err)
 		pr_info("no early notice of frees (kprobe: error %d), the kernel's two seconds come first\n",
 			err);
 }
 
 /**
- * notice_stop - end that
- * @notice: started or not
+ * mm_notify_stop - end that
+ * @notify: started or not
  *
  * Context: may sleep. On return no call is under way, and none will come.
  */
-void notice_stop(struct notice *notice)
+void mm_notify_stop(struct mm_notify *notify)
 {
-	if (notice->active) {
-		unregister_kprobe(&notice->probe);
-		irq_work_sync(&notice->late);
+	if (notify->active) {
+		unregister_kprobe(&notify->probe);
+		irq_work_sync(&notify->late);
 	}
-	notice->active = false;
+	notify->active = false;
 }
 
 /**
- * notice_check - does the probe hear of frees?
- * @notice: started or not
- * @freed: since the last call there was a free that was @notice->wanted: page
+ * mm_notify_check - does the probe hear of frees?
+ * @notify: started or not
+ * @freed: since the last call there was a free that was @notify->wanted: page
  *	reporting went from idle to requested, which happens nowhere but behind the
  *	probe
  *
@@ -104,34 +104,34 @@ void notice_stop(struct notice *notice)
  *
  * Context: one caller at a time, that has read of @freed before.
  */
-void notice_check(struct notice *notice, bool freed)
+void mm_notify_check(struct mm_notify *notify, bool freed)
 {
 	/* Ordered behind what told of the free: the probe wrote before that. */
-	bool heard = xchg(&notice->heard, 0);
+	bool heard = xchg(&notify->heard, 0);
 
-	if (!notice->active || !freed)
+	if (!notify->active || !freed)
 		return;
 	if (heard) {
-		if (notice->missed >= NOTICE_MISSES)
+		if (notify->missed >= MM_NOTIFY_MISSES)
 			pr_info("frees are noticed early again\n");
-		notice->missed = 0;
-	} else if (notice->missed < NOTICE_MISSES && ++notice->missed == NOTICE_MISSES) {
+		notify->missed = 0;
+	} else if (notify->missed < MM_NOTIFY_MISSES && ++notify->missed == MM_NOTIFY_MISSES) {
 		pr_info("no early notice of frees (the kprobe is in place, and is not hit), the kernel's two seconds come first\n");
 	}
 }
 
 #else /* CONFIG_KPROBES */
 
-void notice_start(struct notice *notice)
+void mm_notify_start(struct mm_notify *notify)
 {
 	pr_info("no early notice of frees (kernel without kprobes), the kernel's two seconds come first\n");
 }
 
-void notice_stop(struct notice *notice)
+void mm_notify_stop(struct mm_notify *notify)
 {
 }
 
-void notice_check(struct notice *notice, bool freed)
+void mm_notify_check(struct mm_notify *notify, bool freed)
 {
 }
 

@@ -22,85 +22,85 @@
 #include "mm_pressure.h"
 
 /* Nodes that were short since they were last looked at: atomic bits. */
-static nodemask_t pressure_seen;
+static nodemask_t mm_pressure_seen;
 
-static void pressure_note(int nid)
+static void mm_pressure_note(int nid)
 {
-	if (!node_isset(nid, pressure_seen))
-		node_set(nid, pressure_seen);
+	if (!node_isset(nid, mm_pressure_seen))
+		node_set(nid, mm_pressure_seen);
 }
 
 /* Reclaim has PF_MEMALLOC set, so that it may use the reserves; to drop caches has not. */
-static unsigned long pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long mm_pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	if (current->flags & PF_MEMALLOC)
-		pressure_note(sc->nid);
+		mm_pressure_note(sc->nid);
 	return balloon_hint_held() ?: SHRINK_EMPTY;
 }
 
-static unsigned long pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long mm_pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	return balloon_hint_give_back(sc->nr_to_scan) ?: SHRINK_STOP;
 }
 
-static int pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+static int mm_pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	int nid;
 
 	for_each_online_node(nid)
-		pressure_note(nid);
+		mm_pressure_note(nid);
 	return NOTIFY_OK;
 }
 
-static struct compat_shrinker pressure_shrinker;
+static struct compat_shrinker mm_pressure_shrinker;
 
-static struct notifier_block pressure_oom_nb = {
-	.notifier_call = pressure_oom,
+static struct notifier_block mm_pressure_oom_nb = {
+	.notifier_call = mm_pressure_oom,
 };
 
 /**
- * pressure_start - begin to listen
+ * mm_pressure_start - begin to listen
  *
  * Context: may sleep.
  *
  * Return: 0 or a negative errno.
  */
-int pressure_start(void)
+int mm_pressure_start(void)
 {
-	int err = compat_shrinker_start(&pressure_shrinker, pressure_count, pressure_scan);
+	int err = compat_shrinker_start(&mm_pressure_shrinker, mm_pressure_count, mm_pressure_scan);
 
 	if (err)
 		return err;
-	err = register_oom_notifier(&pressure_oom_nb);
+	err = register_oom_notifier(&mm_pressure_oom_nb);
 	if (err)
-		compat_shrinker_stop(&pressure_shrinker);
+		compat_shrinker_stop(&mm_pressure_shrinker);
 	return err;
 }
 
 /**
- * pressure_stop - undo pressure_start()
+ * mm_pressure_stop - undo mm_pressure_start()
  *
  * Context: may sleep; returns when nobody is told any more.
  */
-void pressure_stop(void)
+void mm_pressure_stop(void)
 {
-	unregister_oom_notifier(&pressure_oom_nb);
-	compat_shrinker_stop(&pressure_shrinker);
+	unregister_oom_notifier(&mm_pressure_oom_nb);
+	compat_shrinker_stop(&mm_pressure_shrinker);
 }
 
 /**
- * pressure_felt - was memory of a node short since the last call?
+ * mm_pressure_felt - was memory of a node short since the last call?
  * @nid: the node
  *
  * Context: any.
  *
  * Return: true if it was.
  */
-bool pressure_felt(int nid)
+bool mm_pressure_felt(int nid)
 {
-	bool seen = node_isset(nid, pressure_seen);
+	bool seen = node_isset(nid, mm_pressure_seen);
 
 	if (seen)
-		node_clear(nid, pressure_seen);
+		node_clear(nid, mm_pressure_seen);
 	return seen;
 }

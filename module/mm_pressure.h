@@ -4,8 +4,8 @@
 
 #include <linux/types.h>
 
-int pressure_start(void);
-void pressure_stop(void);
-bool pressure_felt(int nid);
+int mm_pressure_start(void);
+void mm_pressure_stop(void);
+bool mm_pressure_felt(int nid);
 
 #endif /* AERATOR_MM_PRESSURE_H */

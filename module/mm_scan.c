@@ -34,28 +34,27 @@
 #include "compat/compat.h"
 #include "mm_free.h"
 #include "mm_scan.h"
-#include "mm_zones.h"
 
 /* Most page structs that an estimate looks at in one zone. */
-#define WALK_LOOKS		65536UL
+#define MM_SCAN_LOOKS	65536UL
 
 /* As many pages are looked for before others may run. */
-#define WALK_AT_ONCE		1024UL
+#define MM_SCAN_AT_ONCE	1024UL
 
 /* Memory is online or offline in no smaller pieces: mm's subsections. */
-#define WALK_PIECE		(SZ_2M >> PAGE_SHIFT)
+#define MM_SCAN_PIECE	(SZ_2M >> PAGE_SHIFT)
 
 /*
  * The blocks that begin in one piece: it is online as a whole, or not at all.
  * Returns where the last of them ends.
  */
-static unsigned long walk_piece(const struct zone *zone, unsigned long pfn,
-				unsigned long end, u64 *raw, u64 *treated)
+static unsigned long mm_scan_piece(const struct zone *zone, unsigned long pfn,
+				   unsigned long end, u64 *raw, u64 *treated)
 {
 	struct page *page = pfn_to_online_page(pfn);
 	unsigned long pages;
 
-	end = min(end, ALIGN(pfn + 1, WALK_PIECE));
+	end = min(end, ALIGN(pfn + 1, MM_SCAN_PIECE));
 	if (!page)
 		return end;
 	for (; pfn < end; pfn += pages, page += pages) {
@@ -68,20 +67,20 @@ static unsigned long walk_piece(const struct zone *zone, unsigned long pfn,
 	return pfn;
 }
 
-static void walk_hold(struct zone *zone, unsigned long pfn, unsigned long end,
-		      u64 *raw, u64 *treated)
+static void mm_scan_hold(struct zone *zone, unsigned long pfn, unsigned long end,
+			 u64 *raw, u64 *treated)
 {
 	unsigned long flags;
 
 	rcu_read_lock();
 	spin_lock_irqsave(&zone->lock, flags);
 	while (pfn < end)
-		pfn = walk_piece(zone, pfn, end, raw, treated);
+		pfn = mm_scan_piece(zone, pfn, end, raw, treated);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	rcu_read_unlock();
 }
 
-static void walk_zone(struct zone *zone, u64 *raw, u64 *treated)
+static void mm_scan_zone(struct zone *zone, u64 *raw, u64 *treated)
 {
 	unsigned long pfn = zone->zone_start_pfn;
 	unsigned long end = zone_end_pfn(zone);
@@ -89,13 +88,13 @@ static void walk_zone(struct zone *zone, u64 *raw, u64 *treated)
 
 	for (; pfn < end; pfn = next) {
 		next = min(end, ALIGN(pfn + 1, MAX_ORDER_NR_PAGES));
-		walk_hold(zone, pfn, next, raw, treated);
+		mm_scan_hold(zone, pfn, next, raw, treated);
 		cond_resched();
 	}
 }
 
 /**
- * walk_counts - how much free memory is raw, and how much treated
+ * mm_scan_counts - how much free memory is raw, and how much treated
  * @raw: where to put what the host has to keep, pages
  * @treated: where to put what it knows it need not, pages
  *
@@ -110,14 +109,14 @@ static void walk_zone(struct zone *zone, u64 *raw, u64 *treated)
  * page structs as the largest block has: at most 12 thousand instructions where
  * all of them are in use, 22 thousand where every other one is.
  */
-void walk_counts(u64 *raw, u64 *treated)
+void mm_scan_counts(u64 *raw, u64 *treated)
 {
 	struct zone *zone;
 
 	*raw = 0;
 	*treated = 0;
 	for_each_populated(zone)
-		walk_zone(zone, raw, treated);
+		mm_scan_zone(zone, raw, treated);
 }
 
 /*
@@ -125,8 +124,8 @@ void walk_counts(u64 *raw, u64 *treated)
  * without the lock may be none any more: then this one page is told wrong. Called in
  * an RCU read section.
  */
-static bool walk_is_treated(const struct zone *zone, unsigned long pfn,
-			    unsigned int order)
+static bool mm_scan_is_treated(const struct zone *zone, unsigned long pfn,
+			       unsigned int order)
 {
 	struct page *page = pfn_to_online_page(pfn);
 	struct page *head;
@@ -144,38 +143,38 @@ static bool walk_is_treated(const struct zone *zone, unsigned long pfn,
  * zone, an odd number of them, so as not to keep step with how memory is used.
  * For each page, a look at one head for every order that its block may have.
  */
-static unsigned long walk_step(const struct zone *zone, unsigned int order)
+static unsigned long mm_scan_step(const struct zone *zone, unsigned int order)
 {
-	unsigned long samples = WALK_LOOKS / (MAX_PAGE_ORDER + 1 - order);
+	unsigned long samples = MM_SCAN_LOOKS / (MAX_PAGE_ORDER + 1 - order);
 	unsigned long blocks = zone->spanned_pages >> order;
 
 	return (DIV_ROUND_UP(blocks, samples) | 1) << order;
 }
 
-static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
+static u64 mm_scan_zone_treated(const struct zone *zone, unsigned int order)
 {
 	unsigned long pfn = ALIGN(zone->zone_start_pfn, 1UL << order);
-	unsigned long step = walk_step(zone, order);
+	unsigned long step = mm_scan_step(zone, order);
 	unsigned long end = zone_end_pfn(zone);
 	unsigned long seen = 0;
 	u64 pages = 0;
 
 	for (; pfn < end; pfn += step) {
 		rcu_read_lock();
-		if (walk_is_treated(zone, pfn, order))
+		if (mm_scan_is_treated(zone, pfn, order))
 			pages += step;
 		rcu_read_unlock();
-		if (!(++seen % WALK_AT_ONCE))
+		if (!(++seen % MM_SCAN_AT_ONCE))
 			cond_resched();
 	}
 	return pages;
 }
 
 /**
- * walk_treated_blocks - how much of a node is treated, in large blocks: an estimate
+ * mm_scan_treated_blocks - how much of a node is treated, in large blocks: an estimate
  * @nid: the node, online
  * @order: smallest order of the blocks
- * @room: zones without that are passed over, see level_has_room()
+ * @room: zones without that are passed over, see mm_free_has_room()
  *
  * In each zone it looks at no more than 65536 page structs, however much memory
  * there is. From order 9 those are all that matter in 64 GiB, from order 10 in
@@ -190,7 +189,7 @@ static u64 walk_zone_treated(const struct zone *zone, unsigned int order)
  * wrong, page by page.
  * Return: pages.
  */
-u64 walk_treated_blocks(int nid, unsigned int order, u64 room)
+u64 mm_scan_treated_blocks(int nid, unsigned int order, u64 room)
 {
 	struct zone *zone;
 	u64 pages = 0;
@@ -198,40 +197,40 @@ u64 walk_treated_blocks(int nid, unsigned int order, u64 room)
 	if (order > MAX_PAGE_ORDER)
 		return 0;
 	for_each_populated_of(zone, nid)
-		if (level_has_room(zone, room, 0))
-			pages += walk_zone_treated(zone, order);
+		if (mm_free_has_room(zone, room, 0))
+			pages += mm_scan_zone_treated(zone, order);
 	return pages;
 }
 
 /* It is offline for every look from now on, and still mapped. */
-static int walk_memory_offline(struct notifier_block *nb, unsigned long event, void *arg)
+static int mm_scan_memory_offline(struct notifier_block *nb, unsigned long event, void *arg)
 {
 	if (event == MEM_OFFLINE)
 		synchronize_rcu();
 	return NOTIFY_OK;
 }
 
-static struct notifier_block walk_memory_nb = {
-	.notifier_call = walk_memory_offline,
+static struct notifier_block mm_scan_memory_nb = {
+	.notifier_call = mm_scan_memory_offline,
 };
 
 /**
- * walk_start - have mm wait for looks at memory that goes
+ * mm_scan_start - have mm wait for looks at memory that goes
  *
- * Context: at load, before the first walk.
+ * Context: at load, before the first scan.
  * Return: 0 or a negative errno.
  */
-int walk_start(void)
+int mm_scan_start(void)
 {
-	return register_memory_notifier(&walk_memory_nb);
+	return register_memory_notifier(&mm_scan_memory_nb);
 }
 
 /**
- * walk_stop - have mm wait no more
+ * mm_scan_stop - have mm wait no more
  *
- * Context: at unload, after the last walk.
+ * Context: at unload, after the last scan.
  */
-void walk_stop(void)
+void mm_scan_stop(void)
 {
-	unregister_memory_notifier(&walk_memory_nb);
+	unregister_memory_notifier(&mm_scan_memory_nb);
 }

@@ -4,9 +4,9 @@
 
 #include <linux/types.h>
 
-int walk_start(void);
-void walk_stop(void);
-void walk_counts(u64 *raw, u64 *treated);
-u64 walk_treated_blocks(int nid, unsigned int order, u64 room);
+int mm_scan_start(void);
+void mm_scan_stop(void);
+void mm_scan_counts(u64 *raw, u64 *treated);
+u64 mm_scan_treated_blocks(int nid, unsigned int order, u64 room);
 
 #endif /* AERATOR_MM_SCAN_H */

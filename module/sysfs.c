@@ -66,7 +66,7 @@ SYSFS_COUNTER(errors);
 
 /*
  * Free memory, treated or raw. For root alone, as is what is surplus of it: on a stock
- * kernel a walk has zone->lock again and again, on a patched one each count has it once,
+ * kernel a scan has zone->lock again and again, on a patched one each count has it once,
  * and everybody who allocates waits for it.
  */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)

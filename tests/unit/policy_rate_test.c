@@ -8,7 +8,7 @@
 #define STEPS		8
 #define BLOCK		MIB(2)
 
-static struct rate bucket;
+static struct policy_rate bucket;
 static u64 limit;
 static u64 wanted;
 
@@ -22,17 +22,17 @@ static void setup_rate(u64 rate)
 
 static u64 allowed(u64 now)
 {
-	return rate_allowance(&bucket, now, wanted, limit);
+	return policy_rate_allowance(&bucket, now, wanted, limit);
 }
 
 static u64 unpaid(u64 now)
 {
-	return rate_wait(&bucket, now, wanted, limit);
+	return policy_rate_wait(&bucket, now, wanted, limit);
 }
 
 static void pay(u64 now, u64 pages)
 {
-	rate_pay(&bucket, now, pages, limit);
+	policy_rate_pay(&bucket, now, pages, limit);
 }
 
 /* How long until something is allowed, from looks each ms. */
@@ -45,7 +45,7 @@ static unsigned int allowed_after(u64 now)
 	return ms;
 }
 
-TEST(rate_0_is_no_limit)
+TEST(policy_rate_0_is_no_limit)
 {
 	setup_rate(0);
 	check_eq(allowed(T0), TIB(64));
@@ -55,7 +55,7 @@ TEST(rate_0_is_no_limit)
 }
 
 /* After a long time without a batch, a second's worth may go at once, and no more. */
-TEST(rate_saves_up_a_second)
+TEST(policy_rate_saves_up_a_second)
 {
 	setup_rate(MIB(50));
 	check_eq(allowed(T0), MIB(50));
@@ -69,7 +69,7 @@ TEST(rate_saves_up_a_second)
 }
 
 /* Not by the page: what is paid out is worth a pass. */
-TEST(rate_is_paid_in_steps)
+TEST(policy_rate_is_paid_in_steps)
 {
 	setup_rate(MIB(80));
 	pay(T0, MIB(80));
@@ -83,7 +83,7 @@ TEST(rate_is_paid_in_steps)
 }
 
 /* One large batch may exceed it, and is paid for before the next. */
-TEST(rate_debt_is_paid)
+TEST(policy_rate_debt_is_paid)
 {
 	setup_rate(MIB(80));
 	pay(T0, MIB(400));
@@ -94,7 +94,7 @@ TEST(rate_debt_is_paid)
 }
 
 /* Until it is paid, the wait is known to the millisecond. */
-TEST(rate_debt_has_an_end)
+TEST(policy_rate_debt_has_an_end)
 {
 	setup_rate(MIB(80));
 	pay(T0, MIB(400));
@@ -104,7 +104,7 @@ TEST(rate_debt_has_an_end)
 }
 
 /* A quarter of an hour is enough: later no debt is left, however large it was. */
-TEST(rate_debt_is_forgiven)
+TEST(policy_rate_debt_is_forgiven)
 {
 	const unsigned int longest = 1024000;
 
@@ -139,7 +139,7 @@ static u64 treat_for(unsigned int ms, u64 unit, u64 *random)
 	return treated;
 }
 
-TEST(rate_is_kept_over_time)
+TEST(policy_rate_is_kept_over_time)
 {
 	static const u64 rates[] = {
 		16, 100, 256, 300, 1000, MIB(7), MIB(50), MIB(1000), MIB(65536), TIB(1),
@@ -166,7 +166,7 @@ TEST(rate_is_kept_over_time)
 }
 
 /* In no second more than what it and the one before it are worth. */
-TEST(rate_is_kept_in_each_second)
+TEST(policy_rate_is_kept_in_each_second)
 {
 	u64 random = CHECK_RANDOM_SEED;
 	u64 treated[60000 / 10] = {};
@@ -190,7 +190,7 @@ TEST(rate_is_kept_in_each_second)
 /*
  * Another rate counts at once.
  */
-TEST(rate_0_ends_a_debt)
+TEST(policy_rate_0_ends_a_debt)
 {
 	setup_rate(MIB(1));
 	pay(T0, MIB(16384));
@@ -199,7 +199,7 @@ TEST(rate_0_ends_a_debt)
 	check_eq(allowed(T0 + 1000), TIB(64));
 }
 
-TEST(rate_may_rise)
+TEST(policy_rate_may_rise)
 {
 	setup_rate(MIB(8));
 	pay(T0, MIB(88));
@@ -209,7 +209,7 @@ TEST(rate_may_rise)
 }
 
 /* What was saved up is a second's worth of what it is now. */
-TEST(rate_may_fall)
+TEST(policy_rate_may_fall)
 {
 	setup_rate(MIB(800));
 	check_eq(allowed(T0), MIB(800));
@@ -221,7 +221,7 @@ TEST(rate_may_fall)
 }
 
 /* What was treated without a limit was not owed for, and saved nothing. */
-TEST(rate_comes_without_a_past)
+TEST(policy_rate_comes_without_a_past)
 {
 	setup_rate(0);
 	for (unsigned int i = 0; i < 100; i++)
@@ -231,7 +231,7 @@ TEST(rate_comes_without_a_past)
 }
 
 /* At 1 TiB a second nothing is cut off. */
-TEST(rate_of_a_tib)
+TEST(policy_rate_of_a_tib)
 {
 	setup_rate(TIB(1));
 	check_eq(allowed(T0), TIB(1));
