@@ -561,9 +561,9 @@ int balloon_flush(struct aerator *a)
 	in = a->intake;
 	up = a->up && !a->gone && !balloon_is_lost(a) && !in->plain;
 	if (up) {
-		ticket = gate_flush_begin(&in->gate);
+		ticket = intake_flush_begin(&in->pacing);
 		in->ops->wake(in);
 	}
 	mutex_unlock(&balloon_mutex);
-	return up ? gate_flush_end(&in->gate, ticket) : -EAGAIN;
+	return up ? intake_flush_end(&in->pacing, ticket) : -EAGAIN;
 }

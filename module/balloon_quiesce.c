@@ -42,7 +42,7 @@ static bool quiesce_settled(const struct aerator *a)
 	return true;
 }
 
-/* The gate is closed. Is it known that the wait would have no end? */
+/* Pacing is halted. Is it known that the wait would have no end? */
 static bool quiesce_hopeless(const struct aerator *a)
 {
 	return READ_ONCE(a->stuck) || !quiesce_settled(a);
@@ -50,8 +50,8 @@ static bool quiesce_hopeless(const struct aerator *a)
 
 static void quiesce_close(struct aerator *a)
 {
-	gate_close(&a->intake->gate);
-	/* Pairs with balloon_reporting_send(): it sees the gate closed, or we see its batch. */
+	intake_pacing_halt(&a->intake->pacing);
+	/* Pairs with balloon_reporting_send(): it sees pacing halted, or we see its batch. */
 	smp_mb();
 }
 
@@ -61,7 +61,7 @@ static void quiesce_close(struct aerator *a)
  *
  * Context: balloon_mutex held. Sleeps for settle_timeout_ms and a reset at most.
  *
- * Return: 0 with the intake's gate closed, or -EBUSY with everything as it was.
+ * Return: 0 with the intake's pacing halted, or -EBUSY with everything as it was.
  */
 int quiesce_intake(struct aerator *a)
 {
@@ -70,7 +70,7 @@ int quiesce_intake(struct aerator *a)
 				quiesce_bound());
 	if (quiesce_settled(a))
 		return 0;
-	gate_reopen(&a->intake->gate);
+	intake_pacing_resume(&a->intake->pacing);
 	a->intake->ops->wake(a->intake);
 	dev_err(&a->vdev->dev,
 		"the device does not answer: settings that need new batches stay as they are\n");
@@ -120,7 +120,7 @@ bool quiesce_try(struct aerator *a)
 		return true;
 	dev_err(&a->vdev->dev,
 		"the device does not answer, and keeps %llu KiB of free memory\n",
-		gate_all_out(&a->intake->gate) << (PAGE_SHIFT - 10));
+		intake_nodes_all_out(&a->intake->pacing) << (PAGE_SHIFT - 10));
 	return false;
 }
 

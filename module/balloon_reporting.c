@@ -276,7 +276,7 @@ static int balloon_reporting_refuse(struct aerator *a, struct reactor *r, int er
  * Context: the intake's work. Sleeps only if the device has to be reset.
  *
  * Return: 0 with @r in settle. With @r in decant and its blocks raw -ESHUTDOWN if the
- * gate was closed meanwhile, -ENODEV if the device was reset and has not come back
+ * pacing was halted meanwhile, -ENODEV if the device was reset and has not come back
  * since, or another error if it takes nothing.
  */
 int balloon_reporting_send(void *owner, struct reactor *r)
@@ -287,9 +287,9 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 	err = reactor_react(r, ktime_get_ns());
 	if (WARN_ON_ONCE(err))
 		return err;
-	/* Pairs with quiesce_close(): it sees the stage, or we see the gate. */
+	/* Pairs with quiesce_close(): it sees the stage, or we see the halt. */
 	smp_mb();
-	if (gate_dry(&a->intake->gate)) {
+	if (intake_pacing_is_off(&a->intake->pacing)) {
 		balloon_reporting_abort(a, r);
 		return -ESHUTDOWN;
 	}

@@ -56,7 +56,7 @@ struct intake *intake_create(enum intake_kind kind)
 		return NULL;
 	in->ops = intake_kinds[kind];
 	in->replaced = COMPAT_REPORTING_ORDER_UNSET;
-	if (gate_init(&in->gate)) {
+	if (intake_pacing_init(&in->pacing)) {
 		intake_destroy(in);
 		return NULL;
 	}
@@ -71,7 +71,7 @@ void intake_destroy(struct intake *in)
 {
 	if (!in)
 		return;
-	gate_destroy(&in->gate);
+	intake_pacing_destroy(&in->pacing);
 	in->ops->destroy(in);
 }
 

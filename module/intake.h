@@ -30,9 +30,9 @@ enum intake_kind {
  * @order_max: the largest
  * @create: make one, zeroed but for what is its own; NULL without memory
  * @destroy: free it; after @stop
- * @start: begin to take blocks, and start the gate; may sleep; 0 or a negative
+ * @start: begin to take blocks, and start pacing; may sleep; 0 or a negative
  *	errno
- * @stop: end that, and stop the gate; returns when no batch is under way and
+ * @stop: end that, and stop pacing; returns when no batch is under way and
  *	every block is back in the allocator; may sleep for as long as the batches
  *	take to settle
  * @wake: settings changed, or a flush began: queue the work now; between @start
@@ -98,7 +98,7 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
 /**
  * struct intake - what every source of free blocks has
  * @ops: its functions
- * @gate: when its passes run
+ * @pacing: when its passes run
  * @reactors: the batches, all idle while it is stopped; run by the intake's one
  *	work item, and by @send and @settle in it
  * @nr_reactors: how many there are, at least 1; does not change between start and
@@ -115,7 +115,7 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  */
 struct intake {
 	const struct intake_ops *ops;
-	struct gate gate;
+	struct intake_pacing pacing;
 	struct reactor *reactors;
 	unsigned int nr_reactors;
 	intake_send_fn send;

@@ -32,22 +32,22 @@
 #include "intake_pacing.h"
 
 /* Waiting is added up for no longer than this between two samples, ms. */
-#define GATE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)
+#define INTAKE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)
 
 /**
- * gate_batch_sample - add up what it costs that surplus is not treated
- * @g: the gate, sampled
+ * intake_batch_sample - add up what it costs that surplus is not treated
+ * @p: the pacing, sampled
  * @now: milliseconds
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  */
-void gate_batch_sample(struct gate *g, u64 now)
+void intake_batch_sample(struct intake_pacing *p, u64 now)
 {
-	struct gate_batch *b = &g->batch;
-	u64 deficit = gate_nodes_deficit(g);
-	u64 ms = min_t(u64, now - b->at, GATE_BATCH_GAP_MAX);
+	struct intake_batch *b = &p->batch;
+	u64 deficit = intake_nodes_deficit(p);
+	u64 ms = min_t(u64, now - b->at, INTAKE_BATCH_GAP_MAX);
 
-	lockdep_assert_held(&g->lock);
+	lockdep_assert_held(&p->lock);
 	b->paid = deficit ? b->paid + b->deficit * ms : 0;
 	b->deficit = deficit;
 	b->at = now;
@@ -58,30 +58,31 @@ void gate_batch_sample(struct gate *g, u64 now)
  * to be: no smaller than one that was refused, since what is raw is only estimated.
  * Nodes at their watermark are passed over by page reporting as well.
  */
-static struct gate_node *gate_batch_next(const struct gate *g, u64 *pages)
+static struct intake_node *intake_batch_next(const struct intake_pacing *p, u64 *pages)
 {
-	const struct intake *in = container_of(g, struct intake, gate);
-	u64 size = max(g->batch.size, in->ops->batch(in));
-	struct gate_node *n;
+	const struct intake *in = container_of(p, struct intake, pacing);
+	u64 size = max(p->batch.size, in->ops->batch(in));
+	struct intake_node *n;
 
-	for_each_gate_node(n, g) {
+	for_each_intake_node(n, p) {
 		*pages = n->level.blocks - n->level.treated;
 		if (n->level.free == n->given || !*pages)
 			continue;
-		*pages = max(min(*pages, size), g->batch.refused);
+		*pages = max(min(*pages, size), p->batch.refused);
 		return n;
 	}
 	return NULL;
 }
 
 /* What a fault costs, ms of holding the memory. A flush is worth any. */
-static unsigned int gate_batch_refault_ms(const struct gate *g, const struct gate_node *n)
+static unsigned int intake_batch_refault_ms(const struct intake_pacing *p,
+					    const struct intake_node *n)
 {
-	return atomic_read(&g->flushes) ? 0 : n->limits.refault_ms;
+	return atomic_read(&p->flushes) ? 0 : n->limits.refault_ms;
 }
 
 /* Would the reserve or the share be exceeded? */
-static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
+static bool intake_batch_exceeds(const struct intake_node *n, u64 pages)
 {
 	return n->policy.treated + pages > n->policy.available;
 }
@@ -90,82 +91,83 @@ static bool gate_batch_exceeds(const struct gate_node *n, u64 pages)
  * What it costs to take a batch, pages times ms. One that is surplus by half is taken
  * at once: to refuse it would cost as much.
  */
-static u64 gate_batch_price(const struct gate *g, const struct gate_node *n, u64 pages)
+static u64 intake_batch_price(const struct intake_pacing *p, const struct intake_node *n,
+			      u64 pages)
 {
 	u64 deficit = n->view.deficit;
 
-	return pages > 2 * deficit ? (pages - 2 * deficit) * gate_batch_refault_ms(g, n) : 0;
+	return pages > 2 * deficit ? (pages - 2 * deficit) * intake_batch_refault_ms(p, n) : 0;
 }
 
 /*
  * What it costs that a pass ends with a batch that is refused, pages times ms. It does if
  * it leaves more raw than goes along with its last batch.
  */
-static u64 gate_batch_refusal(const struct gate *g, u64 size)
+static u64 intake_batch_refusal(const struct intake_pacing *p, u64 size)
 {
 	unsigned int refault_ms = 0;
-	struct gate_node *n;
+	struct intake_node *n;
 	u64 raw, left = 0;
 
-	for_each_gate_node(n, g) {
+	for_each_intake_node(n, p) {
 		raw = n->level.blocks - n->level.treated;
 		left += raw - min(raw, n->view.deficit);
-		refault_ms = gate_batch_refault_ms(g, n);
+		refault_ms = intake_batch_refault_ms(p, n);
 	}
 	return left > size / 2 ? min(left, size) * refault_ms : 0;
 }
 
 /**
- * gate_batch_wait - how long until a pass's first batch can be taken
- * @g: the gate, sampled, with a deficit
+ * intake_batch_wait - how long until a pass's first batch can be taken
+ * @p: the pacing, sampled, with a deficit
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: milliseconds, 0 if it can be taken now, or if the intake's batches can be made
- * as small as need be; GATE_BATCH_NEVER if the reserve or
+ * as small as need be; INTAKE_BATCH_NEVER if the reserve or
  * the share is in the way.
  */
-u64 gate_batch_wait(const struct gate *g)
+u64 intake_batch_wait(const struct intake_pacing *p)
 {
-	const struct gate_batch *b = &g->batch;
-	struct gate_node *n;
+	const struct intake_batch *b = &p->batch;
+	struct intake_node *n;
 	u64 pages, price;
 
-	if (!gate_is_coarse(g))
+	if (!intake_is_coarse(p))
 		return 0;
-	n = gate_batch_next(g, &pages);
+	n = intake_batch_next(p, &pages);
 	/* Where treated blocks are only estimated there may be some all the same. */
 	if (!n)
 		return 0;
-	if (gate_batch_exceeds(n, pages))
-		return GATE_BATCH_NEVER;
-	price = gate_batch_price(g, n, pages) + gate_batch_refusal(g, pages);
+	if (intake_batch_exceeds(n, pages))
+		return INTAKE_BATCH_NEVER;
+	price = intake_batch_price(p, n, pages) + intake_batch_refusal(p, pages);
 	if (price <= b->paid || !b->deficit)
 		return 0;
 	return div64_u64(price - b->paid + b->deficit - 1, b->deficit);
 }
 
 /**
- * gate_batch_allows - is a batch of page reporting's to be taken?
- * @g: the gate, sampled
+ * intake_batch_allows - is a batch of page reporting's to be taken?
+ * @p: the pacing, sampled
  * @n: the node that it is from
  * @pages: how much it is
  *
- * Context: under the gate's lock. What taking it costs is paid if it is.
+ * Context: under @p->lock. What taking it costs is paid if it is.
  *
  * Return: true if it is.
  */
-bool gate_batch_allows(struct gate *g, struct gate_node *n, u64 pages)
+bool intake_batch_allows(struct intake_pacing *p, struct intake_node *n, u64 pages)
 {
-	struct gate_batch *b = &g->batch;
-	u64 price = gate_batch_price(g, n, pages);
+	struct intake_batch *b = &p->batch;
+	u64 price = intake_batch_price(p, n, pages);
 
-	lockdep_assert_held(&g->lock);
+	lockdep_assert_held(&p->lock);
 	/* Behind the last one nothing raw is left: to refuse it would leave no cushion. */
 	if (pages >= n->level.blocks - n->level.treated && n->view.deficit)
 		price = 0;
 	b->size = max(b->size, pages);
-	b->refused = gate_batch_exceeds(n, pages) || price > b->paid ? pages : 0;
+	b->refused = intake_batch_exceeds(n, pages) || price > b->paid ? pages : 0;
 	if (b->refused)
 		return false;
 	b->paid -= price;

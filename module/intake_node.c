@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The gate's view of the guest's NUMA nodes: one policy each.
+ * What pacing knows of the guest's NUMA nodes: one policy each.
  *
  * Allocations are served by their own node first. Memory that is free on one node is
  * no cushion for what another one is about to allocate, and a node that is short of
@@ -29,66 +29,67 @@
 #include "trace.h"
 
 /* Free memory goes up and down by this much, or this part of it, in an idle node. */
-#define GATE_SLACK_PAGES	(SZ_16M >> PAGE_SHIFT)
-#define GATE_SLACK_PART		128
+#define INTAKE_NODE_SLACK_PAGES	(SZ_16M >> PAGE_SHIFT)
+#define INTAKE_NODE_SLACK_PART		128
 
 /**
- * gate_node_after - the next node that has memory
- * @g: the gate
+ * intake_node_after - the next node that has memory
+ * @p: the pacing
  * @n: the one before, NULL for the first
  *
- * Context: any; only under the gate's lock it has memory for longer than a moment.
+ * Context: any; only under @p->lock it has memory for longer than a moment.
  *
  * Return: the node, NULL behind the last.
  */
-struct gate_node *gate_node_after(const struct gate *g, struct gate_node *n)
+struct intake_node *intake_node_after(const struct intake_pacing *p, struct intake_node *n)
 {
-	struct gate_node *end = g->nodes + nr_node_ids;
+	struct intake_node *end = p->nodes + nr_node_ids;
 
-	for (n = n ? n + 1 : g->nodes; n < end; n++)
+	for (n = n ? n + 1 : p->nodes; n < end; n++)
 		if (n->present)
 			return n;
 	return NULL;
 }
 
-static int gate_node_id(const struct gate *g, const struct gate_node *n)
+static int intake_node_id(const struct intake_pacing *p, const struct intake_node *n)
 {
-	return n - g->nodes;
+	return n - p->nodes;
 }
 
 /**
- * gate_nodes_alloc - room for all nodes that this guest may ever have
+ * intake_nodes_alloc - room for all nodes that this guest may ever have
  *
  * Context: may sleep.
  *
  * Return: the nodes, none of them with memory; NULL without memory for them. To be
  * freed with kvfree().
  */
-struct gate_node *gate_nodes_alloc(void)
+struct intake_node *intake_nodes_alloc(void)
 {
-	return kvcalloc(nr_node_ids, sizeof(struct gate_node), GFP_KERNEL);
+	return kvcalloc(nr_node_ids, sizeof(struct intake_node), GFP_KERNEL);
 }
 
 /**
- * gate_nodes_start - forget all history
- * @g: the gate
+ * intake_nodes_start - forget all history
+ * @p: the pacing
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  */
-void gate_nodes_start(struct gate *g)
+void intake_nodes_start(struct intake_pacing *p)
 {
 	unsigned int nid;
 
-	lockdep_assert_held(&g->lock);
+	lockdep_assert_held(&p->lock);
 	for (nid = 0; nid < nr_node_ids; nid++)
-		g->nodes[nid].present = false;
+		p->nodes[nid].present = false;
 }
 
-static void gate_node_appear(struct gate_node *n, int nid, u64 now)
+static void intake_node_appear(struct intake_node *n, int nid, u64 now)
 {
-	u64 slack = min_t(u64, GATE_SLACK_PAGES, mm_free_managed(nid) / GATE_SLACK_PART);
+	u64 slack = min_t(u64, INTAKE_NODE_SLACK_PAGES,
+			  mm_free_managed(nid) / INTAKE_NODE_SLACK_PART);
 
-	*n = (struct gate_node) { .out = n->out, .present = true };
+	*n = (struct intake_node) { .out = n->out, .present = true };
 	policy_init(&n->policy, now, slack);
 }
 
@@ -96,7 +97,7 @@ static void gate_node_appear(struct gate_node *n, int nid, u64 now)
  * What is out is free: it comes back by itself. On a node that is down to its
  * watermarks nothing is: kswapd is about to run, or does.
  */
-static u64 gate_node_free(const struct gate_node *n, int nid)
+static u64 intake_node_free(const struct intake_node *n, int nid)
 {
 	u64 pages = mm_free_pages(nid) + n->out;
 
@@ -104,11 +105,12 @@ static u64 gate_node_free(const struct gate_node *n, int nid)
 }
 
 /* To inflate the balloon is no use of memory by the guest: what is in it stays free. */
-static void gate_node_level(const struct gate *g, struct gate_node *n, int nid, u64 now)
+static void intake_node_level(const struct intake_pacing *p, struct intake_node *n, int nid,
+			      u64 now)
 {
-	const struct intake *in = container_of(g, struct intake, gate);
+	const struct intake *in = container_of(p, struct intake, pacing);
 	u64 room = in->ops->batch ? in->ops->batch(in) : 0;
-	struct policy_level level = { .free = gate_node_free(n, nid) };
+	struct policy_level level = { .free = intake_node_free(n, nid) };
 
 	/* A zone whose batch is out is not without room for that. */
 	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->out) + n->out;
@@ -125,33 +127,33 @@ static void gate_node_level(const struct gate *g, struct gate_node *n, int nid, 
 }
 
 /* Which nodes have memory, and how much of it is free. */
-static void gate_nodes_level(struct gate *g, u64 now)
+static void intake_nodes_level(struct intake_pacing *p, u64 now)
 {
-	struct gate_node *n = g->nodes;
+	struct intake_node *n = p->nodes;
 	unsigned int nid;
 
 	for (nid = 0; nid < nr_node_ids; nid++, n++) {
 		bool present = node_state(nid, N_MEMORY);
 
 		if (present && !n->present)
-			gate_node_appear(n, nid, now);
+			intake_node_appear(n, nid, now);
 		n->present = present;
 		if (present)
-			gate_node_level(g, n, nid, now);
+			intake_node_level(p, n, nid, now);
 	}
 }
 
 /* Share out the limits: see above. */
-static void gate_nodes_limit(struct gate *g, const struct gate_limits *limits)
+static void intake_nodes_limit(struct intake_pacing *p, const struct intake_limits *limits)
 {
 	u64 behind = 0, treated = 0;
-	struct gate_node *n;
+	struct intake_node *n;
 
-	for_each_gate_node(n, g) {
+	for_each_intake_node(n, p) {
 		behind += n->level.free - n->given;
 		treated += n->level.treated - n->given;
 	}
-	for_each_gate_node(n, g) {
+	for_each_intake_node(n, p) {
 		u64 others = treated - (n->level.treated - n->given);
 
 		behind -= n->level.free - n->given;
@@ -165,161 +167,161 @@ static void gate_nodes_limit(struct gate *g, const struct gate_limits *limits)
 }
 
 /**
- * gate_nodes_sample - let all policies see what is free now
- * @g: the gate
+ * intake_nodes_sample - let all policies see what is free now
+ * @p: the pacing
  * @limits: what the user asked for
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: the time of this sample, ms.
  */
-u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits)
+u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *limits)
 {
-	u64 now = gate_ms();
-	struct gate_node *n;
+	u64 now = intake_pacing_ms();
+	struct intake_node *n;
 
-	lockdep_assert_held(&g->lock);
-	gate_nodes_level(g, now);
-	gate_nodes_limit(g, limits);
-	for_each_gate_node(n, g) {
-		if (mm_pressure_felt(gate_node_id(g, n)))
+	lockdep_assert_held(&p->lock);
+	intake_nodes_level(p, now);
+	intake_nodes_limit(p, limits);
+	for_each_intake_node(n, p) {
+		if (mm_pressure_felt(intake_node_id(p, n)))
 			policy_press(&n->policy, now);
 		policy_look(&n->policy, now, &n->level, &n->limits, &n->view);
-		trace_aerator_policy(gate_node_id(g, n), &n->policy, &n->view);
+		trace_aerator_policy(intake_node_id(p, n), &n->policy, &n->view);
 	}
 	return now;
 }
 
 /**
- * gate_nodes_deficit - what is surplus, and the host does not know of
- * @g: the gate, sampled
+ * intake_nodes_deficit - what is surplus, and the host does not know of
+ * @p: the pacing, sampled
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: pages.
  */
-u64 gate_nodes_deficit(const struct gate *g)
+u64 intake_nodes_deficit(const struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 	u64 pages = 0;
 
-	for_each_gate_node(n, g)
+	for_each_intake_node(n, p)
 		pages += n->view.deficit;
 	return pages;
 }
 
 /**
- * gate_nodes_out - what is out of the allocator for a batch
- * @g: the gate
+ * intake_nodes_out - what is out of the allocator for a batch
+ * @p: the pacing
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: pages.
  */
-u64 gate_nodes_out(const struct gate *g)
+u64 intake_nodes_out(const struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 	u64 pages = 0;
 
-	for_each_gate_node(n, g)
+	for_each_intake_node(n, p)
 		pages += n->out;
 	return pages;
 }
 
 /**
- * gate_nodes_surplus - what is surplus, treated or not
- * @g: the gate, sampled
+ * intake_nodes_surplus - what is surplus, treated or not
+ * @p: the pacing, sampled
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: pages.
  */
-u64 gate_nodes_surplus(const struct gate *g)
+u64 intake_nodes_surplus(const struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 	u64 pages = 0;
 
-	for_each_gate_node(n, g)
+	for_each_intake_node(n, p)
 		pages += n->view.surplus - min(n->view.surplus, n->given);
 	return pages;
 }
 
 /**
- * gate_nodes_wait - how long until a node has more that may be treated
- * @g: the gate, sampled
+ * intake_nodes_wait - how long until a node has more that may be treated
+ * @p: the pacing, sampled
  *
  * Nodes that have something now do not count.
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: milliseconds, or POLICY_NEVER if a free has to come first.
  */
-unsigned int gate_nodes_wait(const struct gate *g)
+unsigned int intake_nodes_wait(const struct intake_pacing *p)
 {
 	unsigned int wait = POLICY_NEVER;
-	struct gate_node *n;
+	struct intake_node *n;
 
-	for_each_gate_node(n, g)
+	for_each_intake_node(n, p)
 		wait = min(wait, n->view.wait_ms ?: POLICY_NEVER);
 	return wait;
 }
 
 /**
- * gate_nodes_watch - how soon to look though nothing was freed
- * @g: the gate, sampled, with nothing to wait for
+ * intake_nodes_watch - how soon to look though nothing was freed
+ * @p: the pacing, sampled, with nothing to wait for
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  *
  * Return: milliseconds, or POLICY_NEVER if there is no need.
  */
-unsigned int gate_nodes_watch(const struct gate *g)
+unsigned int intake_nodes_watch(const struct intake_pacing *p)
 {
 	unsigned int wait = POLICY_NEVER;
-	struct gate_node *n;
+	struct intake_node *n;
 
-	for_each_gate_node(n, g)
+	for_each_intake_node(n, p)
 		wait = min(wait, n->view.watch_ms);
 	return wait;
 }
 
 /**
- * gate_nodes_wake - what was refused may be tried again
- * @g: the gate
+ * intake_nodes_wake - what was refused may be tried again
+ * @p: the pacing
  *
  * What is handed over next may be another batch, and of another order.
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  */
-void gate_nodes_wake(struct gate *g)
+void intake_nodes_wake(struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 
-	lockdep_assert_held(&g->lock);
-	g->batch.refused = 0;
-	for_each_gate_node(n, g)
+	lockdep_assert_held(&p->lock);
+	p->batch.refused = 0;
+	for_each_intake_node(n, p)
 		policy_wake(&n->policy);
 }
 
 /**
- * gate_nodes_refuse - what is surplus now cannot be treated
- * @g: the gate, sampled
+ * intake_nodes_refuse - what is surplus now cannot be treated
+ * @p: the pacing, sampled
  *
  * It does not count until there is more of it, or the work wakes anew.
  *
- * Context: under the gate's lock.
+ * Context: under @p->lock.
  */
-void gate_nodes_refuse(struct gate *g)
+void intake_nodes_refuse(struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 
-	lockdep_assert_held(&g->lock);
-	for_each_gate_node(n, g)
+	lockdep_assert_held(&p->lock);
+	for_each_intake_node(n, p)
 		policy_refuse(&n->policy, &n->view);
 }
 
 /**
- * gate_window - what a window of the policy's would have cost
- * @g: the gate
+ * intake_nodes_window - what a window of the policy's would have cost
+ * @p: the pacing
  * @i: which, less than POLICY_WINDOWS
  * @cost: the cost, pages times ms, of all nodes
  *
@@ -327,35 +329,35 @@ void gate_nodes_refuse(struct gate *g)
  *
  * Return: true if it is the window in use, on any node.
  */
-bool gate_window(struct gate *g, unsigned int i, u64 *cost)
+bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 	bool used = false;
 
 	*cost = 0;
-	spin_lock(&g->lock);
-	for_each_gate_node(n, g) {
+	spin_lock(&p->lock);
+	for_each_intake_node(n, p) {
 		*cost += min(n->policy.shadows[i].cost, U64_MAX - *cost);
 		used |= n->view.window_ms == policy_window(i);
 	}
-	spin_unlock(&g->lock);
+	spin_unlock(&p->lock);
 	return used;
 }
 
 /**
- * gate_all_out - what is out of the allocator for a batch, on any node
- * @g: the gate
+ * intake_nodes_all_out - what is out of the allocator for a batch, on any node
+ * @p: the pacing
  *
  * Context: any that may take a spinlock.
  *
  * Return: pages.
  */
-u64 gate_all_out(struct gate *g)
+u64 intake_nodes_all_out(struct intake_pacing *p)
 {
 	u64 pages;
 
-	spin_lock(&g->lock);
-	pages = gate_nodes_out(g);
-	spin_unlock(&g->lock);
+	spin_lock(&p->lock);
+	pages = intake_nodes_out(p);
+	spin_unlock(&p->lock);
 	return pages;
 }

@@ -5,17 +5,17 @@
 #include <linux/types.h>
 #include "policy.h"
 
-struct gate;
+struct intake_pacing;
 
 /**
- * struct gate_limits - what the user asked for, of the whole guest
+ * struct intake_limits - what the user asked for, of the whole guest
  * @window_ms: how long memory has to be free before it is surplus, or POLICY_WINDOW_AUTO
  * @refault_ms: what it costs to fault memory in again, in ms of the host's holding it
  * @reserve: free memory that is left alone, pages
  * @cap: most pages that are treated at a time
  * @rate: most pages treated a second, 0 for no limit
  */
-struct gate_limits {
+struct intake_limits {
 	unsigned int window_ms;
 	unsigned int refault_ms;
 	u64 reserve;
@@ -24,7 +24,7 @@ struct gate_limits {
 };
 
 /**
- * struct gate_node - a NUMA node, as the gate sees it
+ * struct intake_node - a NUMA node, as pacing sees it
  * @policy: how much of its memory may be treated, and when
  * @level: its memory at the last sample, with what is in the balloon
  * @view: what the policy made of that sample
@@ -36,9 +36,9 @@ struct gate_limits {
  * @done: pages that the running pass treated
  * @present: it has memory; without, all else means nothing
  *
- * All of it is covered by the gate's lock.
+ * All of it is covered by the lock of &struct intake_pacing.
  */
-struct gate_node {
+struct intake_node {
 	struct policy policy;
 	struct policy_level level;
 	struct policy_limits limits;
@@ -51,21 +51,21 @@ struct gate_node {
 	bool present;
 };
 
-struct gate_node *gate_node_after(const struct gate *g, struct gate_node *n);
+struct intake_node *intake_node_after(const struct intake_pacing *p, struct intake_node *n);
 
 /* The nodes that had memory at the last sample. */
-#define for_each_gate_node(n, g)					\
-	for (n = gate_node_after(g, NULL); n; n = gate_node_after(g, n))
+#define for_each_intake_node(n, p)					\
+	for (n = intake_node_after(p, NULL); n; n = intake_node_after(p, n))
 
-struct gate_node *gate_nodes_alloc(void);
-void gate_nodes_start(struct gate *g);
-u64 gate_nodes_sample(struct gate *g, const struct gate_limits *limits);
-u64 gate_nodes_deficit(const struct gate *g);
-u64 gate_nodes_out(const struct gate *g);
-u64 gate_nodes_surplus(const struct gate *g);
-unsigned int gate_nodes_wait(const struct gate *g);
-unsigned int gate_nodes_watch(const struct gate *g);
-void gate_nodes_wake(struct gate *g);
-void gate_nodes_refuse(struct gate *g);
+struct intake_node *intake_nodes_alloc(void);
+void intake_nodes_start(struct intake_pacing *p);
+u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *limits);
+u64 intake_nodes_deficit(const struct intake_pacing *p);
+u64 intake_nodes_out(const struct intake_pacing *p);
+u64 intake_nodes_surplus(const struct intake_pacing *p);
+unsigned int intake_nodes_wait(const struct intake_pacing *p);
+unsigned int intake_nodes_watch(const struct intake_pacing *p);
+void intake_nodes_wake(struct intake_pacing *p);
+void intake_nodes_refuse(struct intake_pacing *p);
 
 #endif /* AERATOR_INTAKE_NODE_H */

@@ -14,16 +14,16 @@
 #include "policy_rate.h"
 
 /* The one value of prdev->state that an intake needs to know: not asked for. */
-#define GATE_IDLE		0
+#define INTAKE_IDLE		0
 
 /* How old what a survey found may get, ms. */
-#define GATE_SURVEY_MS		1000U
+#define INTAKE_SURVEY_MS		1000U
 
 /* How soon after the first free the intake's work begins, ms. */
-#define GATE_SOON_MS		10
+#define INTAKE_SOON_MS		10
 
 /**
- * struct gate - what an intake's work asks before it takes blocks, and tells after
+ * struct intake_pacing - what an intake's work asks before it takes blocks, and tells after
  * @wq: where the intake's work is queued, and the watch
  * @prdev: the device that is registered, whose work the intake's is
  * @lock: for @nodes, @batch, @rate and @awake
@@ -36,7 +36,7 @@
  * @woken: when @awake was last set, ms; owned by the work
  * @awake: the work comes back by itself; no free has to wake it
  * @watch: looks now and then for a while, when not @awake
- * @running: between start and close; written under the intake's owner's lock
+ * @running: between start and halt; written under the intake's owner's lock
  * @flushes: callers of flush who wait
  * @begun: number of times that the work began
  * @drained: the last of them that left nothing to do; released after
@@ -48,14 +48,14 @@
  *	who flush began: a guest that goes on freeing must not hold them; owned by
  *	the work
  * @series: @begun then
- * @passed: woken when @drained changes, and when the gate closes
+ * @passed: woken when @drained changes, and when pacing is halted
  */
-struct gate {
+struct intake_pacing {
 	struct workqueue_struct *wq;
 	struct page_reporting_dev_info *prdev;
 	spinlock_t lock; /* see above */
-	struct gate_node *nodes;
-	struct gate_batch batch;
+	struct intake_node *nodes;
+	struct intake_batch batch;
 	struct policy_rate rate;
 	u64 surveyed;
 	bool fresh;
@@ -74,65 +74,65 @@ struct gate {
 	wait_queue_head_t passed;
 };
 
-/* The one clock of the gate and its policies, ms. */
-static inline u64 gate_ms(void)
+/* The one clock of pacing and its policies, ms. */
+static inline u64 intake_pacing_ms(void)
 {
 	return ktime_to_ms(ktime_get());
 }
 
 /* What is left of some time since then, ms. */
-static inline unsigned int gate_left(u64 since, unsigned int ms)
+static inline unsigned int intake_pacing_left(u64 since, unsigned int ms)
 {
-	u64 passed = gate_ms() - since;
+	u64 passed = intake_pacing_ms() - since;
 
 	return passed < ms ? ms - passed : 0;
 }
 
 /* The intake's owner. */
-int gate_init(struct gate *g);
-void gate_destroy(struct gate *g);
-void gate_start(struct gate *g, struct workqueue_struct *wq,
-		struct page_reporting_dev_info *prdev);
-void gate_close(struct gate *g);
-void gate_stop(struct gate *g);
+int intake_pacing_init(struct intake_pacing *p);
+void intake_pacing_destroy(struct intake_pacing *p);
+void intake_pacing_start(struct intake_pacing *p, struct workqueue_struct *wq,
+			 struct page_reporting_dev_info *prdev);
+void intake_pacing_halt(struct intake_pacing *p);
+void intake_pacing_stop(struct intake_pacing *p);
 
 /**
- * gate_reopen - undo gate_close()
- * @g: the gate, closed and not stopped
+ * intake_pacing_resume - undo intake_pacing_halt()
+ * @p: the pacing, halted and not stopped
  *
- * Context: as gate_close(). The caller queues the intake's work then.
+ * Context: as intake_pacing_halt(). The caller queues the intake's work then.
  */
-static inline void gate_reopen(struct gate *g)
+static inline void intake_pacing_resume(struct intake_pacing *p)
 {
-	WRITE_ONCE(g->running, true);
+	WRITE_ONCE(p->running, true);
 }
 
 /* The intake's work, in this order. */
-bool gate_begin(struct gate *g);
-bool gate_wants_pass(struct gate *g);
-u64 gate_allowance(struct gate *g, int nid);
-bool gate_allows(struct gate *g, int nid, u64 pages);
-void gate_out(struct gate *g, int nid, s64 pages);
-void gate_treat(struct gate *g, int nid, u64 pages);
-void gate_passed(struct gate *g, bool complete, int err);
-void gate_put_off(struct gate *g);
-void gate_end(struct gate *g);
+bool intake_pacing_begin(struct intake_pacing *p);
+bool intake_pacing_wants_pass(struct intake_pacing *p);
+u64 intake_pacing_allowance(struct intake_pacing *p, int nid);
+bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages);
+void intake_pacing_out(struct intake_pacing *p, int nid, s64 pages);
+void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages);
+void intake_pacing_passed(struct intake_pacing *p, bool complete, int err);
+void intake_pacing_put_off(struct intake_pacing *p);
+void intake_pacing_end(struct intake_pacing *p);
 
 /* intake_survey.c */
-bool gate_is_coarse(const struct gate *g);
-unsigned int gate_survey_due(const struct gate *g);
-bool gate_survey_stale(const struct gate *g);
-void gate_survey(struct gate *g);
+bool intake_is_coarse(const struct intake_pacing *p);
+unsigned int intake_survey_due(const struct intake_pacing *p);
+bool intake_survey_stale(const struct intake_pacing *p);
+void intake_survey(struct intake_pacing *p);
 
 /* intake_flush.c */
-void gate_drained(struct gate *g, unsigned int begun);
+void intake_flush_drained(struct intake_pacing *p, unsigned int begun);
 
 /* Anyone. */
-bool gate_dry(const struct gate *g);
-unsigned int gate_flush_begin(struct gate *g);
-int gate_flush_end(struct gate *g, unsigned int ticket);
-u64 gate_surplus(struct gate *g);
-u64 gate_all_out(struct gate *g);
-bool gate_window(struct gate *g, unsigned int i, u64 *cost);
+bool intake_pacing_is_off(const struct intake_pacing *p);
+unsigned int intake_flush_begin(struct intake_pacing *p);
+int intake_flush_end(struct intake_pacing *p, unsigned int ticket);
+u64 intake_pacing_surplus(struct intake_pacing *p);
+u64 intake_nodes_all_out(struct intake_pacing *p);
+bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost);
 
 #endif /* AERATOR_INTAKE_PACING_H */

@@ -10,13 +10,13 @@
  * every two seconds while there is more. That is what makes virtio_balloon slow.
  *
  * The delayed work and its state stand in the structure that the device
- * registers, which is ours. So a gate of ours is put in place of the work's
- * function. Whoever queues the work, the kernel's timer or we, ends up at the
- * gate, which asks the policy and then either runs the kernel's function or
+ * registers, which is ours. So a function of ours is put in place of the work's
+ * function. Whoever queues the work, the kernel's timer or we, ends up in
+ * ours, which asks the policy and then either runs the kernel's function or
  * comes again later (intake_pacing.c). All of this is one work item on one workqueue and
  * never runs twice at a time, so that the reactor needs no lock:
  *
- *	free --> notify --> [work] --> gate --(look again)--> [work]
+ *	free --> notify --> [work] --> pacing --(look again)--> [work]
  *	                                 |
  *	                               pass: the kernel's function
  *	                                 |  report(): allowed? send, settle, decant
@@ -76,7 +76,7 @@
  * @prdev: what is registered; its work is the one that all of this runs in
  * @capacity: most blocks that the kernel hands over at once
  * @pass: the kernel's function of that work, which walks the free lists
- * @passer: the task that runs @pass from the gate, or to try it; NULL outside of that
+ * @passer: the task that runs @pass from reporting_work(), or to try it; NULL outside of that
  * @notify: tells of large frees before the kernel's two seconds are over
  * @rested: the state was idle when the work ended; owned by the work
  * @out: pages that the kernel has handed over, and may have back already; as all
@@ -113,12 +113,12 @@ static struct reporting *to_reporting(const struct intake *in)
 /* Sooner than the kernel's timer, if that is what the work waits for. */
 static void reporting_queue(struct reporting *rp, unsigned int ms)
 {
-	mod_delayed_work(rp->in.gate.wq, &rp->prdev.work, msecs_to_jiffies(ms));
+	mod_delayed_work(rp->in.pacing.wq, &rp->prdev.work, msecs_to_jiffies(ms));
 }
 
 static bool reporting_is_idle(const struct reporting *rp)
 {
-	return atomic_read(&rp->prdev.state) == GATE_IDLE;
+	return atomic_read(&rp->prdev.state) == INTAKE_IDLE;
 }
 
 /*
@@ -139,21 +139,21 @@ static void reporting_noticed(struct mm_notify *notify)
 {
 	struct reporting *rp = container_of(notify, struct reporting, notify);
 
-	queue_delayed_work(rp->in.gate.wq, &rp->prdev.work,
-			   msecs_to_jiffies(GATE_SOON_MS));
+	queue_delayed_work(rp->in.pacing.wq, &rp->prdev.work,
+			   msecs_to_jiffies(INTAKE_SOON_MS));
 }
 
 /* Too late for that: the kernel has queued the work, for two seconds from now. */
 static void reporting_overdue(struct mm_notify *notify)
 {
-	reporting_queue(container_of(notify, struct reporting, notify), GATE_SOON_MS);
+	reporting_queue(container_of(notify, struct reporting, notify), INTAKE_SOON_MS);
 }
 
 /* So much of a node is out of the allocator now, instead of what was before. */
 static void reporting_out(struct reporting *rp, int nid, u64 pages)
 {
-	gate_out(&rp->in.gate, rp->nid, -(s64)rp->out);
-	gate_out(&rp->in.gate, nid, pages);
+	intake_pacing_out(&rp->in.pacing, rp->nid, -(s64)rp->out);
+	intake_pacing_out(&rp->in.pacing, nid, pages);
 	rp->nid = nid;
 	rp->out = pages;
 }
@@ -178,25 +178,25 @@ static void reporting_pass(struct reporting *rp)
 	reactor_rest(r, ktime_get_ns());
 
 	reporting_out(rp, rp->nid, 0);
-	gate_passed(&rp->in.gate, !rp->refused, rp->err);
+	intake_pacing_passed(&rp->in.pacing, !rp->refused, rp->err);
 }
 
-/* The gate: what the work runs instead of the kernel's function. */
+/* What the work runs instead of the kernel's function. */
 static void reporting_work(struct work_struct *work)
 {
 	struct reporting *rp = container_of(to_delayed_work(work),
 					    struct reporting, prdev.work);
-	struct gate *g = &rp->in.gate;
+	struct intake_pacing *p = &rp->in.pacing;
 
 	/* Nothing but a free, behind the probe, can have changed an idle state. */
 	mm_notify_check(&rp->notify, rp->rested && !reporting_is_idle(rp));
 	rp->rested = false;
 	/* Without a pass the state stays: a free does not queue the work. */
-	if (!gate_begin(g))
+	if (!intake_pacing_begin(p))
 		return;
-	if (gate_wants_pass(g))
+	if (intake_pacing_wants_pass(p))
 		reporting_pass(rp);
-	gate_end(g);
+	intake_pacing_end(p);
 	rp->rested = reporting_is_idle(rp);
 }
 
@@ -250,19 +250,19 @@ static int reporting_treat(struct reporting *rp, struct scatterlist *sg,
 	return err;
 }
 
-static int reporting_gated(struct reporting *rp, struct scatterlist *sg,
+static int reporting_paced(struct reporting *rp, struct scatterlist *sg,
 			   unsigned int nents, u64 pages)
 {
 	int nid = page_to_nid(sg_page(sg));
 
 	/* All blocks of a batch are of one zone. */
 	reporting_out(rp, nid, pages);
-	rp->refused = !gate_allows(&rp->in.gate, nid, pages);
+	rp->refused = !intake_pacing_allows(&rp->in.pacing, nid, pages);
 	if (rp->refused)
 		return -EAGAIN;
 	rp->err = reporting_treat(rp, sg, nents);
 	if (!rp->err)
-		gate_treat(&rp->in.gate, nid, pages);
+		intake_pacing_treat(&rp->in.pacing, nid, pages);
 	return rp->err;
 }
 
@@ -272,7 +272,7 @@ static int reporting_plain(struct reporting *rp, struct scatterlist *sg,
 {
 	int err;
 
-	if (gate_dry(&rp->in.gate))
+	if (intake_pacing_is_off(&rp->in.pacing))
 		return -EBUSY;
 	err = reporting_treat(rp, sg, nents);
 	reactor_rest(rp->in.reactors, ktime_get_ns());
@@ -281,7 +281,7 @@ static int reporting_plain(struct reporting *rp, struct scatterlist *sg,
 
 /*
  * Called by the pass with blocks that are out of the allocator until we return.
- * A pass that did not come through the gate (see reporting_gate_in()) gets nothing.
+ * A pass that did not come from reporting_work() (see reporting_hook()) gets nothing.
  */
 static int reporting_report(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sg, unsigned int nents)
@@ -293,7 +293,7 @@ static int reporting_report(struct page_reporting_dev_info *prdev,
 		return reporting_plain(rp, sg, nents);
 	if (READ_ONCE(rp->passer) != current)
 		return -EBUSY;
-	return reporting_gated(rp, sg, nents, pages);
+	return reporting_paced(rp, sg, nents, pages);
 }
 
 /*
@@ -364,7 +364,7 @@ static bool reporting_is_over(const struct reporting *rp)
 	return idle || delayed_work_pending(&rp->prdev.work);
 }
 
-/* With the gate closed: a batch is handed over, and refused, and that is all. */
+/* With pacing halted: a batch is handed over, and refused, and that is all. */
 static bool reporting_passes(struct reporting *rp)
 {
 	unsigned int tries = REPORTING_TRIES;
@@ -395,7 +395,7 @@ static bool reporting_is_known(struct reporting *rp)
 }
 
 /* And out again. Each of the two functions is waited for under its own name. */
-static void reporting_gate_out(struct reporting *rp)
+static void reporting_unhook(struct reporting *rp)
 {
 	struct delayed_work *work = &rp->prdev.work;
 
@@ -405,15 +405,15 @@ static void reporting_gate_out(struct reporting *rp)
 }
 
 /*
- * Put the gate in front of the kernel's function. Registration queued a first
+ * Put our function in the place of the kernel's. Registration queued a first
  * pass, which is taken back, and waited for if it has begun. On a kernel that
  * was told to delay nothing a free can start another one before the exchange.
  * That one has its blocks refused, and reporting_stop() waits for it. One that
- * it starts after the exchange finds the gate closed: hence several tries.
+ * it starts after the exchange finds pacing halted: hence several tries.
  *
- * Returns false, with nothing changed, if the gate cannot stand there.
+ * Returns false, with nothing changed, if it cannot be put there.
  */
-static bool reporting_gate_in(struct reporting *rp)
+static bool reporting_hook(struct reporting *rp)
 {
 	struct delayed_work *work = &rp->prdev.work;
 
@@ -422,7 +422,7 @@ static bool reporting_gate_in(struct reporting *rp)
 	WRITE_ONCE(work->work.func, reporting_work);
 	if (reporting_is_known(rp))
 		return true;
-	reporting_gate_out(rp);
+	reporting_unhook(rp);
 	return false;
 }
 
@@ -453,10 +453,10 @@ static int reporting_start_plain(struct reporting *rp, unsigned int order)
 	int err;
 
 	rp->in.plain = true;
-	gate_start(&rp->in.gate, system_freezable_wq, &rp->prdev);
+	intake_pacing_start(&rp->in.pacing, system_freezable_wq, &rp->prdev);
 	err = reporting_register(rp, order);
 	if (err)
-		gate_close(&rp->in.gate);
+		intake_pacing_halt(&rp->in.pacing);
 	return err;
 }
 
@@ -475,30 +475,30 @@ static int reporting_start(struct intake *in)
 	err = reporting_register(rp, order);
 	if (err)
 		return err;
-	if (!reporting_gate_in(rp)) {
+	if (!reporting_hook(rp)) {
 		reporting_unregister(rp);
 		return reporting_start_plain(rp, order);
 	}
-	gate_start(&in->gate, rp->prdev.work.wq ?: system_freezable_wq, &rp->prdev);
+	intake_pacing_start(&in->pacing, rp->prdev.work.wq ?: system_freezable_wq, &rp->prdev);
 	mm_notify_start(&rp->notify);
 	reporting_queue(rp, 0);
 	return 0;
 }
 
 /*
- * From here on the gate lets nothing through, and a pass gets no further than
+ * From here on no batch begins, and a pass gets no further than
  * its batch.
  */
 static void reporting_stop(struct intake *in)
 {
 	struct reporting *rp = to_reporting(in);
 
-	gate_close(&in->gate);
+	intake_pacing_halt(&in->pacing);
 	mm_notify_stop(&rp->notify);
 	cancel_delayed_work_sync(&rp->prdev.work);
 	reporting_unregister(rp);
-	reporting_gate_out(rp);
-	gate_stop(&in->gate);
+	reporting_unhook(rp);
+	intake_pacing_stop(&in->pacing);
 }
 
 static void reporting_wake(struct intake *in)

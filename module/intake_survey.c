@@ -15,71 +15,71 @@
 #include "intake_pacing.h"
 
 /**
- * gate_is_coarse - does the intake lack a count of what is treated?
- * @g: the gate
+ * intake_is_coarse - does the intake lack a count of what is treated?
+ * @p: the pacing
  *
  * Its batches cannot be made smaller then, either.
  *
  * Return: true if it does.
  */
-bool gate_is_coarse(const struct gate *g)
+bool intake_is_coarse(const struct intake_pacing *p)
 {
-	return !container_of(g, struct intake, gate)->ops->treated;
+	return !container_of(p, struct intake, pacing)->ops->treated;
 }
 
 /**
- * gate_survey_due - how long until it is worth to survey again
- * @g: the gate
+ * intake_survey_due - how long until it is worth to survey again
+ * @p: the pacing
  *
  * Context: the intake's work.
  *
  * Return: milliseconds.
  */
-unsigned int gate_survey_due(const struct gate *g)
+unsigned int intake_survey_due(const struct intake_pacing *p)
 {
-	return gate_left(g->surveyed, GATE_SURVEY_MS);
+	return intake_pacing_left(p->surveyed, INTAKE_SURVEY_MS);
 }
 
 /**
- * gate_survey_stale - did memory fall since the last survey?
- * @g: the gate, sampled
+ * intake_survey_stale - did memory fall since the last survey?
+ * @p: the pacing, sampled
  *
- * Context: under the gate's lock; the intake's work, or the watch while that rests.
+ * Context: under @p->lock; the intake's work, or the watch while that rests.
  *
  * Return: true if it did, where it takes a survey to know what is treated.
  */
-bool gate_survey_stale(const struct gate *g)
+bool intake_survey_stale(const struct intake_pacing *p)
 {
-	struct gate_node *n;
+	struct intake_node *n;
 	u64 fell = 0;
 
-	lockdep_assert_held(&g->lock);
-	for_each_gate_node(n, g)
+	lockdep_assert_held(&p->lock);
+	for_each_intake_node(n, p)
 		fell = max(fell, n->fell);
-	return gate_is_coarse(g) && g->surveyed < fell;
+	return intake_is_coarse(p) && p->surveyed < fell;
 }
 
 /**
- * gate_survey - find out what is treated
- * @g: the gate
+ * intake_survey - find out what is treated
+ * @p: the pacing
  *
  * Context: the intake's work, which does all that changes the amount, but for
  * allocations. May sleep.
  */
-void gate_survey(struct gate *g)
+void intake_survey(struct intake_pacing *p)
 {
-	const struct intake *in = container_of(g, struct intake, gate);
+	const struct intake *in = container_of(p, struct intake, pacing);
 	u64 found;
 	int nid;
 
-	if (!gate_is_coarse(g))
+	if (!intake_is_coarse(p))
 		return;
 	for_each_online_node(nid) {
 		found = in->ops->survey(in, nid);
-		spin_lock(&g->lock);
-		g->nodes[nid].known = found;
-		spin_unlock(&g->lock);
+		spin_lock(&p->lock);
+		p->nodes[nid].known = found;
+		spin_unlock(&p->lock);
 	}
-	g->surveyed = gate_ms();
-	g->fresh = true;
+	p->surveyed = intake_pacing_ms();
+	p->fresh = true;
 }

@@ -3,11 +3,11 @@
  * The aeration patch as the source of free blocks (linux/memory_aeration.h).
  *
  * The allocator keeps raw and treated blocks apart, and takes nothing by
- * itself. After a free it marks the zone and queues our work. The work asks the
- * gate, as every intake does, how much may be treated, and takes that, batch by
+ * itself. After a free it marks the zone and queues our work. The work asks
+ * pacing, as every intake does, how much may be treated, and takes that, batch by
  * batch, with as many batches under way as there are reactors:
  *
- *	free --> ZONE_RAW, [work] --> gate --(look again)--> [work]
+ *	free --> ZONE_RAW, [work] --> pacing --(look again)--> [work]
  *	                               |
  *	                             pass, zone by zone:
  *	                               settle --> drain     (the oldest, if no
@@ -15,7 +15,7 @@
  *	                               allowance? fill --> send
  *
  * It begins with the zones of a node that allocations come to last, and takes the
- * coldest of each. The marks say where something was freed; as the gate counts
+ * coldest of each. The marks say where something was freed; as pacing counts
  * all zones anyway, and a zone can become raw without a free (isolation is undone),
  * a pass looks at each.
  *
@@ -177,7 +177,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 	reactor_fill(r, ktime_get_ns());
 	while ((room = treated_room(r, most)) && treated_piece(tp, r, zone, room))
 		cond_resched();
-	gate_out(&tp->in.gate, zone_to_nid(zone), r->pages);
+	intake_pacing_out(&tp->in.pacing, zone_to_nid(zone), r->pages);
 }
 
 /* Likewise: no more at a time than the allocator takes under one lock. */
@@ -202,7 +202,7 @@ static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
 	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
 
-	gate_out(&tp->in.gate, page_to_nid(first), -(s64)r->pages);
+	intake_pacing_out(&tp->in.pacing, page_to_nid(first), -(s64)r->pages);
 	treated_give(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->given, tp->given + r->pages);
 	wake_up_all(&tp->back);
@@ -240,7 +240,7 @@ static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zon
 		reactor_rest(r, ktime_get_ns());
 		return 0;
 	}
-	gate_treat(&tp->in.gate, zone_to_nid(zone), r->pages);
+	intake_pacing_treat(&tp->in.pacing, zone_to_nid(zone), r->pages);
 	err = tp->in.send(tp->in.owner, r);
 	if (err)
 		treated_drain(tp, r, err);
@@ -264,7 +264,7 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 	treated_zone_counts(zone, tp->prdev.order, &raw, &treated);
 	while (raw && (!tp->sent || time_before(jiffies, tp->until))) {
 		r = treated_reactor(tp);
-		allowance = tp->err ? 0 : gate_allowance(&tp->in.gate, nid);
+		allowance = tp->err ? 0 : intake_pacing_allowance(&tp->in.pacing, nid);
 		if (!allowance)
 			return;
 		pages = treated_batch(tp, r, zone, allowance);
@@ -280,7 +280,7 @@ static void treated_zone(struct treated *tp, struct zone *zone)
  */
 static bool treated_was_put_off(const struct treated *tp)
 {
-	return !tp->pages && !tp->err && atomic_read(&tp->prdev.state) != GATE_IDLE;
+	return !tp->pages && !tp->err && atomic_read(&tp->prdev.state) != INTAKE_IDLE;
 }
 
 static void treated_pass(struct treated *tp)
@@ -292,7 +292,7 @@ static void treated_pass(struct treated *tp)
 	tp->sent = 0;
 	tp->settled = 0;
 	tp->until = jiffies + msecs_to_jiffies(TREATED_PASS_MS);
-	atomic_set(&tp->prdev.state, GATE_IDLE);
+	atomic_set(&tp->prdev.state, INTAKE_IDLE);
 	/* The state before the marks and the lists, see above. */
 	smp_mb__after_atomic();
 
@@ -301,22 +301,22 @@ static void treated_pass(struct treated *tp)
 	while (tp->settled != tp->sent)
 		treated_settle(tp);
 	if (treated_was_put_off(tp))
-		gate_put_off(&tp->in.gate);
+		intake_pacing_put_off(&tp->in.pacing);
 	else
-		gate_passed(&tp->in.gate, time_before(jiffies, tp->until), tp->err);
+		intake_pacing_passed(&tp->in.pacing, time_before(jiffies, tp->until), tp->err);
 }
 
 static void treated_work(struct work_struct *work)
 {
 	struct treated *tp = container_of(to_delayed_work(work), struct treated,
 					  prdev.work);
-	struct gate *g = &tp->in.gate;
+	struct intake_pacing *p = &tp->in.pacing;
 
-	if (!gate_begin(g))
+	if (!intake_pacing_begin(p))
 		return;
-	if (gate_wants_pass(g))
+	if (intake_pacing_wants_pass(p))
 		treated_pass(tp);
-	gate_end(g);
+	intake_pacing_end(p);
 }
 
 /*
@@ -343,23 +343,23 @@ static int treated_start(struct intake *in)
 	unsigned int order = intake_order_wanted();
 	int err;
 
-	gate_start(&in->gate, system_freezable_wq, &tp->prdev);
+	intake_pacing_start(&in->pacing, system_freezable_wq, &tp->prdev);
 	tp->prdev.aerate = treated_work;
-	tp->prdev.delay = msecs_to_jiffies(GATE_SOON_MS);
+	tp->prdev.delay = msecs_to_jiffies(INTAKE_SOON_MS);
 	intake_order_prepare(in, &tp->prdev, order);
 	tp->prdev.order = order;
 	err = page_reporting_register(&tp->prdev);
 	if (err)
-		goto close;
+		goto halt;
 	WRITE_ONCE(treated_asked, order);
 	intake_order_set(in, order);
 	register_oom_notifier(&tp->oom);
 	treated_queue(tp, 0);
 	return 0;
 
-close:
-	gate_close(&in->gate);
-	gate_stop(&in->gate);
+halt:
+	intake_pacing_halt(&in->pacing);
+	intake_pacing_stop(&in->pacing);
 	return err;
 }
 
@@ -368,13 +368,13 @@ static void treated_stop(struct intake *in)
 {
 	struct treated *tp = to_treated(in);
 
-	gate_close(&in->gate);
+	intake_pacing_halt(&in->pacing);
 	cancel_delayed_work_sync(&tp->prdev.work);
 	unregister_oom_notifier(&tp->oom);
 	intake_order_restore(in, treated_asked);
 	WRITE_ONCE(treated_asked, COMPAT_REPORTING_ORDER_UNSET);
 	page_reporting_unregister(&tp->prdev);
-	gate_stop(&in->gate);
+	intake_pacing_stop(&in->pacing);
 }
 
 static void treated_wake(struct intake *in)
@@ -394,7 +394,7 @@ static unsigned int treated_order_in_force(void)
 	return asked == COMPAT_REPORTING_ORDER_UNSET ? intake_order_wanted() : asked;
 }
 
-static u64 treated_treated(const struct intake *in, int nid)
+static u64 treated_blocks(const struct intake *in, int nid)
 {
 	u64 raw = 0, treated = 0;
 	struct zone *zone;
@@ -455,6 +455,6 @@ const struct intake_ops intake_treated_ops = {
 	.wake = treated_wake,
 	.order = treated_order,
 	.order_in_force = treated_order_in_force,
-	.treated = treated_treated,
+	.treated = treated_blocks,
 	.counts = treated_counts,
 };

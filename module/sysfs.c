@@ -94,20 +94,20 @@ static DEVICE_ATTR_ADMIN_RO(raw_bytes);
 static ssize_t surplus_bytes_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", gate_surplus(&sysfs_intake(dev)->gate));
+	return sysfs_emit(buf, "%llu\n", intake_pacing_surplus(&sysfs_intake(dev)->pacing));
 }
 static DEVICE_ATTR_ADMIN_RO(surplus_bytes);
 
 /* A line a window: ms, its cost in MiB * s, and an asterisk if it is in use. */
 static ssize_t windows_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	struct gate *g = &sysfs_intake(dev)->gate;
+	struct intake_pacing *p = &sysfs_intake(dev)->pacing;
 	unsigned int i;
 	int len = 0;
 	u64 cost;
 
 	for (i = 0; i < POLICY_WINDOWS; i++) {
-		bool used = gate_window(g, i, &cost);
+		bool used = intake_nodes_window(p, i, &cost);
 
 		cost = div_u64(cost, MSEC_PER_SEC) >> (20 - PAGE_SHIFT);
 		len += sysfs_emit_at(buf, len, "%u %llu%s\n", policy_window(i), cost,

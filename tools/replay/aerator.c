@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * aerator: the module's own policy, and what intake_pacing.c, intake_node.c and intake_batch.c do
- * with it. Functions have the names that they have there, and are in that order.
+ * aerator: the module's own policy, and what intake_pacing.c, intake_node.c and
+ * intake_batch.c do with it. Functions have the names that they have there, and are in that order.
  */
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include "model.h"
 
 /* As in intake_pacing.c and intake_pacing.h. */
-#define GATE_SURVEY_MS		1000U
-#define GATE_AWAKE_MS		113U
-#define GATE_SOON_MS		10U
+#define INTAKE_SURVEY_MS	1000U
+#define PACING_AWAKE_MS		113U
+#define INTAKE_SOON_MS	10U
 
 /* As in intake_node.c, in a guest of 2 GiB and more: 16 MiB. */
-#define GATE_SLACK_PAGES	4096U
+#define INTAKE_NODE_SLACK_PAGES	4096U
 
 /* As in intake_batch.c. */
-#define GATE_BATCH_GAP_MAX	60000U
-#define GATE_BATCH_NEVER	(~0ULL)
+#define INTAKE_BATCH_GAP_MAX	60000U
+#define INTAKE_BATCH_NEVER	(~0ULL)
 
 /* The smallest full batch: 32 blocks of 2 MiB. */
-#define GATE_BATCH_LEAST	(32 * 512ULL)
+#define INTAKE_BATCH_LEAST	(32 * 512ULL)
 
-static bool gate_is_coarse(const struct model *m)
+static bool intake_is_coarse(const struct model *m)
 {
 	return m->intake == MODEL_REPORTING;
 }
 
-static void gate_node_level(struct model *m, struct policy_level *level)
+static void intake_node_level(struct model *m, struct policy_level *level)
 {
-	if (!gate_is_coarse(m))
+	if (!intake_is_coarse(m))
 		m->known = m->treated;
 	m->known = min(m->known, m->blocks);
 	*level = (struct policy_level) {
@@ -40,41 +40,41 @@ static void gate_node_level(struct model *m, struct policy_level *level)
 	m->seen = m->free;
 }
 
-static void gate_batch_sample(struct model *m)
+static void intake_batch_sample(struct model *m)
 {
 	struct model_batch *b = &m->batch;
-	u64 ms = min_t(u64, m->now - b->at, GATE_BATCH_GAP_MAX);
+	u64 ms = min_t(u64, m->now - b->at, INTAKE_BATCH_GAP_MAX);
 
 	b->paid = m->view.deficit ? b->paid + b->deficit * ms : 0;
 	b->deficit = m->view.deficit;
 	b->at = m->now;
 }
 
-static void gate_sample(struct model *m)
+static void pacing_sample(struct model *m)
 {
 	struct policy_level level;
 
-	gate_node_level(m, &level);
+	intake_node_level(m, &level);
 	policy_look(&m->policy, m->now, &level, &m->limits, &m->view);
-	gate_batch_sample(m);
+	intake_batch_sample(m);
 }
 
 /* How large the next batch is going to be; 0 if nothing seems to be raw. */
-static u64 gate_batch_next(const struct model *m)
+static u64 intake_batch_next(const struct model *m)
 {
 	u64 pages = m->blocks - min(m->known, m->blocks);
 
 	if (!pages)
 		return 0;
-	return max(min(pages, max(m->batch.size, GATE_BATCH_LEAST)), m->batch.refused);
+	return max(min(pages, max(m->batch.size, INTAKE_BATCH_LEAST)), m->batch.refused);
 }
 
-static bool gate_batch_exceeds(const struct model *m, u64 pages)
+static bool intake_batch_exceeds(const struct model *m, u64 pages)
 {
 	return m->policy.treated + pages > m->policy.available;
 }
 
-static u64 gate_batch_price(const struct model *m, u64 pages)
+static u64 intake_batch_price(const struct model *m, u64 pages)
 {
 	u64 deficit = m->view.deficit;
 
@@ -82,118 +82,118 @@ static u64 gate_batch_price(const struct model *m, u64 pages)
 }
 
 /* What it costs that the pass ends with a batch that is refused, unless nothing is left. */
-static u64 gate_batch_refusal(const struct model *m)
+static u64 intake_batch_refusal(const struct model *m)
 {
-	u64 size = max(m->batch.size, GATE_BATCH_LEAST);
+	u64 size = max(m->batch.size, INTAKE_BATCH_LEAST);
 	u64 raw = m->blocks - min(m->known, m->blocks);
 	u64 left = raw - min(raw, m->view.deficit);
 
 	return left > size / 2 ? min(left, size) * m->limits.refault_ms : 0;
 }
 
-/* As gate_pass_due() without a rate. */
-static u64 gate_batch_wait(const struct model *m)
+/* As pacing_pass_due() without a rate. */
+static u64 intake_batch_wait(const struct model *m)
 {
 	const struct model_batch *b = &m->batch;
-	u64 pages = gate_batch_next(m);
-	u64 price = gate_batch_price(m, pages) + gate_batch_refusal(m);
+	u64 pages = intake_batch_next(m);
+	u64 price = intake_batch_price(m, pages) + intake_batch_refusal(m);
 
-	if (!gate_is_coarse(m) || !pages)
+	if (!intake_is_coarse(m) || !pages)
 		return 0;
-	if (gate_batch_exceeds(m, pages))
-		return GATE_BATCH_NEVER;
+	if (intake_batch_exceeds(m, pages))
+		return INTAKE_BATCH_NEVER;
 	if (price <= b->paid || !b->deficit)
 		return 0;
 	return div64_u64(price - b->paid + b->deficit - 1, b->deficit);
 }
 
-static bool gate_batch_allows(struct model *m, u64 pages)
+static bool intake_batch_allows(struct model *m, u64 pages)
 {
 	struct model_batch *b = &m->batch;
-	u64 price = gate_batch_price(m, pages);
+	u64 price = intake_batch_price(m, pages);
 
 	if (pages >= m->blocks - m->known)
 		price = 0;
 	b->size = max(b->size, pages);
-	b->refused = gate_batch_exceeds(m, pages) || price > b->paid ? pages : 0;
+	b->refused = intake_batch_exceeds(m, pages) || price > b->paid ? pages : 0;
 	if (b->refused)
 		return false;
 	b->paid -= price;
 	return true;
 }
 
-static bool gate_allows(struct model *m, u64 pages)
+static bool intake_pacing_allows(struct model *m, u64 pages)
 {
-	gate_sample(m);
-	return m->view.deficit && gate_batch_allows(m, pages);
+	pacing_sample(m);
+	return m->view.deficit && intake_batch_allows(m, pages);
 }
 
 /* What is left of some time since then, ms. */
-static unsigned int gate_left(const struct model *m, u64 since, unsigned int ms)
+static unsigned int intake_pacing_left(const struct model *m, u64 since, unsigned int ms)
 {
 	u64 passed = m->now - since;
 
 	return passed < ms ? ms - passed : 0;
 }
 
-static unsigned int gate_survey_due(const struct model *m)
+static unsigned int intake_survey_due(const struct model *m)
 {
-	return gate_left(m, m->surveyed, GATE_SURVEY_MS);
+	return intake_pacing_left(m, m->surveyed, INTAKE_SURVEY_MS);
 }
 
-static void gate_survey(struct model *m)
+static void intake_survey(struct model *m)
 {
 	m->known = m->treated;
 	m->surveyed = m->now;
 }
 
-static bool gate_survey_stale(const struct model *m)
+static bool intake_survey_stale(const struct model *m)
 {
-	return gate_is_coarse(m) && m->surveyed < m->fell;
+	return intake_is_coarse(m) && m->surveyed < m->fell;
 }
 
-static unsigned int gate_rest_due(const struct model *m)
+static unsigned int pacing_rest_due(const struct model *m)
 {
-	if (!gate_is_coarse(m))
-		return gate_left(m, m->woken, GATE_AWAKE_MS);
+	if (!intake_is_coarse(m))
+		return intake_pacing_left(m, m->woken, PACING_AWAKE_MS);
 	if (m->surveyed == m->now)
-		return gate_left(m, m->woken, GATE_SURVEY_MS);
-	return max(gate_survey_due(m), 1U);
+		return intake_pacing_left(m, m->woken, INTAKE_SURVEY_MS);
+	return max(intake_survey_due(m), 1U);
 }
 
-static void gate_begin(struct model *m)
+static void intake_pacing_begin(struct model *m)
 {
 	if (!m->awake) {
 		m->woken = m->now;
 		m->surveyed = 0;
 	}
-	if (!gate_survey_due(m))
-		gate_survey(m);
+	if (!intake_survey_due(m))
+		intake_survey(m);
 	if (!m->awake) {
 		m->batch.refused = 0;
 		policy_wake(&m->policy);
 	}
 	m->awake = true;
-	gate_sample(m);
+	pacing_sample(m);
 }
 
-static bool gate_may_pass(struct model *m)
+static bool pacing_may_pass(struct model *m)
 {
-	gate_sample(m);
-	return m->view.deficit && !gate_batch_wait(m);
+	pacing_sample(m);
+	return m->view.deficit && !intake_batch_wait(m);
 }
 
-static void gate_treat(struct model *m, u64 pages)
+static void intake_pacing_treat(struct model *m, u64 pages)
 {
 	model_treat(m, pages);
 	m->known += pages;
 	policy_treat(&m->policy, m->now, pages);
 }
 
-static void gate_passed(struct model *m, u64 done, bool complete)
+static void intake_pacing_passed(struct model *m, u64 done, bool complete)
 {
 	m->passes += !!done;
-	gate_sample(m);
+	pacing_sample(m);
 	if (done)
 		policy_wake(&m->policy);
 	else if (complete)
@@ -204,8 +204,8 @@ static void treated_pass(struct model *m)
 {
 	u64 pages = m->view.deficit;
 
-	gate_treat(m, pages);
-	gate_passed(m, pages, true);
+	intake_pacing_treat(m, pages);
+	intake_pacing_passed(m, pages, true);
 }
 
 /* The kernel's pass goes on until a batch is refused; it puts that to the tail. */
@@ -215,64 +215,64 @@ static void reporting_pass(struct model *m)
 	bool allowed = true;
 
 	while (allowed && budget-- && (pages = free_list_isolate(&m->list, MODEL_BATCH))) {
-		allowed = gate_allows(m, pages);
+		allowed = intake_pacing_allows(m, pages);
 		free_list_add_tail(&m->list, pages, allowed);
 		if (allowed)
-			gate_treat(m, pages);
+			intake_pacing_treat(m, pages);
 		done += allowed ? pages : 0;
 	}
-	gate_passed(m, done, allowed);
+	intake_pacing_passed(m, done, allowed);
 }
 
-static unsigned int gate_wait_deficit(struct model *m)
+static unsigned int pacing_wait_deficit(struct model *m)
 {
 	u64 due;
 
 	if (!m->view.deficit)
 		return POLICY_NEVER;
-	due = gate_batch_wait(m);
-	if (due == GATE_BATCH_NEVER) {
+	due = intake_batch_wait(m);
+	if (due == INTAKE_BATCH_NEVER) {
 		policy_refuse(&m->policy, &m->view);
 		return POLICY_NEVER;
 	}
 	return min_t(u64, due, POLICY_LOOK_MAX);
 }
 
-static unsigned int gate_wait(struct model *m)
+static unsigned int pacing_wait(struct model *m)
 {
-	gate_sample(m);
-	return min(gate_wait_deficit(m), m->view.wait_ms ?: POLICY_NEVER);
+	pacing_sample(m);
+	return min(pacing_wait_deficit(m), m->view.wait_ms ?: POLICY_NEVER);
 }
 
-static void gate_watch(struct model *m)
+static void pacing_watch(struct model *m)
 {
 	unsigned int ms = m->view.watch_ms;
 
 	m->watch_at = ms == POLICY_NEVER ? MODEL_NEVER : m->now + ms;
 }
 
-static unsigned int gate_rest(struct model *m)
+static unsigned int pacing_rest(struct model *m)
 {
-	unsigned int due = gate_rest_due(m);
+	unsigned int due = pacing_rest_due(m);
 	unsigned int wait;
 
 	if (due)
 		return min(due, POLICY_LOOK_MAX);
-	wait = gate_wait(m);
+	wait = pacing_wait(m);
 	if (wait != POLICY_NEVER)
 		return wait;
 	m->awake = false;
-	gate_watch(m);
+	pacing_watch(m);
 	return POLICY_NEVER;
 }
 
 /* Even what is queued at once takes a moment until it runs. */
-static void gate_end(struct model *m)
+static void intake_pacing_end(struct model *m)
 {
-	unsigned int wait = gate_wait(m);
+	unsigned int wait = pacing_wait(m);
 
 	if (wait == POLICY_NEVER)
-		wait = gate_rest(m);
+		wait = pacing_rest(m);
 	m->work_at = wait == POLICY_NEVER ? MODEL_NEVER : m->now + max(wait, 1U);
 }
 
@@ -282,14 +282,14 @@ static void gate_end(struct model *m)
  */
 void aerator_work(struct model *m)
 {
-	gate_begin(m);
-	if (gate_may_pass(m)) {
-		if (gate_is_coarse(m))
+	intake_pacing_begin(m);
+	if (pacing_may_pass(m)) {
+		if (intake_is_coarse(m))
 			reporting_pass(m);
 		else
 			treated_pass(m);
 	}
-	gate_end(m);
+	intake_pacing_end(m);
 }
 
 /**
@@ -301,15 +301,15 @@ void aerator_watch(struct model *m)
 	m->watch_at = MODEL_NEVER;
 	if (m->awake)
 		return;
-	m->awake = gate_may_pass(m);
+	m->awake = pacing_may_pass(m);
 	if (m->awake) {
 		m->work_at = m->now;
 		return;
 	}
 	/* What no pass can do anything about is no reason to look again. */
-	gate_wait_deficit(m);
-	gate_watch(m);
-	if (m->watch_at == MODEL_NEVER && gate_survey_stale(m)) {
+	pacing_wait_deficit(m);
+	pacing_watch(m);
+	if (m->watch_at == MODEL_NEVER && intake_survey_stale(m)) {
 		m->awake = true;
 		m->work_at = m->now;
 	}
@@ -322,7 +322,7 @@ void aerator_watch(struct model *m)
 void aerator_freed(struct model *m)
 {
 	if (!m->awake && m->work_at == MODEL_NEVER)
-		m->work_at = m->now + GATE_SOON_MS;
+		m->work_at = m->now + INTAKE_SOON_MS;
 }
 
 /**
@@ -331,7 +331,7 @@ void aerator_freed(struct model *m)
  */
 void aerator_start(struct model *m)
 {
-	policy_init(&m->policy, m->now, GATE_SLACK_PAGES);
+	policy_init(&m->policy, m->now, INTAKE_NODE_SLACK_PAGES);
 	m->batch.at = m->now;
 	m->seen = m->free;
 	m->work_at = m->now;

@@ -43,7 +43,7 @@ enum model_intake {
 #define MODEL_BATCH		(32 * 1024ULL)
 
 /**
- * struct model_batch - as struct gate_batch
+ * struct model_batch - as struct intake_batch
  * @size: the largest that was handed over, pages; 0 if there was none
  * @refused: the last that was handed over, if it was refused, pages; 0 if not
  * @paid: what it has cost so far that surplus was not treated, pages times ms
@@ -73,7 +73,7 @@ struct model_batch {
  * @known: what the driver takes for treated where the allocator does not count, pages
  * @seen: @free at the last look
  * @fell: when free memory was last seen to fall, ms
- * @woken: as in struct gate, as the next two
+ * @woken: as in struct intake_pacing, as the next two
  * @surveyed: when it was last found out what is treated, ms
  * @awake: the work comes back by itself
  * @batch: how batches that cannot be made smaller are weighed
