@@ -74,7 +74,7 @@ struct balloon_hint {
  * @up: queues and intake are running; balloon_mutex
  * @gone: the device is being unbound: nothing begins anew; balloon_mutex
  * @lost: the device was reset because it did not behave; from then on only
- *	balloon_stop() and balloon_start() make it usable. Set under @losing, after
+ *	lifecycle_stop() and lifecycle_start() make it usable. Set under @losing, after
  *	the reset; cleared when nothing runs
  * @losing: one task at a time does that
  * @stuck: the device was silent, and could not be reset; @losing to write
@@ -140,16 +140,16 @@ struct aerator {
 
 /* balloon_driver.c: the virtio driver */
 extern struct virtio_driver balloon_driver;
-const char *balloon_refusal(struct virtio_device *vdev);
-u32 balloon_poison(void);
+const char *balloon_features_refusal(struct virtio_device *vdev);
+u32 balloon_features_poison(void);
 void balloon_announce(const struct aerator *a);
 
 /* balloon_lifecycle.c: up, down, and up again */
-int run_begin(struct aerator *a);
-void run_end(struct aerator *a);
-void run_freeze(struct aerator *a);
-void run_restore(struct aerator *a);
-void run_recover(struct work_struct *work);
+int balloon_lifecycle_begin(struct aerator *a);
+void balloon_lifecycle_end(struct aerator *a);
+void balloon_lifecycle_freeze(struct aerator *a);
+void balloon_lifecycle_restore(struct aerator *a);
+void balloon_lifecycle_recover(struct work_struct *work);
 void balloon_lose(struct aerator *a, const char *why);
 void balloon_answered(struct aerator *a);
 void balloon_leave(struct aerator *a);
@@ -173,55 +173,55 @@ static inline bool balloon_is_lost(const struct aerator *a)
 }
 
 /* balloon_queues.c: which queues there are */
-int queues_find(struct aerator *a);
-void queues_delete(struct aerator *a);
-void queues_abandon(struct aerator *a);
+int balloon_queues_find(struct aerator *a);
+void balloon_queues_delete(struct aerator *a);
+void balloon_queues_abandon(struct aerator *a);
 
 /* balloon_quiesce.c: before anything stops */
-int quiesce_intake(struct aerator *a);
-void quiesce_leave(struct aerator *a);
-bool quiesce_try(struct aerator *a);
-void quiesce_wait(struct aerator *a);
-void quiesce_stick(struct aerator *a);
-void quiesce_unstick(struct aerator *a);
-int quiesce_start(void);
-void quiesce_stop(void);
+int balloon_quiesce_intake(struct aerator *a);
+void balloon_quiesce_leave(struct aerator *a);
+bool balloon_quiesce_try(struct aerator *a);
+void balloon_quiesce_wait(struct aerator *a);
+void balloon_quiesce_stick(struct aerator *a);
+void balloon_quiesce_unstick(struct aerator *a);
+int balloon_quiesce_start(void);
+void balloon_quiesce_stop(void);
 
 /**
- * struct request_wait - a wait for answers of the device
+ * struct balloon_vq_wait - a wait for answers of the device
  * @vq: the queue
  * @answered: woken by its interrupt, and when the device is lost
  * @heard: when the device last showed on it that it is alive, jiffies
  * @look: takes what was answered, notes that in @heard, and says whether the wait is
  *	over; does not sleep
  */
-struct request_wait {
+struct balloon_vq_wait {
 	struct virtqueue *vq;
 	wait_queue_head_t *answered;
 	unsigned long *heard;
-	bool (*look)(struct aerator *a, struct request_wait *wait);
+	bool (*look)(struct aerator *a, struct balloon_vq_wait *wait);
 };
 
 /* balloon_vq.c: queues on which one asks and waits */
-bool request_await(struct aerator *a, struct request_wait *wait);
-void request_acked(struct virtqueue *vq);
-int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);
-int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr);
+bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait);
+void balloon_vq_acked(struct virtqueue *vq);
+int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);
+int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr);
 
 /* balloon_inflate.c: inflate and deflate */
-int inflate_create(struct aerator *a);
-void inflate_start(struct aerator *a);
-void inflate_stop(struct aerator *a);
-void inflate_empty(struct aerator *a);
-void inflate_destroy(struct aerator *a);
-unsigned long inflate_size(const struct aerator *a);
+int balloon_inflate_create(struct aerator *a);
+void balloon_inflate_start(struct aerator *a);
+void balloon_inflate_stop(struct aerator *a);
+void balloon_inflate_empty(struct aerator *a);
+void balloon_inflate_destroy(struct aerator *a);
+unsigned long balloon_inflate_size(const struct aerator *a);
 
 /* balloon_trial.c: does the host drop what it is told of? */
-void trial_report(struct aerator *a);
-const char *trial_word(const struct aerator *a);
+void balloon_trial_report(struct aerator *a);
+const char *balloon_trial_word(const struct aerator *a);
 
 /* balloon_target.c: how much the host wants in the balloon */
-void target_changed(struct aerator *a);
+void balloon_target_changed(struct aerator *a);
 
 /* balloon_hint.c: free page hint */
 int balloon_hint_create(struct aerator *a);
@@ -238,18 +238,18 @@ int balloon_reporting_send(void *owner, struct reactor *r);
 int balloon_reporting_settle(void *owner, struct reactor *r);
 
 /* balloon_statistics.c: the statistics queue */
-int statistics_create(struct aerator *a);
-void statistics_start(struct aerator *a);
-void statistics_stop(struct aerator *a);
-void statistics_abandon(struct aerator *a);
-void statistics_destroy(struct aerator *a);
-void statistics_asked(struct virtqueue *vq);
+int balloon_statistics_create(struct aerator *a);
+void balloon_statistics_start(struct aerator *a);
+void balloon_statistics_stop(struct aerator *a);
+void balloon_statistics_abandon(struct aerator *a);
+void balloon_statistics_destroy(struct aerator *a);
+void balloon_statistics_asked(struct virtqueue *vq);
 
 /* balloon_takeover.c: from virtio_balloon, and back to it */
-int takeover_start(void);
-void takeover_stop(void);
+int balloon_takeover_start(void);
+void balloon_takeover_stop(void);
 void balloon_takeover(void);
-bool takeover_of(const struct device *dev);
+bool balloon_takeover_of(const struct device *dev);
 
 /* sysfs.c */
 extern const struct attribute_group *sysfs_groups[];

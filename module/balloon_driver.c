@@ -22,26 +22,26 @@ static bool balloon_content_matters(void)
 }
 
 /**
- * balloon_poison - what free pages are filled with, if their content matters
+ * balloon_features_poison - what free pages are filled with, if their content matters
  *
  * Context: any.
  *
  * Return: four bytes of it.
  */
-u32 balloon_poison(void)
+u32 balloon_features_poison(void)
 {
 	return want_init_on_free() ? 0 : PAGE_POISON * 0x01010101U;
 }
 
 /**
- * balloon_refusal - why this driver would not bind a device
+ * balloon_features_refusal - why this driver would not bind a device
  * @vdev: a balloon device, bound to anyone or no one
  *
  * Context: under the device's lock; may sleep.
  *
  * Return: the reason, in words for the log, or NULL.
  */
-const char *balloon_refusal(struct virtio_device *vdev)
+const char *balloon_features_refusal(struct virtio_device *vdev)
 {
 	u64 offered = compat_offered_features(vdev);
 
@@ -65,7 +65,7 @@ static void balloon_config(struct work_struct *work)
 		balloon_lose(a, "the device asks for a reset");
 		return;
 	}
-	target_changed(a);
+	balloon_target_changed(a);
 	balloon_hint_changed(a);
 }
 
@@ -88,8 +88,8 @@ static void balloon_free(struct aerator *a)
 
 	for (i = 0; i < INTAKE_KINDS; i++)
 		intake_destroy(a->intakes[i]);
-	inflate_destroy(a);
-	statistics_destroy(a);
+	balloon_inflate_destroy(a);
+	balloon_statistics_destroy(a);
 	balloon_hint_destroy(a);
 	kfree(a);
 }
@@ -125,11 +125,11 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	mutex_init(&a->losing);
 	init_waitqueue_head(&a->answered);
 	init_waitqueue_head(&a->told);
-	INIT_DELAYED_WORK(&a->recover, run_recover);
+	INIT_DELAYED_WORK(&a->recover, balloon_lifecycle_recover);
 	INIT_WORK(&a->config, balloon_config);
 	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
 		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
-	if (balloon_hint_create(a) || statistics_create(a) || inflate_create(a) ||
+	if (balloon_hint_create(a) || balloon_statistics_create(a) || balloon_inflate_create(a) ||
 	    balloon_create_intakes(a)) {
 		balloon_free(a);
 		return NULL;
@@ -146,11 +146,11 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 void balloon_announce(const struct aerator *a)
 {
 	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
-		 takeover_of(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
+		 balloon_takeover_of(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
 		 a->intake->ops->name, virtqueue_get_vring_size(a->reporting_vq),
 		 a->intake->ops->order(a->intake));
 	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
-	    balloon_poison())
+	    balloon_features_poison())
 		dev_warn(&a->vdev->dev,
 			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
 }
@@ -164,7 +164,7 @@ void balloon_announce(const struct aerator *a)
 static int balloon_begin(struct aerator *a)
 {
 	if (!is_kdump_kernel())
-		return run_begin(a);
+		return balloon_lifecycle_begin(a);
 	a->gone = true;
 	dev_info(&a->vdev->dev, "bound, and left alone: this kernel saves the memory of one that crashed\n");
 	return 0;
@@ -172,7 +172,7 @@ static int balloon_begin(struct aerator *a)
 
 static int balloon_probe(struct virtio_device *vdev)
 {
-	const char *refusal = balloon_refusal(vdev);
+	const char *refusal = balloon_features_refusal(vdev);
 	struct aerator *a;
 	int err;
 
@@ -201,7 +201,7 @@ static void balloon_remove(struct virtio_device *vdev)
 {
 	struct aerator *a = vdev->priv;
 
-	run_end(a);
+	balloon_lifecycle_end(a);
 	balloon_free(a);
 }
 
@@ -226,14 +226,14 @@ static int balloon_validate(struct virtio_device *vdev)
 #ifdef CONFIG_PM_SLEEP
 static int balloon_freeze(struct virtio_device *vdev)
 {
-	run_freeze(vdev->priv);
+	balloon_lifecycle_freeze(vdev->priv);
 	return 0;
 }
 
 static int balloon_restore(struct virtio_device *vdev)
 {
 	if (!is_kdump_kernel())
-		run_restore(vdev->priv);
+		balloon_lifecycle_restore(vdev->priv);
 	return 0;
 }
 #endif

@@ -119,8 +119,8 @@ static int balloon_hint_say(struct aerator *a, u32 id)
 	int err;
 
 	a->hint.says = cpu_to_virtio32(a->vdev, id);
-	err = request_tell(a, a->hint_vq, &a->hint.says, sizeof(a->hint.says));
-	return err ? err : request_wait(a, a->hint_vq, 1);
+	err = balloon_vq_tell(a, a->hint_vq, &a->hint.says, sizeof(a->hint.says));
+	return err ? err : balloon_vq_wait(a, a->hint_vq, 1);
 }
 
 /*
@@ -180,7 +180,7 @@ static int balloon_hint_batch(struct aerator *a)
 	nr = balloon_hint_fill(a, &blocks, nr);
 	if (!nr)
 		return -ENOENT;
-	err = request_wait(a, a->hint_vq, nr);
+	err = balloon_vq_wait(a, a->hint_vq, nr);
 	if (err) {
 		balloon_hint_free(&blocks);
 		return err;

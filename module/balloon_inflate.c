@@ -53,14 +53,14 @@ static unsigned long inflate_batch(struct virtqueue *vq)
 }
 
 /**
- * inflate_can_tell - is there a device to tell?
+ * balloon_inflate_can_tell - is there a device to tell?
  * @b: the balloon
  *
  * Context: @b->lock held.
  *
  * Return: true if its queues can be used.
  */
-bool inflate_can_tell(const struct balloon *b)
+bool balloon_inflate_can_tell(const struct balloon *b)
 {
 	return b->running && !balloon_is_lost(b->a);
 }
@@ -88,12 +88,12 @@ static int inflate_tell(struct balloon *b, struct virtqueue *vq, unsigned int nr
 
 	for (i = 0; i < nr; i += len) {
 		len = min_t(unsigned int, nr - i, b->chain);
-		err = request_tell(b->a, vq, b->numbers + i, len * sizeof(*b->numbers));
+		err = balloon_vq_tell(b->a, vq, b->numbers + i, len * sizeof(*b->numbers));
 		if (err)
 			return err;
 		chains++;
 	}
-	return request_wait(b->a, vq, chains);
+	return balloon_vq_wait(b->a, vq, chains);
 }
 
 static int inflate_tell_pages(struct balloon *b, struct virtqueue *vq,
@@ -113,16 +113,16 @@ static int inflate_tell_page(struct balloon *b, struct virtqueue *vq, struct pag
 }
 
 /**
- * inflate_tell_block - tell the device of one block, and wait until it knows
+ * balloon_inflate_tell_block - tell the device of one block, and wait until it knows
  * @b: the balloon
  * @vq: the inflate or the deflate queue
  * @block: INFLATE_BLOCK_PAGES of them
  *
- * Context: @b->lock held, inflate_can_tell(); sleeps as request_wait() does.
+ * Context: @b->lock held, balloon_inflate_can_tell(); sleeps as balloon_vq_wait() does.
  *
  * Return: 0, or -EIO if the device was reset.
  */
-int inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block)
+int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block)
 {
 	unsigned int i, nr = 0;
 
@@ -210,7 +210,7 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 	int err = -EAGAIN;
 
 	mutex_lock(&b->lock);
-	if (inflate_can_tell(b) && !b->closed && !READ_ONCE(b->yielded))
+	if (balloon_inflate_can_tell(b) && !b->closed && !READ_ONCE(b->yielded))
 		err = inflate_tell_pages(b, b->a->inflate_vq, pages);
 	if (!err) {
 		compat_balloon_add(&b->pages, pages);
@@ -223,7 +223,7 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 }
 
 /**
- * inflate_grow - take one batch from the guest
+ * balloon_inflate_grow - take one batch from the guest
  * @b: the balloon
  * @want: how many pages are missing, at least one
  *
@@ -232,14 +232,14 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
  * Return: 0, -ENOMEM if there was not enough for it, or another negative errno if the
  * device did not take it.
  */
-int inflate_grow(struct balloon *b, unsigned long want)
+int balloon_inflate_grow(struct balloon *b, unsigned long want)
 {
 	unsigned long nr, taken;
 	LIST_HEAD(pages);
 	int err;
 
 	if (want >= INFLATE_BLOCK_PAGES)
-		trial_inflate(b);
+		balloon_trial_inflate(b);
 	nr = min(want, inflate_batch(b->a->inflate_vq));
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
@@ -252,7 +252,7 @@ int inflate_grow(struct balloon *b, unsigned long want)
  */
 static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 {
-	bool tell = inflate_can_tell(b);
+	bool tell = balloon_inflate_can_tell(b);
 	LIST_HEAD(pages);
 	unsigned long nr;
 
@@ -270,7 +270,7 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 }
 
 /**
- * inflate_give - give one batch back to the guest
+ * balloon_inflate_give - give one batch back to the guest
  * @b: the balloon
  * @want: how many pages it has too many
  *
@@ -278,12 +278,12 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
  *
  * Return: 0, or -EBUSY if all that are left are being moved, for a moment.
  */
-int inflate_give(struct balloon *b, unsigned long want)
+int balloon_inflate_give(struct balloon *b, unsigned long want)
 {
 	unsigned long nr = 0;
 
 	mutex_lock(&b->lock);
-	if (inflate_can_tell(b))
+	if (balloon_inflate_can_tell(b))
 		nr = inflate_shrink(b, want);
 	mutex_unlock(&b->lock);
 	return nr ? 0 : -EBUSY;
@@ -321,7 +321,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	/* Under the kernel's oom_lock: there is one of us. */
 	WRITE_ONCE(b->a->urgent, true);
 	if (inflate_lock_urgent(b)) {
-		/* Between inflate_stop() and the reset the device cannot be told. */
+		/* Between balloon_inflate_stop() and the reset the device cannot be told. */
 		if (b->running || balloon_is_lost(b->a))
 			*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
 		mutex_unlock(&b->lock);
@@ -347,7 +347,7 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 
 	if (!mutex_trylock(&b->lock))
 		return -EAGAIN;
-	if (inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate_vq, newpage))
+	if (balloon_inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate_vq, newpage))
 		err = 0;
 	if (!err && !balloon_is_lost(b->a))
 		inflate_tell_page(b, b->a->deflate_vq, page);
@@ -360,25 +360,25 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 }
 
 /**
- * inflate_size - how large the balloon is
+ * balloon_inflate_size - how large the balloon is
  * @a: the device
  *
  * Context: any.
  *
  * Return: pages.
  */
-unsigned long inflate_size(const struct aerator *a)
+unsigned long balloon_inflate_size(const struct aerator *a)
 {
 	return READ_ONCE(a->balloon->size);
 }
 
 /**
- * inflate_start - go towards the target from now on
+ * balloon_inflate_start - go towards the target from now on
  * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
  */
-void inflate_start(struct aerator *a)
+void balloon_inflate_start(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
@@ -390,41 +390,41 @@ void inflate_start(struct aerator *a)
 	/* It is as it was before the reset, and the host may have forgotten. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
-	target_start(b);
+	balloon_target_start(b);
 }
 
 /**
- * inflate_stop - let go of the queues, before the device is reset
+ * balloon_inflate_stop - let go of the queues, before the device is reset
  * @a: the device
  *
  * The balloon stays as it is.
  *
  * Context: balloon_mutex held; sleeps for as long as a batch takes to settle.
  */
-void inflate_stop(struct aerator *a)
+void balloon_inflate_stop(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, false);
 	mutex_unlock(&b->lock);
-	target_stop(b);
+	balloon_target_stop(b);
 }
 
 /**
- * inflate_empty - give the guest all that is in the balloon
+ * balloon_inflate_empty - give the guest all that is in the balloon
  * @a: the device, running or not
  *
  * Context: balloon_mutex held; sleeps until it is done.
  */
-void inflate_empty(struct aerator *a)
+void balloon_inflate_empty(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
 	mutex_lock(&b->lock);
 	b->closed = true;
 	mutex_unlock(&b->lock);
-	while (inflate_size(a)) {
+	while (balloon_inflate_size(a)) {
 		unsigned long nr;
 
 		mutex_lock(&b->lock);
@@ -462,19 +462,19 @@ static struct balloon *inflate_alloc(struct aerator *a)
 	b->a = a;
 	b->chain = INFLATE_CHAIN_MIN;
 	mutex_init(&b->lock);
-	target_init(b);
+	balloon_target_init(b);
 	return b;
 }
 
 /**
- * inflate_create - an empty balloon
+ * balloon_inflate_create - an empty balloon
  * @a: the device, its features negotiated
  *
  * Context: may sleep.
  *
  * Return: 0 or a negative errno.
  */
-int inflate_create(struct aerator *a)
+int balloon_inflate_create(struct aerator *a)
 {
 	struct balloon *b = inflate_alloc(a);
 	int err;
@@ -499,12 +499,12 @@ free:
 }
 
 /**
- * inflate_destroy - undo inflate_create()
- * @a: the device, stopped, its balloon empty; or inflate_create() failed
+ * balloon_inflate_destroy - undo balloon_inflate_create()
+ * @a: the device, stopped, its balloon empty; or balloon_inflate_create() failed
  *
  * Context: may sleep.
  */
-void inflate_destroy(struct aerator *a)
+void balloon_inflate_destroy(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
@@ -513,7 +513,7 @@ void inflate_destroy(struct aerator *a)
 	if (inflate_yields(b))
 		unregister_oom_notifier(&b->oom);
 	/* A last change of the configuration may have queued it. */
-	target_stop(b);
+	balloon_target_stop(b);
 	compat_balloon_destroy(&b->pages);
 	kfree(b->numbers);
 	kfree(b);

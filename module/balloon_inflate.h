@@ -73,17 +73,17 @@ struct balloon {
 #define INFLATE_MOVE_MS		1
 
 /* balloon_inflate.c: what is in it */
-int inflate_grow(struct balloon *b, unsigned long want);
-int inflate_give(struct balloon *b, unsigned long want);
-bool inflate_can_tell(const struct balloon *b);
-int inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block);
+int balloon_inflate_grow(struct balloon *b, unsigned long want);
+int balloon_inflate_give(struct balloon *b, unsigned long want);
+bool balloon_inflate_can_tell(const struct balloon *b);
+int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block);
 
 /* balloon_trial.c: does the host drop it? */
-void trial_inflate(struct balloon *b);
+void balloon_trial_inflate(struct balloon *b);
 
 /* balloon_target.c: how much the host wants in it */
-void target_init(struct balloon *b);
-void target_start(struct balloon *b);
-void target_stop(struct balloon *b);
+void balloon_target_init(struct balloon *b);
+void balloon_target_start(struct balloon *b);
+void balloon_target_stop(struct balloon *b);
 
 #endif /* AERATOR_BALLOON_INFLATE_H */

@@ -5,7 +5,7 @@
  * balloon_mutex covers every change between running and not: bind, unbind,
  * suspend, recovery, settings. It may be held for as long as a batch takes to
  * settle. It is taken inside the device lock and inside the module's parameter
- * lock, and never by the works that use the queues, for which run_stop() waits.
+ * lock, and never by the works that use the queues, for which lifecycle_stop() waits.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -16,16 +16,16 @@
 #include "compat/compat.h"
 
 /* The first recovery comes this soon, each further one after twice as long. */
-#define RUN_RETRY_MS_MIN	1000
-#define RUN_RETRY_MS_MAX	64000
+#define LIFECYCLE_RETRY_MS_MIN	1000
+#define LIFECYCLE_RETRY_MS_MAX	64000
 
 /**
- * struct run_room - what the entries of all batches need
+ * struct lifecycle_room - what the entries of all batches need
  * @runs: the entries
  * @reactors: how many batches there may be
  * @size: most entries of one
  */
-struct run_room {
+struct lifecycle_room {
 	struct reactor_run *runs;
 	unsigned int reactors;
 	unsigned int size;
@@ -45,7 +45,7 @@ static struct aerator *balloon_bound;
  * balloon's lock would wait for himself if that led to its OOM notifier. Returns true if
  * the device has nothing any more.
  */
-static bool run_reset_device(struct virtio_device *vdev)
+static bool lifecycle_reset_device(struct virtio_device *vdev)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 	u8 status = vdev->config->get_status(vdev);
@@ -62,12 +62,12 @@ static bool run_reset_device(struct virtio_device *vdev)
  * Nothing uses the queues any more. Reset first: it ends the device's access to
  * memory, and its interrupts. It must not see the queues go: without a reset they stay.
  */
-static void run_reset(struct aerator *a)
+static void lifecycle_reset(struct aerator *a)
 {
 	bool reset;
 
 	mutex_lock(&a->losing);
-	reset = run_reset_device(a->vdev);
+	reset = lifecycle_reset_device(a->vdev);
 	/* From here on no other task resets it, and what it had is free. */
 	smp_store_release(&a->lost, true);
 	mutex_unlock(&a->losing);
@@ -77,25 +77,25 @@ static void run_reset(struct aerator *a)
 	 */
 	cancel_work_sync(&a->config);
 	if (reset) {
-		queues_delete(a);
+		balloon_queues_delete(a);
 		return;
 	}
-	queues_abandon(a);
+	balloon_queues_abandon(a);
 	dev_err(&a->vdev->dev, "the device cannot be reset, and keeps its queues\n");
 }
 
 /* A device that is down may have kept its queues, or have got half way up again. */
-static bool run_reset_again(struct aerator *a)
+static bool lifecycle_reset_again(struct aerator *a)
 {
-	bool reset = run_reset_device(a->vdev);
+	bool reset = lifecycle_reset_device(a->vdev);
 
 	if (reset)
-		queues_delete(a);
+		balloon_queues_delete(a);
 	return reset;
 }
 
 /* Room for the batches that the settings of now allow, which nobody uses yet. */
-static int run_make_room(struct run_room *room)
+static int lifecycle_make_room(struct lifecycle_room *room)
 {
 	room->size = READ_ONCE(aerator_params.reactor_size);
 	room->reactors = READ_ONCE(aerator_params.reactors);
@@ -105,7 +105,7 @@ static int run_make_room(struct run_room *room)
 }
 
 /* All reactors are idle: the intake is stopped. balloon_mutex held. */
-static int run_equip(struct aerator *a, const struct run_room *room)
+static int lifecycle_equip(struct aerator *a, const struct lifecycle_room *room)
 {
 	unsigned int i;
 	int err;
@@ -121,10 +121,10 @@ static int run_equip(struct aerator *a, const struct run_room *room)
 }
 
 /* The device is the driver's: tell it the rest. balloon_mutex held. */
-static void run_make_ready(struct aerator *a)
+static void lifecycle_make_ready(struct aerator *a)
 {
 	struct virtio_device *vdev = a->vdev;
-	u32 poison = balloon_poison();
+	u32 poison = balloon_features_poison();
 
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
@@ -138,7 +138,7 @@ static void run_make_ready(struct aerator *a)
  * From queues to free memory being returned, as the settings of now say. The room is
  * the intake's then, or gone. balloon_mutex held.
  */
-static int run_start_intake(struct aerator *a, const struct run_room *room)
+static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room *room)
 {
 	int err;
 
@@ -147,7 +147,7 @@ static int run_start_intake(struct aerator *a, const struct run_room *room)
 				ARRAY_SIZE(a->sg));
 	/* Of another order, or of another host. */
 	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
-	err = run_equip(a, room);
+	err = lifecycle_equip(a, room);
 	if (!err)
 		err = a->intake->ops->start(a->intake);
 	if (err)
@@ -156,7 +156,7 @@ static int run_start_intake(struct aerator *a, const struct run_room *room)
 }
 
 /* Back from there: every block is in the allocator. balloon_mutex held. */
-static void run_stop_intake(struct aerator *a)
+static void lifecycle_stop_intake(struct aerator *a)
 {
 	a->intake->ops->stop(a->intake);
 	kvfree(a->runs);
@@ -166,34 +166,34 @@ static void run_stop_intake(struct aerator *a)
  * The intake is stopped, or did not start. What is in the balloon stays there.
  * balloon_mutex held.
  */
-static void run_close(struct aerator *a)
+static void lifecycle_close(struct aerator *a)
 {
 	a->up = false;
 	balloon_hint_stop(a);
-	inflate_stop(a);
-	statistics_stop(a);
-	run_reset(a);
+	balloon_inflate_stop(a);
+	balloon_statistics_stop(a);
+	lifecycle_reset(a);
 }
 
 /* From features negotiated to a device that does all that it is for. balloon_mutex held. */
-static int run_start(struct aerator *a)
+static int lifecycle_start(struct aerator *a)
 {
-	struct run_room room;
-	int err = run_make_room(&room);
+	struct lifecycle_room room;
+	int err = lifecycle_make_room(&room);
 
 	if (err)
 		return err;
-	err = queues_find(a);
+	err = balloon_queues_find(a);
 	if (err)
 		goto free;
-	run_make_ready(a);
-	err = run_start_intake(a, &room);
+	lifecycle_make_ready(a);
+	err = lifecycle_start_intake(a, &room);
 	if (err) {
-		run_reset(a);
+		lifecycle_reset(a);
 		return err;
 	}
-	statistics_start(a);
-	inflate_start(a);
+	balloon_statistics_start(a);
+	balloon_inflate_start(a);
 	balloon_hint_start(a);
 	a->up = true;
 	return 0;
@@ -207,24 +207,24 @@ free:
  * Back from there. The intake first, since its batches may take long: until the balloon
  * stops, it gives way to a guest that is out of memory. balloon_mutex held.
  */
-static void run_stop(struct aerator *a)
+static void lifecycle_stop(struct aerator *a)
 {
 	if (!a->up)
 		return;
-	run_stop_intake(a);
-	run_close(a);
+	lifecycle_stop_intake(a);
+	lifecycle_close(a);
 }
 
 /*
  * Reset and negotiate anew, as the bus does it before probe: the driver's
  * features are still in vdev->features (virtio 1.2, 3.1.1).
  */
-static int run_negotiate(struct aerator *a)
+static int lifecycle_negotiate(struct aerator *a)
 {
 	struct virtio_device *vdev = a->vdev;
 	int err;
 
-	if (!run_reset_again(a))
+	if (!lifecycle_reset_again(a))
 		return -EBUSY;
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
@@ -238,22 +238,22 @@ static int run_negotiate(struct aerator *a)
 }
 
 /* All over again, from the reset on. balloon_mutex held. */
-static int run_again(struct aerator *a)
+static int lifecycle_again(struct aerator *a)
 {
 	int err;
 
-	run_stop(a);
-	err = run_negotiate(a);
+	lifecycle_stop(a);
+	err = lifecycle_negotiate(a);
 	if (!err)
-		err = run_start(a);
+		err = lifecycle_start(a);
 	if (err)	/* not to be left half way, whatever comes next */
-		run_reset_again(a);
+		lifecycle_reset_again(a);
 	return err;
 }
 
-static int run_bring_back(struct aerator *a)
+static int lifecycle_bring_back(struct aerator *a)
 {
-	int err = run_again(a);
+	int err = lifecycle_again(a);
 
 	if (!err)
 		dev_info(&a->vdev->dev, "the device is back after its reset\n");
@@ -261,29 +261,29 @@ static int run_bring_back(struct aerator *a)
 }
 
 /* Each call waits twice as long as the one before, until something is answered. */
-static void run_recover_soon(struct aerator *a)
+static void lifecycle_recover_soon(struct aerator *a)
 {
 	unsigned int ms = clamp_t(unsigned int, READ_ONCE(a->retry_ms) * 2,
-				  RUN_RETRY_MS_MIN, RUN_RETRY_MS_MAX);
+				  LIFECYCLE_RETRY_MS_MIN, LIFECYCLE_RETRY_MS_MAX);
 
 	WRITE_ONCE(a->retry_ms, ms);
 	queue_delayed_work(system_freezable_wq, &a->recover, msecs_to_jiffies(ms));
 }
 
 /**
- * run_recover - bring back a device that was reset
+ * balloon_lifecycle_recover - bring back a device that was reset
  * @work: that of the device
  *
  * Context: may sleep.
  */
-void run_recover(struct work_struct *work)
+void balloon_lifecycle_recover(struct work_struct *work)
 {
 	struct aerator *a = container_of(to_delayed_work(work), struct aerator,
 					 recover);
 
 	mutex_lock(&balloon_mutex);
-	if (!a->gone && (!a->up || balloon_is_lost(a)) && run_bring_back(a))
-		run_recover_soon(a);
+	if (!a->gone && (!a->up || balloon_is_lost(a)) && lifecycle_bring_back(a))
+		lifecycle_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -306,18 +306,18 @@ void balloon_lose(struct aerator *a, const char *why)
 		goto unlock;
 	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
 			     why);
-	if (!run_reset_device(a->vdev)) {
+	if (!lifecycle_reset_device(a->vdev)) {
 		dev_err_ratelimited(&a->vdev->dev,
 				    "the device cannot be reset, and keeps what it has\n");
-		quiesce_stick(a);
+		balloon_quiesce_stick(a);
 		goto wait;
 	}
 	/* Pairs with balloon_is_lost(): after that, memory is given back. */
 	smp_store_release(&a->lost, true);
-	quiesce_unstick(a);
+	balloon_quiesce_unstick(a);
 	wake_up_all(&a->told);
 	wake_up_all(&a->answered);
-	run_recover_soon(a);
+	lifecycle_recover_soon(a);
 unlock:
 	mutex_unlock(&a->losing);
 	return;
@@ -325,7 +325,7 @@ unlock:
 wait:
 	mutex_unlock(&a->losing);
 	/* Callers come again at once where they find the queue broken. */
-	msleep(RUN_RETRY_MS_MIN);
+	msleep(LIFECYCLE_RETRY_MS_MIN);
 }
 
 /**
@@ -340,12 +340,12 @@ void balloon_answered(struct aerator *a)
 	if (!READ_ONCE(a->stuck))
 		return;
 	mutex_lock(&a->losing);
-	quiesce_unstick(a);
+	balloon_quiesce_unstick(a);
 	mutex_unlock(&a->losing);
 }
 
 /* The device is stopped, and @gone: nobody queues any of them anew. */
-static void run_cancel(struct aerator *a)
+static void lifecycle_cancel(struct aerator *a)
 {
 	cancel_work_sync(&a->config);
 	cancel_work_sync(&a->hint.work);
@@ -354,20 +354,20 @@ static void run_cancel(struct aerator *a)
 }
 
 /**
- * run_begin - start a device that was just bound
+ * balloon_lifecycle_begin - start a device that was just bound
  * @a: the device
  *
  * Context: may sleep.
  *
  * Return: 0, -EBUSY if there is one already, or another negative errno.
  */
-int run_begin(struct aerator *a)
+int balloon_lifecycle_begin(struct aerator *a)
 {
 	int err = -EBUSY;
 
 	mutex_lock(&balloon_mutex);
 	if (!balloon_bound)
-		err = run_start(a);
+		err = lifecycle_start(a);
 	a->gone = err != 0;
 	if (!err) {
 		balloon_bound = a;
@@ -375,16 +375,16 @@ int run_begin(struct aerator *a)
 	}
 	mutex_unlock(&balloon_mutex);
 	if (err)
-		run_cancel(a);
+		lifecycle_cancel(a);
 	return err;
 }
 
-/* Stop for good, after quiesce_leave(). balloon_mutex held. */
-static void run_finish(struct aerator *a)
+/* Stop for good, after balloon_quiesce_leave(). balloon_mutex held. */
+static void lifecycle_finish(struct aerator *a)
 {
 	if (balloon_bound == a)
 		balloon_bound = NULL;
-	run_stop(a);
+	lifecycle_stop(a);
 }
 
 /**
@@ -396,51 +396,51 @@ static void run_finish(struct aerator *a)
 void balloon_leave(struct aerator *a)
 {
 	mutex_lock(&balloon_mutex);
-	quiesce_leave(a);
+	balloon_quiesce_leave(a);
 	mutex_unlock(&balloon_mutex);
 }
 
 /**
- * run_end - stop a device that is about to be unbound
+ * balloon_lifecycle_end - stop a device that is about to be unbound
  * @a: the device
  *
  * All that is in its balloon goes back to the guest. The device ends up reset.
  *
  * Context: may sleep for as long as a batch takes to settle, and deflating; see
- * quiesce_wait().
+ * balloon_quiesce_wait().
  */
-void run_end(struct aerator *a)
+void balloon_lifecycle_end(struct aerator *a)
 {
 	balloon_leave(a);
-	quiesce_wait(a);
+	balloon_quiesce_wait(a);
 	mutex_lock(&balloon_mutex);
-	inflate_empty(a);
-	run_finish(a);
-	if (!run_reset_again(a))
-		statistics_abandon(a);
+	balloon_inflate_empty(a);
+	lifecycle_finish(a);
+	if (!lifecycle_reset_again(a))
+		balloon_statistics_abandon(a);
 	mutex_unlock(&balloon_mutex);
-	run_cancel(a);
+	lifecycle_cancel(a);
 }
 
 /**
- * run_freeze - the guest is put to sleep
+ * balloon_lifecycle_freeze - the guest is put to sleep
  * @a: the device
  *
  * Nothing stays in the balloon: the kernel that wakes up may be another one, and
  * have used that memory.
  *
- * Context: may sleep, as run_end().
+ * Context: may sleep, as balloon_lifecycle_end().
  */
-void run_freeze(struct aerator *a)
+void balloon_lifecycle_freeze(struct aerator *a)
 {
 	mutex_lock(&balloon_mutex);
-	inflate_empty(a);
-	run_stop(a);
+	balloon_inflate_empty(a);
+	lifecycle_stop(a);
 	mutex_unlock(&balloon_mutex);
 }
 
 /**
- * run_restore - the guest woke up
+ * balloon_lifecycle_restore - the guest woke up
  * @a: the device, negotiated with anew by the bus
  *
  * Should it fail, then the bus is told that all is well, and recovery starts from
@@ -448,11 +448,11 @@ void run_freeze(struct aerator *a)
  *
  * Context: may sleep.
  */
-void run_restore(struct aerator *a)
+void balloon_lifecycle_restore(struct aerator *a)
 {
 	mutex_lock(&balloon_mutex);
-	if (run_start(a))
-		run_recover_soon(a);
+	if (lifecycle_start(a))
+		lifecycle_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -472,9 +472,9 @@ void balloon_shutdown(void)
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
 	if (a)
-		quiesce_leave(a);
-	if (a && quiesce_try(a))
-		run_finish(a);
+		balloon_quiesce_leave(a);
+	if (a && balloon_quiesce_try(a))
+		lifecycle_finish(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -496,23 +496,23 @@ void balloon_wake(void)
  * every device can be reset, and one that cannot must not lose its queues for a lack
  * of memory, nor be waited for without bound. balloon_mutex held.
  */
-static int run_restart_intake(struct aerator *a)
+static int lifecycle_restart_intake(struct aerator *a)
 {
-	struct run_room room;
-	int err = run_make_room(&room);
+	struct lifecycle_room room;
+	int err = lifecycle_make_room(&room);
 
 	if (err)
 		return err;
-	err = quiesce_intake(a);
+	err = balloon_quiesce_intake(a);
 	if (err) {
 		kvfree(room.runs);
 		return err;
 	}
-	run_stop_intake(a);
-	err = run_start_intake(a, &room);
+	lifecycle_stop_intake(a);
+	err = lifecycle_start_intake(a, &room);
 	if (err) {
-		run_close(a);
-		run_recover_soon(a);
+		lifecycle_close(a);
+		lifecycle_recover_soon(a);
 	}
 	return err;
 }
@@ -536,7 +536,7 @@ int balloon_restart(void)
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
 	if (a && a->up && !a->gone)
-		err = run_restart_intake(a);
+		err = lifecycle_restart_intake(a);
 	mutex_unlock(&balloon_mutex);
 	return err;
 }

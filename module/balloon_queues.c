@@ -21,10 +21,10 @@ static const struct queues_row {
 } queues_all[] = {
 #define QUEUES_ROW(_queue, _feature, _callback) \
 	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue##_vq) }
-	QUEUES_ROW(inflate, -1, request_acked),
-	QUEUES_ROW(deflate, -1, request_acked),
-	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, statistics_asked),
-	QUEUES_ROW(hint, VIRTIO_BALLOON_F_FREE_PAGE_HINT, request_acked),
+	QUEUES_ROW(inflate, -1, balloon_vq_acked),
+	QUEUES_ROW(deflate, -1, balloon_vq_acked),
+	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, balloon_statistics_asked),
+	QUEUES_ROW(hint, VIRTIO_BALLOON_F_FREE_PAGE_HINT, balloon_vq_acked),
 	QUEUES_ROW(reporting, VIRTIO_BALLOON_F_REPORTING, balloon_reporting_acked),
 };
 
@@ -40,14 +40,14 @@ static void queues_set(struct aerator *a, const struct queues_row *queue,
 }
 
 /**
- * queues_find - set up all that the device has
+ * balloon_queues_find - set up all that the device has
  * @a: the device, its features negotiated
  *
  * Context: may sleep.
  *
  * Return: 0 or a negative errno.
  */
-int queues_find(struct aerator *a)
+int balloon_queues_find(struct aerator *a)
 {
 	struct virtqueue *vqs[ARRAY_SIZE(queues_all)];
 	vq_callback_t *callbacks[ARRAY_SIZE(queues_all)];
@@ -71,14 +71,14 @@ int queues_find(struct aerator *a)
 }
 
 /**
- * queues_delete - take down what queues_find() set up
+ * balloon_queues_delete - take down what balloon_queues_find() set up
  * @a: the device, reset, and nothing uses its queues any more
  *
  * What it never answered is still on them.
  *
  * Context: may sleep.
  */
-void queues_delete(struct aerator *a)
+void balloon_queues_delete(struct aerator *a)
 {
 	struct virtqueue *vq;
 
@@ -91,7 +91,7 @@ void queues_delete(struct aerator *a)
 }
 
 /**
- * queues_abandon - leave the queues to a device that cannot be reset
+ * balloon_queues_abandon - leave the queues to a device that cannot be reset
  * @a: the device; nothing uses its queues any more
  *
  * It may still write to them, and read what is on them. They go when a reset succeeds
@@ -99,7 +99,7 @@ void queues_delete(struct aerator *a)
  *
  * Context: may sleep.
  */
-void queues_abandon(struct aerator *a)
+void balloon_queues_abandon(struct aerator *a)
 {
 	struct virtqueue *vq;
 

@@ -56,14 +56,14 @@ static void quiesce_close(struct aerator *a)
 }
 
 /**
- * quiesce_intake - let no batch be at the device, if that can be had
+ * balloon_quiesce_intake - let no batch be at the device, if that can be had
  * @a: the device, up
  *
  * Context: balloon_mutex held. Sleeps for settle_timeout_ms and a reset at most.
  *
  * Return: 0 with the intake's pacing halted, or -EBUSY with everything as it was.
  */
-int quiesce_intake(struct aerator *a)
+int balloon_quiesce_intake(struct aerator *a)
 {
 	quiesce_close(a);
 	wait_event_idle_timeout(a->told, quiesce_settled(a) || READ_ONCE(a->stuck),
@@ -78,14 +78,14 @@ int quiesce_intake(struct aerator *a)
 }
 
 /**
- * quiesce_leave - the device is about to be unbound
+ * balloon_quiesce_leave - the device is about to be unbound
  * @a: the device
  *
  * Recovery ends, and so does the wait of a flush.
  *
  * Context: balloon_mutex held; may sleep.
  */
-void quiesce_leave(struct aerator *a)
+void balloon_quiesce_leave(struct aerator *a)
 {
 	a->gone = true;
 	if (a->up)
@@ -101,8 +101,8 @@ static bool quiesce_done(const struct aerator *a, int ended)
 }
 
 /**
- * quiesce_try - wait until nothing stays at the device, or that has no end
- * @a: the device, after quiesce_leave()
+ * balloon_quiesce_try - wait until nothing stays at the device, or that has no end
+ * @a: the device, after balloon_quiesce_leave()
  *
  * Inflating goes on meanwhile; what stops it waits for no more than an answer.
  *
@@ -110,7 +110,7 @@ static bool quiesce_done(const struct aerator *a, int ended)
  *
  * Return: true if the device can be stopped.
  */
-bool quiesce_try(struct aerator *a)
+bool balloon_quiesce_try(struct aerator *a)
 {
 	int ended = atomic_read(&a->ended);
 
@@ -125,28 +125,28 @@ bool quiesce_try(struct aerator *a)
 }
 
 /**
- * quiesce_wait - wait until the device can be stopped
- * @a: the device, after quiesce_leave()
+ * balloon_quiesce_wait - wait until the device can be stopped
+ * @a: the device, after balloon_quiesce_leave()
  *
  * Context: may sleep, without bound while the device is silent and cannot be reset. Under
  * no lock that anything else needs but that of the device.
  */
-void quiesce_wait(struct aerator *a)
+void balloon_quiesce_wait(struct aerator *a)
 {
 	/* Idle: no load, and no hung task. */
-	if (!quiesce_try(a))
+	if (!balloon_quiesce_try(a))
 		wait_event_idle(a->told, !quiesce_hopeless(a));
 }
 
 /**
- * quiesce_stick - the device is silent and was not reset
+ * balloon_quiesce_stick - the device is silent and was not reset
  * @a: the device
  *
  * The module is in use from then on, if it is not being unloaded already.
  *
  * Context: @a->losing held.
  */
-void quiesce_stick(struct aerator *a)
+void balloon_quiesce_stick(struct aerator *a)
 {
 	lockdep_assert_held(&a->losing);
 	a->pinned = a->pinned || try_module_get(THIS_MODULE);
@@ -155,7 +155,7 @@ void quiesce_stick(struct aerator *a)
 }
 
 /**
- * quiesce_unstick - the device answers, or was reset after all
+ * balloon_quiesce_unstick - the device answers, or was reset after all
  * @a: the device
  *
  * Another queue may still be silent: the wait for that says so again, after
@@ -163,7 +163,7 @@ void quiesce_stick(struct aerator *a)
  *
  * Context: @a->losing held. Unloading waits for the caller.
  */
-void quiesce_unstick(struct aerator *a)
+void balloon_quiesce_unstick(struct aerator *a)
 {
 	lockdep_assert_held(&a->losing);
 	WRITE_ONCE(a->stuck, false);
@@ -191,23 +191,23 @@ static struct notifier_block quiesce_nb = {
 };
 
 /**
- * quiesce_start - look out for devices that are unbound
+ * balloon_quiesce_start - look out for devices that are unbound
  *
  * Context: at load, with the driver registered.
  *
  * Return: 0 or a negative errno.
  */
-int quiesce_start(void)
+int balloon_quiesce_start(void)
 {
 	return bus_register_notifier(balloon_driver.driver.bus, &quiesce_nb);
 }
 
 /**
- * quiesce_stop - undo quiesce_start()
+ * balloon_quiesce_stop - undo balloon_quiesce_start()
  *
  * Context: at unload, with the driver unregistered.
  */
-void quiesce_stop(void)
+void balloon_quiesce_stop(void)
 {
 	bus_unregister_notifier(balloon_driver.driver.bus, &quiesce_nb);
 }

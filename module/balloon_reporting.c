@@ -29,7 +29,7 @@
  * @r: the batch
  */
 struct balloon_reporting_wait {
-	struct request_wait wait;
+	struct balloon_vq_wait wait;
 	struct reactor *r;
 };
 
@@ -181,7 +181,7 @@ static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
  * wait for. An answer that comes before the interrupt is asked for is taken in
  * another round. True when the batch's wait is over.
  */
-static bool balloon_reporting_look(struct aerator *a, struct request_wait *wait)
+static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wait)
 {
 	struct reactor *r = container_of(wait, struct balloon_reporting_wait, wait)->r;
 
@@ -208,7 +208,7 @@ static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 		.r = r,
 	};
 
-	request_await(a, &reporting.wait);
+	balloon_vq_await(a, &reporting.wait);
 	return reactor_answered(r);
 }
 
@@ -295,7 +295,7 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 	}
 	if (!balloon_reporting_chains(a)) {
 		/* In react: what stops the intake waits for the trial's block as well. */
-		trial_report(a);
+		balloon_trial_report(a);
 		a->heard = jiffies;
 	}
 	err = balloon_is_lost(a) ? -ENODEV : balloon_reporting_put(a, r);

@@ -156,12 +156,12 @@ static void statistics_answer(struct work_struct *work)
 }
 
 /**
- * statistics_asked - interrupt of the statistics queue
+ * balloon_statistics_asked - interrupt of the statistics queue
  * @vq: the queue
  *
  * Context: hard interrupt.
  */
-void statistics_asked(struct virtqueue *vq)
+void balloon_statistics_asked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
@@ -170,12 +170,12 @@ void statistics_asked(struct virtqueue *vq)
 }
 
 /**
- * statistics_create - what has to be there before the queue is
+ * balloon_statistics_create - what has to be there before the queue is
  * @a: the device
  *
  * Return: 0 or -ENOMEM.
  */
-int statistics_create(struct aerator *a)
+int balloon_statistics_create(struct aerator *a)
 {
 	INIT_WORK(&a->answer, statistics_answer);
 	a->report = kzalloc(sizeof(*a->report), GFP_KERNEL);
@@ -183,10 +183,10 @@ int statistics_create(struct aerator *a)
 }
 
 /**
- * statistics_start - give the device its buffer
+ * balloon_statistics_start - give the device its buffer
  * @a: the device, ready, with its queues set up
  */
-void statistics_start(struct aerator *a)
+void balloon_statistics_start(struct aerator *a)
 {
 	if (!a->statistics_vq)
 		return;
@@ -200,26 +200,26 @@ void statistics_start(struct aerator *a)
 }
 
 /**
- * statistics_stop - let go of the queue, before the device is reset
+ * balloon_statistics_stop - let go of the queue, before the device is reset
  * @a: the device
  *
  * A late interrupt may still queue the work; it does not touch the queue then.
  *
  * Context: may sleep.
  */
-void statistics_stop(struct aerator *a)
+void balloon_statistics_stop(struct aerator *a)
 {
 	WRITE_ONCE(a->answering, false);
 	cancel_work_sync(&a->answer);
 }
 
 /**
- * statistics_abandon - leave the buffer to a device that cannot be reset
+ * balloon_statistics_abandon - leave the buffer to a device that cannot be reset
  * @a: the device, which is about to be unbound, its queue stopped
  *
  * Context: may sleep.
  */
-void statistics_abandon(struct aerator *a)
+void balloon_statistics_abandon(struct aerator *a)
 {
 	if (!a->statistics_vq)
 		return;
@@ -229,11 +229,11 @@ void statistics_abandon(struct aerator *a)
 }
 
 /**
- * statistics_destroy - undo statistics_create()
- * @a: the device, stopped, without queues; or statistics_create() was not called, or
+ * balloon_statistics_destroy - undo balloon_statistics_create()
+ * @a: the device, stopped, without queues; or balloon_statistics_create() was not called, or
  *	failed
  */
-void statistics_destroy(struct aerator *a)
+void balloon_statistics_destroy(struct aerator *a)
 {
 	if (!a->report)
 		return;

@@ -29,14 +29,14 @@ static const struct device *takeover_dev;
 static bool takeover_giving;
 
 /**
- * takeover_of - is this device being taken from virtio_balloon?
+ * balloon_takeover_of - is this device being taken from virtio_balloon?
  * @dev: the device
  *
  * Context: any.
  *
  * Return: true if it is.
  */
-bool takeover_of(const struct device *dev)
+bool balloon_takeover_of(const struct device *dev)
 {
 	return READ_ONCE(takeover_dev) == dev;
 }
@@ -59,7 +59,7 @@ static bool takeover_has_rival(const struct device *dev)
 static const char *takeover_refusal(struct device *dev)
 {
 	struct virtio_device *vdev = dev_to_virtio(dev);
-	const char *refusal = balloon_refusal(vdev);
+	const char *refusal = balloon_features_refusal(vdev);
 
 	if (refusal || !compat_unbind_crashes(vdev))
 		return refusal;
@@ -215,13 +215,13 @@ static void takeover_end(void)
 }
 
 /**
- * takeover_start - register the driver, and take what it is for
+ * balloon_takeover_start - register the driver, and take what it is for
  *
  * Context: at load.
  *
  * Return: 0 or a negative errno.
  */
-int takeover_start(void)
+int balloon_takeover_start(void)
 {
 	int err = register_virtio_driver(&balloon_driver);
 
@@ -240,11 +240,11 @@ int takeover_start(void)
 }
 
 /**
- * takeover_stop - unregister the driver and leave no balloon without one
+ * balloon_takeover_stop - unregister the driver and leave no balloon without one
  *
  * Context: at unload.
  */
-void takeover_stop(void)
+void balloon_takeover_stop(void)
 {
 	bus_unregister_notifier(balloon_driver.driver.bus, &takeover_nb);
 	cancel_work_sync(&takeover_work);

@@ -72,7 +72,7 @@ static void target_fell_short(struct balloon *b, long missing)
 
 static int target_grow(struct balloon *b, long missing)
 {
-	int err = inflate_grow(b, missing);
+	int err = balloon_inflate_grow(b, missing);
 
 	if (!err)
 		b->retry_ms = 0;
@@ -85,7 +85,7 @@ static int target_grow(struct balloon *b, long missing)
 static int target_step(struct balloon *b, long missing)
 {
 	if (missing < 0)
-		return inflate_give(b, -missing);
+		return balloon_inflate_give(b, -missing);
 	if (target_may_grow(b))
 		return target_grow(b, missing);
 	return READ_ONCE(b->yielded) ? -EAGAIN : -ENOMEM;
@@ -143,47 +143,47 @@ static void target_work(struct work_struct *work)
 }
 
 /**
- * target_changed - the host may have changed its mind
+ * balloon_target_changed - the host may have changed its mind
  * @a: the device
  *
  * Or have changed something else: what the work finds is what counts.
  *
  * Context: any.
  */
-void target_changed(struct aerator *a)
+void balloon_target_changed(struct aerator *a)
 {
 	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
 }
 
 /**
- * target_init - before there is a device to listen to
+ * balloon_target_init - before there is a device to listen to
  * @b: the balloon
  */
-void target_init(struct balloon *b)
+void balloon_target_init(struct balloon *b)
 {
 	INIT_DELAYED_WORK(&b->work, target_work);
 }
 
 /**
- * target_start - go there from now on
+ * balloon_target_start - go there from now on
  * @b: the balloon, @b->running
  *
  * Context: balloon_mutex held.
  */
-void target_start(struct balloon *b)
+void balloon_target_start(struct balloon *b)
 {
 	target_again(b, 0);
 }
 
 /**
- * target_stop - go no further
+ * balloon_target_stop - go no further
  * @b: the balloon, not @b->running
  *
  * A late change of the configuration may still queue the work, which does nothing then.
  *
  * Context: may sleep, for as long as a batch takes to settle.
  */
-void target_stop(struct balloon *b)
+void balloon_target_stop(struct balloon *b)
 {
 	cancel_delayed_work_sync(&b->work);
 	target_stay_awake(b, false);

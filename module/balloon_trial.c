@@ -60,9 +60,9 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
 
 	trial_mark(block, INFLATE_BLOCK_ORDER);
 	b->chain = chain;
-	err = inflate_tell_block(b, b->a->inflate_vq, block);
+	err = balloon_inflate_tell_block(b, b->a->inflate_vq, block);
 	if (!err)
-		err = inflate_tell_block(b, b->a->deflate_vq, block);
+		err = balloon_inflate_tell_block(b, b->a->deflate_vq, block);
 	return err ? TRIAL_UNKNOWN : trial_look(block, INFLATE_BLOCK_ORDER);
 }
 
@@ -76,7 +76,7 @@ static void trial_chains(struct balloon *b, struct page *block)
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MAX);
 		b->timid = balloon_is_lost(b->a);
 	}
-	if (b->trial != TRIAL_DROPS && inflate_can_tell(b))
+	if (b->trial != TRIAL_DROPS && balloon_inflate_can_tell(b))
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MIN);
 	if (b->trial != TRIAL_DROPS)
 		b->chain = INFLATE_CHAIN_MIN;
@@ -86,12 +86,12 @@ static void trial_chains(struct balloon *b, struct page *block)
 }
 
 /**
- * trial_inflate - find chains of which the host drops what they tell of
+ * balloon_trial_inflate - find chains of which the host drops what they tell of
  * @b: the balloon, about to grow by a block at least
  *
  * Context: may sleep, without @b->lock.
  */
-void trial_inflate(struct balloon *b)
+void balloon_trial_inflate(struct balloon *b)
 {
 	struct page *block;
 
@@ -101,7 +101,7 @@ void trial_inflate(struct balloon *b)
 	if (!block)
 		return;
 	mutex_lock(&b->lock);
-	if (inflate_can_tell(b) && !b->closed)
+	if (balloon_inflate_can_tell(b) && !b->closed)
 		trial_chains(b, block);
 	mutex_unlock(&b->lock);
 	/* The device gave it back, or was reset. */
@@ -120,7 +120,7 @@ static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
 		return err;
 	/* The last user of the queue may have turned its interrupt off. */
 	virtqueue_enable_cb(a->reporting_vq);
-	return request_wait(a, a->reporting_vq, 1);
+	return balloon_vq_wait(a, a->reporting_vq, 1);
 }
 
 static enum trial_result trial_lent(struct aerator *a, struct page *block,
@@ -131,15 +131,15 @@ static enum trial_result trial_lent(struct aerator *a, struct page *block,
 }
 
 /**
- * trial_report - find out whether the host drops what is reported
+ * balloon_trial_report - find out whether the host drops what is reported
  * @a: the device, with nothing on its reporting queue
  *
  * Reporting goes on either way: it costs a host little that keeps all of it, and the next
  * host that the guest is sent to may be another.
  *
- * Context: the intake's work; sleeps as request_wait() does.
+ * Context: the intake's work; sleeps as balloon_vq_wait() does.
  */
-void trial_report(struct aerator *a)
+void balloon_trial_report(struct aerator *a)
 {
 	unsigned int order = a->intake->ops->order(a->intake);
 	struct page *block;
@@ -158,14 +158,14 @@ void trial_report(struct aerator *a)
 }
 
 /**
- * trial_word - what is known of the host's reports
+ * balloon_trial_word - what is known of the host's reports
  * @a: the device
  *
  * Context: any.
  *
  * Return: a word for the user.
  */
-const char *trial_word(const struct aerator *a)
+const char *balloon_trial_word(const struct aerator *a)
 {
 	static const char * const words[] = {
 		[TRIAL_UNKNOWN] = "unknown",

@@ -14,33 +14,33 @@
  * Answers are looked for so often, whatever the interrupt does: it may be put off until
  * most of what the device has is answered.
  */
-#define REQUEST_LOOK_MS		100
+#define VQ_LOOK_MS		100
 
 /* So long after the device was last kicked or heard of, it is kicked again. */
-#define REQUEST_REMIND_MS	1000
+#define VQ_REMIND_MS	1000
 
 /**
- * struct request_answers - a wait for so many answers
+ * struct vq_answers - a wait for so many answers
  * @wait: the wait
  * @missing: how many have yet to come
  * @heard: when the last one came, jiffies
  */
-struct request_answers {
-	struct request_wait wait;
+struct vq_answers {
+	struct balloon_vq_wait wait;
 	unsigned int missing;
 	unsigned long heard;
 };
 
 /* How long a device may be silent while the guest is out of memory. */
-#define REQUEST_URGENT_MS	1000U
+#define VQ_URGENT_MS	1000U
 
 /**
- * request_acked - interrupt of such a queue
+ * balloon_vq_acked - interrupt of such a queue
  * @vq: the queue
  *
  * Context: hard interrupt.
  */
-void request_acked(struct virtqueue *vq)
+void balloon_vq_acked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
@@ -48,17 +48,17 @@ void request_acked(struct virtqueue *vq)
 }
 
 /* Return false if the device could not be reset, and may answer yet. */
-static bool request_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
+static bool vq_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 {
 	balloon_lose(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
 	return balloon_is_lost(a);
 }
 
 /**
- * request_tell - put something on a queue that the device is to read
+ * balloon_vq_tell - put something on a queue that the device is to read
  * @a: the device
  * @vq: the queue, with room for it
- * @what: not on the stack, and left alone until request_wait()
+ * @what: not on the stack, and left alone until balloon_vq_wait()
  * @len: bytes
  *
  * Context: the task that has the queue; does not allocate. Sleeps only if the
@@ -66,7 +66,7 @@ static bool request_give_up(struct aerator *a, struct virtqueue *vq, const char 
  *
  * Return: 0, or -EIO if the queue does not take it: the device was reset.
  */
-int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len)
+int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len)
 {
 	struct scatterlist sg;
 
@@ -74,26 +74,26 @@ int request_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned i
 	if (!virtqueue_add_outbuf(vq, &sg, 1, what, GFP_NOWAIT | __GFP_NOWARN))
 		return 0;
 	/* It may have others that were told before, which are its own until it is reset. */
-	while (!request_give_up(a, vq, "a queue takes nothing"))
+	while (!vq_give_up(a, vq, "a queue takes nothing"))
 		;
 	return -EIO;
 }
 
-static bool request_hopeless(const struct aerator *a, struct virtqueue *vq)
+static bool vq_hopeless(const struct aerator *a, struct virtqueue *vq)
 {
 	return balloon_is_lost(a) || virtqueue_is_broken(vq);
 }
 
 /* How long the device may stay silent from now on, jiffies. */
-static unsigned long request_patience(const struct aerator *a,
-				      const struct request_wait *wait)
+static unsigned long vq_patience(const struct aerator *a,
+				 const struct balloon_vq_wait *wait)
 {
 	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
 	unsigned long end;
 
 	/* The OOM notifier waits for the balloon's queues, not for this one. */
 	if (READ_ONCE(a->urgent) && wait->vq != a->reporting_vq)
-		timeout = min(timeout, REQUEST_URGENT_MS);
+		timeout = min(timeout, VQ_URGENT_MS);
 	end = *wait->heard + msecs_to_jiffies(timeout);
 
 	return time_before(jiffies, end) ? end - jiffies : 0;
@@ -104,16 +104,16 @@ static unsigned long request_patience(const struct aerator *a,
  * of what was put on them there; to hear of it twice does no harm. Nor may it have heard
  * of the statistics then, which nothing waits for.
  */
-static void request_remind(struct aerator *a, const struct request_wait *wait,
-			   unsigned long *kicked)
+static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
+		      unsigned long *kicked)
 {
-	unsigned long remind = msecs_to_jiffies(REQUEST_REMIND_MS);
+	unsigned long remind = msecs_to_jiffies(VQ_REMIND_MS);
 
 	if (time_before(jiffies, *kicked + remind) || time_before(jiffies, *wait->heard + remind))
 		return;
 	*kicked = jiffies;
 	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
-	if (request_hopeless(a, wait->vq))
+	if (vq_hopeless(a, wait->vq))
 		return;
 	if (wait->vq == a->reporting_vq)
 		atomic64_inc(&a->stats.kicks);
@@ -123,7 +123,7 @@ static void request_remind(struct aerator *a, const struct request_wait *wait,
 }
 
 /**
- * request_await - wait until a queue has nothing more to wait for
+ * balloon_vq_await - wait until a queue has nothing more to wait for
  * @a: the device
  * @wait: what for
  *
@@ -132,41 +132,41 @@ static void request_remind(struct aerator *a, const struct request_wait *wait,
  *
  * Return: true if the wait is over, false if the device was silent for too long.
  */
-bool request_await(struct aerator *a, struct request_wait *wait)
+bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 {
-	unsigned long look = msecs_to_jiffies(REQUEST_LOOK_MS);
+	unsigned long look = msecs_to_jiffies(VQ_LOOK_MS);
 	unsigned long kicked = jiffies;
 
 	do {
 		/* Idle: how long this takes is up to the host. */
 		if (wait_event_idle_timeout(*wait->answered, wait->look(a, wait),
-					    min(request_patience(a, wait), look)))
+					    min(vq_patience(a, wait), look)))
 			return true;
-		request_remind(a, wait, &kicked);
-	} while (request_patience(a, wait));
+		vq_remind(a, wait, &kicked);
+	} while (vq_patience(a, wait));
 	return false;
 }
 
 /* Take what was answered. */
-static bool request_look(struct aerator *a, struct request_wait *wait)
+static bool vq_look(struct aerator *a, struct balloon_vq_wait *wait)
 {
-	struct request_answers *answers = container_of(wait, struct request_answers, wait);
+	struct vq_answers *answers = container_of(wait, struct vq_answers, wait);
 	unsigned int unused;
 
 	while (virtqueue_get_buf(wait->vq, &unused)) {
 		answers->missing--;
 		answers->heard = jiffies;
 	}
-	return !answers->missing || request_hopeless(a, wait->vq);
+	return !answers->missing || vq_hopeless(a, wait->vq);
 }
 
 /* Return 0 when all have come, or -EIO. */
-static int request_collect(struct aerator *a, struct request_answers *answers)
+static int vq_collect(struct aerator *a, struct vq_answers *answers)
 {
 	struct virtqueue *vq = answers->wait.vq;
 
-	while (!request_await(a, &answers->wait) || answers->missing) {
-		if (request_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
+	while (!balloon_vq_await(a, &answers->wait) || answers->missing) {
+		if (vq_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
 			return -EIO;
 		answers->heard = jiffies;
 	}
@@ -175,7 +175,7 @@ static int request_collect(struct aerator *a, struct request_answers *answers)
 }
 
 /**
- * request_wait - wait until the device has heard all
+ * balloon_vq_wait - wait until the device has heard all
  * @a: the device
  * @vq: the queue
  * @nr: how many things were put on it
@@ -188,19 +188,19 @@ static int request_collect(struct aerator *a, struct request_answers *answers)
  * Return: 0, or -EIO if the device was reset before it answered all: it has
  * forgotten the rest, and memory that it was to have is nobody else's.
  */
-int request_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
+int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 {
-	struct request_answers answers = {
-		.wait = { vq, &a->told, &answers.heard, request_look },
+	struct vq_answers answers = {
+		.wait = { vq, &a->told, &answers.heard, vq_look },
 		.missing = nr,
 		.heard = jiffies,
 	};
 	int err;
 
 	atomic_inc(&a->asked);
-	if (!request_hopeless(a, vq))
+	if (!vq_hopeless(a, vq))
 		virtqueue_kick(vq);	/* should it fail then the queue is broken */
-	err = request_collect(a, &answers);
+	err = vq_collect(a, &answers);
 	atomic_inc(&a->ended);
 	wake_up_all(&a->told);
 	return err;

@@ -32,16 +32,16 @@ static int __init aerator_init(void)
 	err = register_reboot_notifier(&aerator_reboot_nb);
 	if (err)
 		goto stop;
-	err = takeover_start();
+	err = balloon_takeover_start();
 	if (err)
 		goto unregister;
-	err = quiesce_start();
+	err = balloon_quiesce_start();
 	if (err)
 		goto takeover;
 	return 0;
 
 takeover:
-	takeover_stop();
+	balloon_takeover_stop();
 unregister:
 	unregister_reboot_notifier(&aerator_reboot_nb);
 stop:
@@ -54,8 +54,8 @@ module_init(aerator_init);
 
 static void __exit aerator_exit(void)
 {
-	takeover_stop();
-	quiesce_stop();
+	balloon_takeover_stop();
+	balloon_quiesce_stop();
 	unregister_reboot_notifier(&aerator_reboot_nb);
 	mm_pressure_stop();
 	mm_scan_stop();

@@ -121,14 +121,14 @@ static ssize_t inflated_bytes_show(struct device *dev,
 				   struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n",
-			  (u64)inflate_size(to_aerator(dev)) << PAGE_SHIFT);
+			  (u64)balloon_inflate_size(to_aerator(dev)) << PAGE_SHIFT);
 }
 static DEVICE_ATTR_RO(inflated_bytes);
 
 static ssize_t host_discards_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", trial_word(to_aerator(dev)));
+	return sysfs_emit(buf, "%s\n", balloon_trial_word(to_aerator(dev)));
 }
 static DEVICE_ATTR_RO(host_discards);
 

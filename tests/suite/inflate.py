@@ -106,7 +106,7 @@ _SHORT_LINE = "no memory for the balloon"
 _STEADY_SECONDS = 8
 # Tries would come so soon after one another without the waits in between, ms.
 _RETRY_MS = 200
-_GROWN = "grown aerator:inflate_grow ret=$retval:s32"
+_GROWN = "grown aerator:balloon_inflate_grow ret=$retval:s32"
 _TRACING = "/sys/kernel/tracing"
 _PORT = "/dev/ttyS1"
 
