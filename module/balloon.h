@@ -72,16 +72,16 @@ struct balloon_hint {
  * @hint_vq: the queue of free page hint, NULL if the device has none
  * @reporting_vq: the queue on which free memory is reported
  * @up: queues and intake are running; balloon_mutex
- * @gone: the device is being unbound: nothing begins anew; balloon_mutex
- * @lost: the device was reset because it did not behave; from then on only
- *	lifecycle_stop() and lifecycle_start() make it usable. Set under @losing, after
- *	the reset; cleared when nothing runs
- * @losing: one task at a time does that
- * @stuck: the device was silent, and could not be reset; @losing to write
- * @pinned: the module is in use for that; @losing
+ * @removing: the device is being unbound: nothing begins anew; balloon_mutex
+ * @failed: the device was reset because it did not behave; from then on only
+ *	lifecycle_stop() and lifecycle_start() make it usable. Set under @reset_lock,
+ *	after the reset; cleared when nothing runs
+ * @reset_lock: one task at a time does that
+ * @stuck: the device was silent, and could not be reset; @reset_lock to write
+ * @pinned: the module is in use for that; @reset_lock
  * @asked: requests of it that were ever begun
  * @ended: how many of them are over
- * @retry_ms: delay of the next recovery, ms; @losing, or as the reactors
+ * @retry_ms: delay of the next recovery, ms; @reset_lock, or as the reactors
  * @intakes: the sources of blocks that there are; as long as the device is bound
  * @intake: the one that is started, or was last; balloon_mutex to change
  * @reactors: the batches; the first @intake->nr_reactors are in use, and owned by
@@ -94,7 +94,7 @@ struct balloon_hint {
  * @urgent: the guest is out of memory and waits for one of these
  * @stats: what was done so far
  * @reports: whether the host drops what is reported; the intake's work, or before it
- * @recover: brings a lost device back
+ * @recover: brings a failed device back
  * @config: looks at a change of the device's configuration
  * @balloon: what is in the balloon
  * @hint: free page hint
@@ -110,9 +110,9 @@ struct aerator {
 	struct virtqueue *hint_vq;
 	struct virtqueue *reporting_vq;
 	bool up;
-	bool gone;
-	bool lost;
-	struct mutex losing;	/* the reset of a device that does not behave */
+	bool removing;
+	bool failed;
+	struct mutex reset_lock;	/* the reset of a device that does not behave */
 	bool stuck;
 	bool pinned;
 	atomic_t asked;
@@ -150,7 +150,7 @@ void balloon_lifecycle_end(struct aerator *a);
 void balloon_lifecycle_freeze(struct aerator *a);
 void balloon_lifecycle_restore(struct aerator *a);
 void balloon_lifecycle_recover(struct work_struct *work);
-void balloon_lose(struct aerator *a, const char *why);
+void balloon_fail(struct aerator *a, const char *why);
 void balloon_answered(struct aerator *a);
 void balloon_leave(struct aerator *a);
 void balloon_wake(void);
@@ -159,17 +159,17 @@ int balloon_flush(struct aerator *a);
 void balloon_shutdown(void);
 
 /**
- * balloon_is_lost - was the device reset because it did not behave?
+ * balloon_has_failed - was the device reset because it did not behave?
  * @a: the device
  *
  * Context: any.
  *
- * Return: true if it was, and has forgotten what it was given.
+ * Return: true if it was, and has forgotten what it had.
  */
-static inline bool balloon_is_lost(const struct aerator *a)
+static inline bool balloon_has_failed(const struct aerator *a)
 {
-	/* Pairs with balloon_lose(): the reset is over before memory is given back. */
-	return smp_load_acquire(&a->lost);
+	/* Pairs with balloon_fail(): the reset is over before memory is given back. */
+	return smp_load_acquire(&a->failed);
 }
 
 /* balloon_queues.c: which queues there are */
@@ -190,7 +190,7 @@ void balloon_quiesce_stop(void);
 /**
  * struct balloon_vq_wait - a wait for answers of the device
  * @vq: the queue
- * @answered: woken by its interrupt, and when the device is lost
+ * @answered: woken by its interrupt, and when the device failed
  * @heard: when the device last showed on it that it is alive, jiffies
  * @look: takes what was answered, notes that in @heard, and says whether the wait is
  *	over; does not sleep
@@ -230,7 +230,7 @@ void balloon_hint_start(struct aerator *a);
 void balloon_hint_stop(struct aerator *a);
 void balloon_hint_changed(struct aerator *a);
 unsigned long balloon_hint_held(void);
-unsigned long balloon_hint_give_back(unsigned long pages);
+unsigned long balloon_hint_return(unsigned long pages);
 
 /* balloon_reporting.c: the reporting queue */
 void balloon_reporting_acked(struct virtqueue *vq);

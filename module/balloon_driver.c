@@ -62,7 +62,7 @@ static void balloon_config(struct work_struct *work)
 	u8 status = a->vdev->config->get_status(a->vdev);
 
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET) {
-		balloon_lose(a, "the device asks for a reset");
+		balloon_fail(a, "the device asks for a reset");
 		return;
 	}
 	balloon_target_changed(a);
@@ -122,7 +122,7 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	if (!a)
 		return NULL;
 	a->vdev = vdev;
-	mutex_init(&a->losing);
+	mutex_init(&a->reset_lock);
 	init_waitqueue_head(&a->answered);
 	init_waitqueue_head(&a->told);
 	INIT_DELAYED_WORK(&a->recover, balloon_lifecycle_recover);
@@ -165,7 +165,7 @@ static int balloon_begin(struct aerator *a)
 {
 	if (!is_kdump_kernel())
 		return balloon_lifecycle_begin(a);
-	a->gone = true;
+	a->removing = true;
 	dev_info(&a->vdev->dev, "bound, and left alone: this kernel saves the memory of one that crashed\n");
 	return 0;
 }

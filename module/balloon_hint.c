@@ -77,31 +77,31 @@ unsigned long balloon_hint_held(void)
 }
 
 /**
- * balloon_hint_give_back - give some of that to the guest
+ * balloon_hint_return - return some of that to the guest
  * @pages: how many at least, if there are as many
  *
  * Context: any task that may sleep, also to reclaim memory.
  *
- * Return: how many were given.
+ * Return: how many were returned.
  */
-unsigned long balloon_hint_give_back(unsigned long pages)
+unsigned long balloon_hint_return(unsigned long pages)
 {
 	unsigned long nr = pages / BALLOON_HINT_PAGES + (pages % BALLOON_HINT_PAGES != 0);
 	struct page *page, *next;
-	unsigned long given = 0;
+	unsigned long returned = 0;
 	LIST_HEAD(blocks);
 
 	spin_lock(&balloon_hint_lock);
 	list_for_each_entry_safe(page, next, &balloon_hint_blocks, lru) {
-		if (given == nr)
+		if (returned == nr)
 			break;
 		list_move(&page->lru, &blocks);
-		given++;
+		returned++;
 	}
-	balloon_hint_nr -= given;
+	balloon_hint_nr -= returned;
 	spin_unlock(&balloon_hint_lock);
 	balloon_hint_free(&blocks);
-	return given << BALLOON_HINT_ORDER;
+	return returned << BALLOON_HINT_ORDER;
 }
 
 static u32 balloon_hint_command(struct aerator *a)
@@ -220,7 +220,7 @@ static void balloon_hint_leave(struct aerator *a, u32 id)
 	if (id != VIRTIO_BALLOON_CMD_ID_DONE)
 		return;
 	a->hint.migrating = false;
-	balloon_hint_give_back(ULONG_MAX);
+	balloon_hint_return(ULONG_MAX);
 }
 
 /* True while there is more to do for the command that the host gives now. */
@@ -247,7 +247,7 @@ static void balloon_hint_work(struct work_struct *work)
 	struct aerator *a = container_of(work, struct aerator, hint.work);
 
 	/* Cleared, and this work waited for, before the queue goes. */
-	if (!READ_ONCE(a->hint.running) || balloon_is_lost(a))
+	if (!READ_ONCE(a->hint.running) || balloon_has_failed(a))
 		return;
 	/*
 	 * A device need not show an id any more once it heard it: QEMU shows
@@ -332,5 +332,5 @@ void balloon_hint_stop(struct aerator *a)
 {
 	WRITE_ONCE(a->hint.running, false);
 	cancel_work_sync(&a->hint.work);
-	balloon_hint_give_back(ULONG_MAX);
+	balloon_hint_return(ULONG_MAX);
 }

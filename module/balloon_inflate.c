@@ -62,7 +62,7 @@ static unsigned long inflate_batch(struct virtqueue *vq)
  */
 bool balloon_inflate_can_tell(const struct balloon *b)
 {
-	return b->running && !balloon_is_lost(b->a);
+	return b->running && !balloon_has_failed(b->a);
 }
 
 /* Write down a page for the device. Return how many numbers there are then. */
@@ -322,7 +322,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	WRITE_ONCE(b->a->urgent, true);
 	if (inflate_lock_urgent(b)) {
 		/* Between balloon_inflate_stop() and the reset the device cannot be told. */
-		if (b->running || balloon_is_lost(b->a))
+		if (b->running || balloon_has_failed(b->a))
 			*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
 		mutex_unlock(&b->lock);
 	}
@@ -349,7 +349,7 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 		return -EAGAIN;
 	if (balloon_inflate_can_tell(b) && !inflate_tell_page(b, b->a->inflate_vq, newpage))
 		err = 0;
-	if (!err && !balloon_is_lost(b->a))
+	if (!err && !balloon_has_failed(b->a))
 		inflate_tell_page(b, b->a->deflate_vq, page);
 	mutex_unlock(&b->lock);
 	if (!err) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device's life: up, down, lost, and up again.
+ * A device's life: up, down, failed, and up again.
  *
  * balloon_mutex covers every change between running and not: bind, unbind,
  * suspend, recovery, settings. It may be held for as long as a batch takes to
@@ -38,7 +38,7 @@ static struct aerator *balloon_bound;
 
 /*
  * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
- * device may write to whatever it was given. Not every transport looks, and not every
+ * device may write to whatever it has. Not every transport looks, and not every
  * device can be reset: Firecracker's, up to 1.15, goes on. What reads as ones is not
  * there any more, and writes nothing; PCI's reset would wait for it for ever. Where
  * devices are channels (s390) a reset allocates: from the reserves, as who holds the
@@ -66,11 +66,11 @@ static void lifecycle_reset(struct aerator *a)
 {
 	bool reset;
 
-	mutex_lock(&a->losing);
+	mutex_lock(&a->reset_lock);
 	reset = lifecycle_reset_device(a->vdev);
 	/* From here on no other task resets it, and what it had is free. */
-	smp_store_release(&a->lost, true);
-	mutex_unlock(&a->losing);
+	smp_store_release(&a->failed, true);
+	mutex_unlock(&a->reset_lock);
 	/*
 	 * On a bus whose reset does not wait for an interrupt (MMIO) it may be queued
 	 * once more, and find nothing running.
@@ -130,7 +130,7 @@ static void lifecycle_make_ready(struct aerator *a)
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 				 &poison);
 	/* Before the first interrupt, which may ask for a reset. */
-	WRITE_ONCE(a->lost, false);
+	WRITE_ONCE(a->failed, false);
 	virtio_device_ready(vdev);
 }
 
@@ -282,27 +282,27 @@ void balloon_lifecycle_recover(struct work_struct *work)
 					 recover);
 
 	mutex_lock(&balloon_mutex);
-	if (!a->gone && (!a->up || balloon_is_lost(a)) && lifecycle_bring_back(a))
+	if (!a->removing && (!a->up || balloon_has_failed(a)) && lifecycle_bring_back(a))
 		lifecycle_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
 }
 
 /**
- * balloon_lose - reset a device that does not behave, and bring it back later
+ * balloon_fail - reset a device that does not behave, and bring it back later
  * @a: the device, running
  * @why: for the log
  *
  * Whoever waits for an answer of the device learns that none will come. Unless the
- * device cannot be reset: then it is not lost (balloon_is_lost()), what it was given
+ * device cannot be reset: then it is not failed (balloon_has_failed()), what it has
  * stays its own, and its answer is all that there is to wait for.
  *
- * Context: any task that uses a queue; the others find the device lost when they are
+ * Context: any task that uses a queue; the others find that the device failed when they are
  * about to. Sleeps for as long as a reset takes, and a second if there was none.
  */
-void balloon_lose(struct aerator *a, const char *why)
+void balloon_fail(struct aerator *a, const char *why)
 {
-	mutex_lock(&a->losing);
-	if (balloon_is_lost(a))
+	mutex_lock(&a->reset_lock);
+	if (balloon_has_failed(a))
 		goto unlock;
 	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
 			     why);
@@ -312,18 +312,18 @@ void balloon_lose(struct aerator *a, const char *why)
 		balloon_quiesce_stick(a);
 		goto wait;
 	}
-	/* Pairs with balloon_is_lost(): after that, memory is given back. */
-	smp_store_release(&a->lost, true);
+	/* Pairs with balloon_has_failed(): after that, memory is given back. */
+	smp_store_release(&a->failed, true);
 	balloon_quiesce_unstick(a);
 	wake_up_all(&a->told);
 	wake_up_all(&a->answered);
 	lifecycle_recover_soon(a);
 unlock:
-	mutex_unlock(&a->losing);
+	mutex_unlock(&a->reset_lock);
 	return;
 
 wait:
-	mutex_unlock(&a->losing);
+	mutex_unlock(&a->reset_lock);
 	/* Callers come again at once where they find the queue broken. */
 	msleep(LIFECYCLE_RETRY_MS_MIN);
 }
@@ -339,17 +339,17 @@ void balloon_answered(struct aerator *a)
 	WRITE_ONCE(a->retry_ms, 0);
 	if (!READ_ONCE(a->stuck))
 		return;
-	mutex_lock(&a->losing);
+	mutex_lock(&a->reset_lock);
 	balloon_quiesce_unstick(a);
-	mutex_unlock(&a->losing);
+	mutex_unlock(&a->reset_lock);
 }
 
-/* The device is stopped, and @gone: nobody queues any of them anew. */
+/* The device is stopped, and @removing: nobody queues any of them anew. */
 static void lifecycle_cancel(struct aerator *a)
 {
 	cancel_work_sync(&a->config);
 	cancel_work_sync(&a->hint.work);
-	/* Last: the others may find the device lost. */
+	/* Last: the others may find that the device failed. */
 	cancel_delayed_work_sync(&a->recover);
 }
 
@@ -368,7 +368,7 @@ int balloon_lifecycle_begin(struct aerator *a)
 	mutex_lock(&balloon_mutex);
 	if (!balloon_bound)
 		err = lifecycle_start(a);
-	a->gone = err != 0;
+	a->removing = err != 0;
 	if (!err) {
 		balloon_bound = a;
 		balloon_announce(a);
@@ -486,7 +486,7 @@ void balloon_shutdown(void)
 void balloon_wake(void)
 {
 	mutex_lock(&balloon_mutex);
-	if (balloon_bound && balloon_bound->up && !balloon_bound->gone)
+	if (balloon_bound && balloon_bound->up && !balloon_bound->removing)
 		balloon_bound->intake->ops->wake(balloon_bound->intake);
 	mutex_unlock(&balloon_mutex);
 }
@@ -535,7 +535,7 @@ int balloon_restart(void)
 
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
-	if (a && a->up && !a->gone)
+	if (a && a->up && !a->removing)
 		err = lifecycle_restart_intake(a);
 	mutex_unlock(&balloon_mutex);
 	return err;
@@ -559,7 +559,7 @@ int balloon_flush(struct aerator *a)
 
 	mutex_lock(&balloon_mutex);
 	in = a->intake;
-	up = a->up && !a->gone && !balloon_is_lost(a) && !in->plain;
+	up = a->up && !a->removing && !balloon_has_failed(a) && !in->plain;
 	if (up) {
 		ticket = intake_flush_begin(&in->pacing);
 		in->ops->wake(in);

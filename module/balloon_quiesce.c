@@ -87,7 +87,7 @@ int balloon_quiesce_intake(struct aerator *a)
  */
 void balloon_quiesce_leave(struct aerator *a)
 {
-	a->gone = true;
+	a->removing = true;
 	if (a->up)
 		quiesce_close(a);
 }
@@ -144,11 +144,11 @@ void balloon_quiesce_wait(struct aerator *a)
  *
  * The module is in use from then on, if it is not being unloaded already.
  *
- * Context: @a->losing held.
+ * Context: @a->reset_lock held.
  */
 void balloon_quiesce_stick(struct aerator *a)
 {
-	lockdep_assert_held(&a->losing);
+	lockdep_assert_held(&a->reset_lock);
 	a->pinned = a->pinned || try_module_get(THIS_MODULE);
 	WRITE_ONCE(a->stuck, true);
 	wake_up_all(&a->told);
@@ -161,11 +161,11 @@ void balloon_quiesce_stick(struct aerator *a)
  * Another queue may still be silent: the wait for that says so again, after
  * settle_timeout_ms.
  *
- * Context: @a->losing held. Unloading waits for the caller.
+ * Context: @a->reset_lock held. Unloading waits for the caller.
  */
 void balloon_quiesce_unstick(struct aerator *a)
 {
-	lockdep_assert_held(&a->losing);
+	lockdep_assert_held(&a->reset_lock);
 	WRITE_ONCE(a->stuck, false);
 	wake_up_all(&a->told);
 	if (a->pinned)

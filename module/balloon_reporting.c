@@ -116,7 +116,7 @@ static int balloon_reporting_put(struct aerator *a, struct reactor *r)
 static void balloon_reporting_kick(struct aerator *a)
 {
 	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
-	if (balloon_is_lost(a))
+	if (balloon_has_failed(a))
 		return;
 	atomic64_inc(&a->stats.kicks);
 	/* Should it fail then the queue is marked broken, which is seen later. */
@@ -173,7 +173,7 @@ static bool balloon_reporting_arm(struct aerator *a, const struct reactor *r)
 static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
 {
 	return reactor_answered(r) || virtqueue_is_broken(a->reporting_vq) ||
-	       balloon_is_lost(a) || !balloon_reporting_chains(a);
+	       balloon_has_failed(a) || !balloon_reporting_chains(a);
 }
 
 /*
@@ -198,7 +198,7 @@ static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wa
 /*
  * Until the batch is answered, or that cannot be expected any more. What counts
  * is the time since the device answered anything, or was sent something while it
- * had nothing: a slow host may take its time for what it was given, a silent one
+ * had nothing: a slow host may take its time for what it has, a silent one
  * holds up nobody for longer than settle_timeout_ms. Return true if it is answered.
  */
 static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
@@ -212,9 +212,9 @@ static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 	return reactor_answered(r);
 }
 
-static void balloon_reporting_lose(struct aerator *a)
+static void balloon_reporting_fail(struct aerator *a)
 {
-	balloon_lose(a, virtqueue_is_broken(a->reporting_vq) ? "the reporting queue broke" :
+	balloon_fail(a, virtqueue_is_broken(a->reporting_vq) ? "the reporting queue broke" :
 		     "the reporting queue takes nothing");
 }
 
@@ -227,10 +227,10 @@ static void balloon_reporting_give_up(struct aerator *a, struct reactor *r)
 {
 	reactor_expire(r);
 	if (virtqueue_is_broken(a->reporting_vq) || !balloon_reporting_chains(a)) {
-		balloon_reporting_lose(a);
-	} else if (!balloon_is_lost(a)) {
+		balloon_reporting_fail(a);
+	} else if (!balloon_has_failed(a)) {
 		atomic64_inc(&a->stats.settle_timeouts);
-		balloon_lose(a, "the host did not answer within settle_timeout_ms");
+		balloon_fail(a, "the host did not answer within settle_timeout_ms");
 	}
 	balloon_reporting_take(a);
 	/* Could it not be reset, then it has as long again. */
@@ -261,7 +261,7 @@ static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 static int balloon_reporting_refuse(struct aerator *a, struct reactor *r, int err)
 {
 	balloon_reporting_abort(a, r);
-	balloon_reporting_lose(a);
+	balloon_reporting_fail(a);
 	return balloon_reporting_count(a, r, err);
 }
 
@@ -298,7 +298,7 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 		balloon_trial_report(a);
 		a->heard = jiffies;
 	}
-	err = balloon_is_lost(a) ? -ENODEV : balloon_reporting_put(a, r);
+	err = balloon_has_failed(a) ? -ENODEV : balloon_reporting_put(a, r);
 	if (err)
 		return balloon_reporting_refuse(a, r, err);
 	reactor_settle(r, ktime_get_ns());
@@ -324,7 +324,7 @@ int balloon_reporting_settle(void *owner, struct reactor *r)
 {
 	struct aerator *a = owner;
 
-	while (!balloon_is_lost(a) && !balloon_reporting_await(a, r)) {
+	while (!balloon_has_failed(a) && !balloon_reporting_await(a, r)) {
 		balloon_reporting_give_up(a, r);
 		if (!r->chains)	/* the device has none of it */
 			break;

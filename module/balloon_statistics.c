@@ -135,9 +135,9 @@ static bool statistics_put(struct aerator *a)
 	       virtqueue_kick(a->statistics_vq);
 }
 
-static void statistics_lose(struct aerator *a)
+static void statistics_fail(struct aerator *a)
 {
-	balloon_lose(a, virtqueue_is_broken(a->statistics_vq) ? "the statistics queue broke" :
+	balloon_fail(a, virtqueue_is_broken(a->statistics_vq) ? "the statistics queue broke" :
 		     "the statistics queue takes nothing");
 }
 
@@ -147,12 +147,12 @@ static void statistics_answer(struct work_struct *work)
 	unsigned int unused;
 	bool well = true;
 
-	if (!READ_ONCE(a->answering) || balloon_is_lost(a))
+	if (!READ_ONCE(a->answering) || balloon_has_failed(a))
 		return;
 	if (virtqueue_get_buf(a->statistics_vq, &unused))
 		well = statistics_put(a);
 	if (!well || virtqueue_is_broken(a->statistics_vq))
-		statistics_lose(a);
+		statistics_fail(a);
 }
 
 /**
@@ -191,7 +191,7 @@ void balloon_statistics_start(struct aerator *a)
 	if (!a->statistics_vq)
 		return;
 	if (!statistics_put(a)) {
-		statistics_lose(a);
+		statistics_fail(a);
 		return;
 	}
 	WRITE_ONCE(a->answering, true);

@@ -119,7 +119,7 @@ static void target_work(struct work_struct *work)
 	int err;
 
 	/* Cleared, and this work waited for, before the queues go. */
-	if (!READ_ONCE(b->running) || balloon_is_lost(b->a)) {
+	if (!READ_ONCE(b->running) || balloon_has_failed(b->a)) {
 		target_stay_awake(b, false);
 		return;
 	}

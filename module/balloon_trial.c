@@ -74,7 +74,7 @@ static void trial_chains(struct balloon *b, struct page *block)
 {
 	if (!b->timid) {
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MAX);
-		b->timid = balloon_is_lost(b->a);
+		b->timid = balloon_has_failed(b->a);
 	}
 	if (b->trial != TRIAL_DROPS && balloon_inflate_can_tell(b))
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MIN);
@@ -144,7 +144,7 @@ void balloon_trial_report(struct aerator *a)
 	unsigned int order = a->intake->ops->order(a->intake);
 	struct page *block;
 
-	if (a->reports != TRIAL_UNKNOWN || balloon_is_lost(a))
+	if (a->reports != TRIAL_UNKNOWN || balloon_has_failed(a))
 		return;
 	block = trial_alloc(order);
 	if (!block)

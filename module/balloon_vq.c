@@ -50,8 +50,8 @@ void balloon_vq_acked(struct virtqueue *vq)
 /* Return false if the device could not be reset, and may answer yet. */
 static bool vq_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 {
-	balloon_lose(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
-	return balloon_is_lost(a);
+	balloon_fail(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
+	return balloon_has_failed(a);
 }
 
 /**
@@ -81,7 +81,7 @@ int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigne
 
 static bool vq_hopeless(const struct aerator *a, struct virtqueue *vq)
 {
-	return balloon_is_lost(a) || virtqueue_is_broken(vq);
+	return balloon_has_failed(a) || virtqueue_is_broken(vq);
 }
 
 /* How long the device may stay silent from now on, jiffies. */

@@ -66,7 +66,7 @@ static struct intake_node *intake_batch_next(const struct intake_pacing *p, u64 
 
 	for_each_intake_node(n, p) {
 		*pages = n->level.blocks - n->level.treated;
-		if (n->level.free == n->given || !*pages)
+		if (n->level.free == n->ballooned || !*pages)
 			continue;
 		*pages = max(min(*pages, size), p->batch.refused);
 		return n;

@@ -117,10 +117,10 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
 					   min(n->known, level.blocks);
 	n->known = level.treated;
-	n->given = mm_ballooned_pages(nid);
-	level.free += n->given;
-	level.blocks += n->given;
-	level.treated += n->given;
+	n->ballooned = mm_ballooned_pages(nid);
+	level.free += n->ballooned;
+	level.blocks += n->ballooned;
+	level.treated += n->ballooned;
 	if (level.free < n->level.free)
 		n->fell = now;
 	n->level = level;
@@ -150,18 +150,18 @@ static void intake_nodes_limit(struct intake_pacing *p, const struct intake_limi
 	struct intake_node *n;
 
 	for_each_intake_node(n, p) {
-		behind += n->level.free - n->given;
-		treated += n->level.treated - n->given;
+		behind += n->level.free - n->ballooned;
+		treated += n->level.treated - n->ballooned;
 	}
 	for_each_intake_node(n, p) {
-		u64 others = treated - (n->level.treated - n->given);
+		u64 others = treated - (n->level.treated - n->ballooned);
 
-		behind -= n->level.free - n->given;
+		behind -= n->level.free - n->ballooned;
 		n->limits = (struct policy_limits) {
 			.window_ms = limits->window_ms,
 			.refault_ms = limits->refault_ms,
 			.reserve = limits->reserve - min(limits->reserve, behind),
-			.cap = limits->cap - min(limits->cap, others) + n->given,
+			.cap = limits->cap - min(limits->cap, others) + n->ballooned,
 		};
 	}
 }
@@ -242,7 +242,7 @@ u64 intake_nodes_surplus(const struct intake_pacing *p)
 	u64 pages = 0;
 
 	for_each_intake_node(n, p)
-		pages += n->view.surplus - min(n->view.surplus, n->given);
+		pages += n->view.surplus - min(n->view.surplus, n->ballooned);
 	return pages;
 }
 

@@ -29,7 +29,7 @@ struct intake_limits {
  * @level: its memory at the last sample, with what is in the balloon
  * @view: what the policy made of that sample
  * @limits: this node's part of what the user asked for, at the last sample
- * @given: in the balloon, or with a migration, pages; counts as free and treated
+ * @ballooned: in the balloon, or with a migration, pages; counts as free and treated
  * @fell: when free memory was last seen to fall, ms
  * @known: what is treated of it, pages, where the allocator does not count that
  * @out: pages that are out of the allocator for a batch
@@ -43,7 +43,7 @@ struct intake_node {
 	struct policy_level level;
 	struct policy_limits limits;
 	struct policy_view view;
-	u64 given;
+	u64 ballooned;
 	u64 fell;
 	u64 known;
 	u64 out;

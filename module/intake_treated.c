@@ -78,7 +78,7 @@
  * @oom: asked before something is killed for want of memory
  * @taken: pages that were ever taken out of the allocator, or are about to be; written
  *	by the work
- * @given: pages that were ever given back, likewise
+ * @returned: pages that went back to it, likewise
  * @back: woken when some are, and when there were none to take
  */
 struct treated {
@@ -92,7 +92,7 @@ struct treated {
 	int err;
 	struct notifier_block oom;
 	unsigned long taken;
-	unsigned long given;
+	unsigned long returned;
 	wait_queue_head_t back;
 };
 
@@ -181,7 +181,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 }
 
 /* Likewise: no more at a time than the allocator takes under one lock. */
-static void treated_give(struct list_head *batch, bool treated)
+static void treated_return(struct list_head *batch, bool treated)
 {
 	unsigned int nr;
 
@@ -203,8 +203,8 @@ static void treated_drain(struct treated *tp, struct reactor *r, int err)
 	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
 
 	intake_pacing_out(&tp->in.pacing, page_to_nid(first), -(s64)r->pages);
-	treated_give(&tp->batches[r->index], !err);
-	WRITE_ONCE(tp->given, tp->given + r->pages);
+	treated_return(&tp->batches[r->index], !err);
+	WRITE_ONCE(tp->returned, tp->returned + r->pages);
 	wake_up_all(&tp->back);
 	if (!err)
 		tp->pages += r->pages;
@@ -326,14 +326,14 @@ static void treated_work(struct work_struct *work)
 static int treated_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	struct treated *tp = container_of(nb, struct treated, oom);
-	unsigned long given = READ_ONCE(tp->given);
+	unsigned long returned = READ_ONCE(tp->returned);
 
-	if (given == READ_ONCE(tp->taken))
+	if (returned == READ_ONCE(tp->taken))
 		return NOTIFY_OK;
-	wait_event_timeout(tp->back, READ_ONCE(tp->given) != given ||
-			   READ_ONCE(tp->taken) == given,
+	wait_event_timeout(tp->back, READ_ONCE(tp->returned) != returned ||
+			   READ_ONCE(tp->taken) == returned,
 			   msecs_to_jiffies(TREATED_OOM_MS));
-	*(unsigned long *)freed += READ_ONCE(tp->given) - given;
+	*(unsigned long *)freed += READ_ONCE(tp->returned) - returned;
 	return NOTIFY_OK;
 }
 

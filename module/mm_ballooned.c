@@ -28,7 +28,7 @@ void mm_ballooned_add(const struct page *page, long pages)
 }
 
 /**
- * mm_ballooned_pages - what a node has given up
+ * mm_ballooned_pages - what of a node is in the balloon or with a migration
  * @nid: the node
  *
  * Context: any.

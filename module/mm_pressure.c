@@ -40,7 +40,7 @@ static unsigned long mm_pressure_count(struct shrinker *shrinker, struct shrink_
 
 static unsigned long mm_pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return balloon_hint_give_back(sc->nr_to_scan) ?: SHRINK_STOP;
+	return balloon_hint_return(sc->nr_to_scan) ?: SHRINK_STOP;
 }
 
 static int mm_pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)

@@ -132,7 +132,7 @@ def log_lines() -> set[str]:
     """Pieces of what goes to the log, between the words that vary."""
     text = _spell_out("".join(path.read_text() for path in sorted(MODULE.glob("*.[ch]"))))
     calls = _found(r"\b(?:pr|dev)_(?:err|warn|info)(?:_ratelimited)?\((.*?)\);", text, re.S)
-    calls += _found(r"\b(?:balloon_lose|vq_give_up)\((.*?)\);", text, re.S)
+    calls += _found(r"\b(?:balloon_fail|vq_give_up)\((.*?)\);", text, re.S)
     calls += _found(r"^(?:static )?const char \*\w+_refusal\(.*?^\}", text, re.S | re.M)
     quoted = [line for call in calls for line in re.findall(r'"((?:[^"\\]|\\.)*)"', call)]
     pieces = [piece.strip() for line in quoted
