@@ -71,6 +71,7 @@ struct balloon_hint {
  * @statistics_vq: the statistics queue, NULL if the device has none
  * @hint_vq: the queue of free page hint, NULL if the device has none
  * @reporting_vq: the queue on which free memory is reported
+ * @taken_over: virtio_balloon had it before; does not change
  * @up: queues and intake are running; balloon_mutex
  * @removing: the device is being unbound: nothing begins anew; balloon_mutex
  * @failed: the device was reset because it did not behave; from then on only
@@ -109,6 +110,7 @@ struct aerator {
 	struct virtqueue *statistics_vq;
 	struct virtqueue *hint_vq;
 	struct virtqueue *reporting_vq;
+	bool taken_over;
 	bool up;
 	bool removing;
 	bool failed;
@@ -140,9 +142,14 @@ struct aerator {
 
 /* balloon_driver.c: the virtio driver */
 extern struct virtio_driver balloon_driver;
+void balloon_driver_take(const struct device *dev);
+int balloon_driver_watch(void);
+void balloon_driver_unwatch(void);
+
+/* balloon_features.c: what a device offers, and what is made of it */
 const char *balloon_features_refusal(struct virtio_device *vdev);
 u32 balloon_features_poison(void);
-void balloon_announce(const struct aerator *a);
+int balloon_features_validate(struct virtio_device *vdev);
 
 /* balloon_lifecycle.c: up, down, and up again */
 int balloon_lifecycle_begin(struct aerator *a);
@@ -150,13 +157,17 @@ void balloon_lifecycle_end(struct aerator *a);
 void balloon_lifecycle_freeze(struct aerator *a);
 void balloon_lifecycle_restore(struct aerator *a);
 void balloon_lifecycle_recover(struct work_struct *work);
-void balloon_fail(struct aerator *a, const char *why);
-void balloon_answered(struct aerator *a);
 void balloon_leave(struct aerator *a);
 void balloon_wake(void);
 int balloon_restart(void);
 int balloon_flush(struct aerator *a);
 void balloon_shutdown(void);
+
+/* balloon_reset.c: a device that does not behave */
+bool balloon_reset_device(struct virtio_device *vdev);
+void balloon_reset_recover_soon(struct aerator *a);
+void balloon_fail(struct aerator *a, const char *why);
+void balloon_answered(struct aerator *a);
 
 /**
  * balloon_has_failed - was the device reset because it did not behave?
@@ -184,8 +195,6 @@ bool balloon_quiesce_try(struct aerator *a);
 void balloon_quiesce_wait(struct aerator *a);
 void balloon_quiesce_stick(struct aerator *a);
 void balloon_quiesce_unstick(struct aerator *a);
-int balloon_quiesce_start(void);
-void balloon_quiesce_stop(void);
 
 /**
  * struct balloon_vq_wait - a wait for answers of the device
@@ -249,7 +258,6 @@ void balloon_statistics_asked(struct virtqueue *vq);
 int balloon_takeover_start(void);
 void balloon_takeover_stop(void);
 void balloon_takeover(void);
-bool balloon_takeover_of(const struct device *dev);
 
 /* sysfs.c */
 extern const struct attribute_group *sysfs_groups[];

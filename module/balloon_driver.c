@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The virtio driver: features, binding, and what the bus has to say. */
+/* The virtio driver: binding, and what the bus has to say. */
 #include <linux/crash_dump.h>
 #include <linux/device.h>
 #include <linux/module.h>
-#include <linux/mm.h>
-#include <linux/poison.h>
+#include <linux/notifier.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
-#include <uapi/linux/virtio_ring.h>
 #include "balloon.h"
 #include "compat/compat.h"
 #include "trace.h"
@@ -15,45 +13,8 @@
 /* A descriptor's length has 32 bits. In pages. */
 #define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
 
-/* Would the guest notice that the content of a free page changed? */
-static bool balloon_content_matters(void)
-{
-	return want_init_on_free() || compat_page_poisoning();
-}
-
-/**
- * balloon_features_poison - what free pages are filled with, if their content matters
- *
- * Context: any.
- *
- * Return: four bytes of it.
- */
-u32 balloon_features_poison(void)
-{
-	return want_init_on_free() ? 0 : PAGE_POISON * 0x01010101U;
-}
-
-/**
- * balloon_features_refusal - why this driver would not bind a device
- * @vdev: a balloon device, bound to anyone or no one
- *
- * Context: under the device's lock; may sleep.
- *
- * Return: the reason, in words for the log, or NULL.
- */
-const char *balloon_features_refusal(struct virtio_device *vdev)
-{
-	u64 offered = compat_offered_features(vdev);
-
-	if (!vdev->config->get)
-		return "its configuration cannot be read";
-	if (!(offered & BIT_ULL(VIRTIO_BALLOON_F_REPORTING)))
-		return "the host does not offer free page reporting (free-page-reporting=on)";
-	if (balloon_content_matters() &&
-	    !(offered & BIT_ULL(VIRTIO_BALLOON_F_PAGE_POISON)))
-		return "free pages are poisoned, the host does not keep that (page-poison=on)";
-	return NULL;
-}
+/* The device that is being taken from virtio_balloon, NULL for none. */
+static const struct device *balloon_taken;
 
 /* The host wrote to the configuration, or the device is in trouble. */
 static void balloon_config(struct work_struct *work)
@@ -122,6 +83,7 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	if (!a)
 		return NULL;
 	a->vdev = vdev;
+	a->taken_over = READ_ONCE(balloon_taken) == &vdev->dev;
 	mutex_init(&a->reset_lock);
 	init_waitqueue_head(&a->answered);
 	init_waitqueue_head(&a->told);
@@ -135,24 +97,6 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 		return NULL;
 	}
 	return a;
-}
-
-/**
- * balloon_announce - say that a device is ours, and how
- * @a: the device, running, and kept so by the caller
- *
- * Context: any task.
- */
-void balloon_announce(const struct aerator *a)
-{
-	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
-		 balloon_takeover_of(&a->vdev->dev) ? "taken over from " BALLOON_RIVAL : "bound",
-		 a->intake->ops->name, virtqueue_get_vring_size(a->reporting_vq),
-		 a->intake->ops->order(a->intake));
-	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
-	    balloon_features_poison())
-		dev_warn(&a->vdev->dev,
-			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
 }
 
 /*
@@ -205,24 +149,6 @@ static void balloon_remove(struct virtio_device *vdev)
 	balloon_free(a);
 }
 
-/*
- * Free pages that were poisoned or zeroed must be found so again; if they are
- * neither then the host need not know. Indirect descriptors are allocated when
- * memory is returned, that is when it is short, and gain something for batches
- * of several chains only, which the kernel's page reporting does not make. And
- * the device gets guest physical addresses, whatever stands between it and memory:
- * to translate them for a device that is told of free pages makes no sense.
- */
-static int balloon_validate(struct virtio_device *vdev)
-{
-	if (!balloon_content_matters())
-		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
-	if (INTAKE_KINDS == 1)
-		__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
-	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
-	return 0;
-}
-
 #ifdef CONFIG_PM_SLEEP
 static int balloon_freeze(struct virtio_device *vdev)
 {
@@ -264,7 +190,7 @@ struct virtio_driver balloon_driver = {
 		.dev_groups = sysfs_groups,
 	},
 	.id_table = balloon_ids,
-	.validate = balloon_validate,
+	.validate = balloon_features_validate,
 	.probe = balloon_probe,
 	.remove = balloon_remove,
 	.config_changed = balloon_config_changed,
@@ -273,3 +199,55 @@ struct virtio_driver balloon_driver = {
 	.restore = balloon_restore,
 #endif
 };
+
+/**
+ * balloon_driver_take - note which device is being taken from virtio_balloon
+ * @dev: the device, or NULL when that is over
+ *
+ * The log of its probe says so.
+ *
+ * Context: one caller at a time.
+ */
+void balloon_driver_take(const struct device *dev)
+{
+	WRITE_ONCE(balloon_taken, dev);
+}
+
+/*
+ * The driver core tells of an unbind before it removes the driver's files, and to remove
+ * one waits until no task reads or writes it.
+ */
+static int balloon_unbind(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct device *dev = data;
+
+	if (event == BUS_NOTIFY_UNBIND_DRIVER && dev->driver == &balloon_driver.driver)
+		balloon_leave(dev_to_virtio(dev)->priv);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block balloon_nb = {
+	.notifier_call = balloon_unbind,
+};
+
+/**
+ * balloon_driver_watch - look out for devices that are unbound
+ *
+ * Context: at load, with the driver registered.
+ *
+ * Return: 0 or a negative errno.
+ */
+int balloon_driver_watch(void)
+{
+	return bus_register_notifier(balloon_driver.driver.bus, &balloon_nb);
+}
+
+/**
+ * balloon_driver_unwatch - undo balloon_driver_watch()
+ *
+ * Context: at unload, with the driver unregistered.
+ */
+void balloon_driver_unwatch(void)
+{
+	bus_unregister_notifier(balloon_driver.driver.bus, &balloon_nb);
+}

@@ -7,17 +7,11 @@
  * settle. It is taken inside the device lock and inside the module's parameter
  * lock, and never by the works that use the queues, for which lifecycle_stop() waits.
  */
-#include <linux/delay.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
 #include "compat/compat.h"
-
-/* The first recovery comes this soon, each further one after twice as long. */
-#define LIFECYCLE_RETRY_MS_MIN	1000
-#define LIFECYCLE_RETRY_MS_MAX	64000
 
 /**
  * struct lifecycle_room - what the entries of all batches need
@@ -37,28 +31,6 @@ static DEFINE_MUTEX(balloon_mutex);
 static struct aerator *balloon_bound;
 
 /*
- * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
- * device may write to whatever it has. Not every transport looks, and not every
- * device can be reset: Firecracker's, up to 1.15, goes on. What reads as ones is not
- * there any more, and writes nothing; PCI's reset would wait for it for ever. Where
- * devices are channels (s390) a reset allocates: from the reserves, as who holds the
- * balloon's lock would wait for himself if that led to its OOM notifier. Returns true if
- * the device has nothing any more.
- */
-static bool lifecycle_reset_device(struct virtio_device *vdev)
-{
-	unsigned int flags = memalloc_noreclaim_save();
-	u8 status = vdev->config->get_status(vdev);
-
-	if (status != U8_MAX) {
-		virtio_reset_device(vdev);
-		status = vdev->config->get_status(vdev);
-	}
-	memalloc_noreclaim_restore(flags);
-	return !status || status == U8_MAX;
-}
-
-/*
  * Nothing uses the queues any more. Reset first: it ends the device's access to
  * memory, and its interrupts. It must not see the queues go: without a reset they stay.
  */
@@ -67,7 +39,7 @@ static void lifecycle_reset(struct aerator *a)
 	bool reset;
 
 	mutex_lock(&a->reset_lock);
-	reset = lifecycle_reset_device(a->vdev);
+	reset = balloon_reset_device(a->vdev);
 	/* From here on no other task resets it, and what it had is free. */
 	smp_store_release(&a->failed, true);
 	mutex_unlock(&a->reset_lock);
@@ -87,7 +59,7 @@ static void lifecycle_reset(struct aerator *a)
 /* A device that is down may have kept its queues, or have got half way up again. */
 static bool lifecycle_reset_again(struct aerator *a)
 {
-	bool reset = lifecycle_reset_device(a->vdev);
+	bool reset = balloon_reset_device(a->vdev);
 
 	if (reset)
 		balloon_queues_delete(a);
@@ -260,16 +232,6 @@ static int lifecycle_bring_back(struct aerator *a)
 	return err;
 }
 
-/* Each call waits twice as long as the one before, until something is answered. */
-static void lifecycle_recover_soon(struct aerator *a)
-{
-	unsigned int ms = clamp_t(unsigned int, READ_ONCE(a->retry_ms) * 2,
-				  LIFECYCLE_RETRY_MS_MIN, LIFECYCLE_RETRY_MS_MAX);
-
-	WRITE_ONCE(a->retry_ms, ms);
-	queue_delayed_work(system_freezable_wq, &a->recover, msecs_to_jiffies(ms));
-}
-
 /**
  * balloon_lifecycle_recover - bring back a device that was reset
  * @work: that of the device
@@ -283,65 +245,8 @@ void balloon_lifecycle_recover(struct work_struct *work)
 
 	mutex_lock(&balloon_mutex);
 	if (!a->removing && (!a->up || balloon_has_failed(a)) && lifecycle_bring_back(a))
-		lifecycle_recover_soon(a);
+		balloon_reset_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
-}
-
-/**
- * balloon_fail - reset a device that does not behave, and bring it back later
- * @a: the device, running
- * @why: for the log
- *
- * Whoever waits for an answer of the device learns that none will come. Unless the
- * device cannot be reset: then it is not failed (balloon_has_failed()), what it has
- * stays its own, and its answer is all that there is to wait for.
- *
- * Context: any task that uses a queue; the others find that the device failed when they are
- * about to. Sleeps for as long as a reset takes, and a second if there was none.
- */
-void balloon_fail(struct aerator *a, const char *why)
-{
-	mutex_lock(&a->reset_lock);
-	if (balloon_has_failed(a))
-		goto unlock;
-	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
-			     why);
-	if (!lifecycle_reset_device(a->vdev)) {
-		dev_err_ratelimited(&a->vdev->dev,
-				    "the device cannot be reset, and keeps what it has\n");
-		balloon_quiesce_stick(a);
-		goto wait;
-	}
-	/* Pairs with balloon_has_failed(): after that, memory is given back. */
-	smp_store_release(&a->failed, true);
-	balloon_quiesce_unstick(a);
-	wake_up_all(&a->told);
-	wake_up_all(&a->answered);
-	lifecycle_recover_soon(a);
-unlock:
-	mutex_unlock(&a->reset_lock);
-	return;
-
-wait:
-	mutex_unlock(&a->reset_lock);
-	/* Callers come again at once where they find the queue broken. */
-	msleep(LIFECYCLE_RETRY_MS_MIN);
-}
-
-/**
- * balloon_answered - the device did what it was asked to
- * @a: the device
- *
- * Context: any task that uses a queue.
- */
-void balloon_answered(struct aerator *a)
-{
-	WRITE_ONCE(a->retry_ms, 0);
-	if (!READ_ONCE(a->stuck))
-		return;
-	mutex_lock(&a->reset_lock);
-	balloon_quiesce_unstick(a);
-	mutex_unlock(&a->reset_lock);
 }
 
 /* The device is stopped, and @removing: nobody queues any of them anew. */
@@ -351,6 +256,19 @@ static void lifecycle_cancel(struct aerator *a)
 	cancel_work_sync(&a->hint.work);
 	/* Last: the others may find that the device failed. */
 	cancel_delayed_work_sync(&a->recover);
+}
+
+/* Say that a device is ours, and how. balloon_mutex held. */
+static void lifecycle_announce(const struct aerator *a)
+{
+	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
+		 a->taken_over ? "taken over from " BALLOON_RIVAL : "bound",
+		 a->intake->ops->name, virtqueue_get_vring_size(a->reporting_vq),
+		 a->intake->ops->order(a->intake));
+	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
+	    balloon_features_poison())
+		dev_warn(&a->vdev->dev,
+			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
 }
 
 /**
@@ -371,7 +289,7 @@ int balloon_lifecycle_begin(struct aerator *a)
 	a->removing = err != 0;
 	if (!err) {
 		balloon_bound = a;
-		balloon_announce(a);
+		lifecycle_announce(a);
 	}
 	mutex_unlock(&balloon_mutex);
 	if (err)
@@ -452,7 +370,7 @@ void balloon_lifecycle_restore(struct aerator *a)
 {
 	mutex_lock(&balloon_mutex);
 	if (lifecycle_start(a))
-		lifecycle_recover_soon(a);
+		balloon_reset_recover_soon(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -512,7 +430,7 @@ static int lifecycle_restart_intake(struct aerator *a)
 	err = lifecycle_start_intake(a, &room);
 	if (err) {
 		lifecycle_close(a);
-		lifecycle_recover_soon(a);
+		balloon_reset_recover_soon(a);
 	}
 	return err;
 }

@@ -16,7 +16,6 @@
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
-#include <linux/notifier.h>
 #include "balloon.h"
 
 /* A silent device is found so after settle_timeout_ms, and a reset that fails. */
@@ -171,43 +170,4 @@ void balloon_quiesce_unstick(struct aerator *a)
 	if (a->pinned)
 		module_put(THIS_MODULE);
 	a->pinned = false;
-}
-
-/*
- * The driver core tells of an unbind before it removes the driver's files, and to remove
- * one waits until no task reads or writes it.
- */
-static int quiesce_unbind(struct notifier_block *nb, unsigned long event, void *data)
-{
-	struct device *dev = data;
-
-	if (event == BUS_NOTIFY_UNBIND_DRIVER && dev->driver == &balloon_driver.driver)
-		balloon_leave(dev_to_virtio(dev)->priv);
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block quiesce_nb = {
-	.notifier_call = quiesce_unbind,
-};
-
-/**
- * balloon_quiesce_start - look out for devices that are unbound
- *
- * Context: at load, with the driver registered.
- *
- * Return: 0 or a negative errno.
- */
-int balloon_quiesce_start(void)
-{
-	return bus_register_notifier(balloon_driver.driver.bus, &quiesce_nb);
-}
-
-/**
- * balloon_quiesce_stop - undo balloon_quiesce_start()
- *
- * Context: at unload, with the driver unregistered.
- */
-void balloon_quiesce_stop(void)
-{
-	bus_unregister_notifier(balloon_driver.driver.bus, &quiesce_nb);
 }

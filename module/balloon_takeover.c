@@ -22,24 +22,8 @@
 static DEFINE_MUTEX(takeover_mutex);
 static bool takeover_live;
 
-/* The device that is being taken; takeover_mutex to write. */
-static const struct device *takeover_dev;
-
 /* Whoever binds a device now is given it by us. takeover_mutex to write. */
 static bool takeover_giving;
-
-/**
- * balloon_takeover_of - is this device being taken from virtio_balloon?
- * @dev: the device
- *
- * Context: any.
- *
- * Return: true if it is.
- */
-bool balloon_takeover_of(const struct device *dev)
-{
-	return READ_ONCE(takeover_dev) == dev;
-}
 
 static bool takeover_is_balloon(struct device *dev)
 {
@@ -156,11 +140,11 @@ static int takeover_take(struct device *dev, void *driver)
 	if (!takeover_is_balloon(dev) || !takeover_wanted(dev))
 		return 0;
 	device_release_driver(dev);
-	WRITE_ONCE(takeover_dev, dev);
+	balloon_driver_take(dev);
 	/* Binds every device that is free; says nothing of the outcome. */
 	if (driver_attach(driver))
 		pr_warn("%s could not be bound\n", dev_name(dev));
-	WRITE_ONCE(takeover_dev, NULL);
+	balloon_driver_take(NULL);
 	return takeover_give_back(dev, NULL);
 }
 

@@ -26,7 +26,7 @@ static int __init aerator_init(void)
 	err = mm_scan_start();
 	if (err)
 		return err;
-	err = mm_pressure_start();
+	err = mm_pressure_start(balloon_hint_held, balloon_hint_return);
 	if (err)
 		goto stop_walks;
 	err = register_reboot_notifier(&aerator_reboot_nb);
@@ -35,7 +35,7 @@ static int __init aerator_init(void)
 	err = balloon_takeover_start();
 	if (err)
 		goto unregister;
-	err = balloon_quiesce_start();
+	err = balloon_driver_watch();
 	if (err)
 		goto takeover;
 	return 0;
@@ -55,7 +55,7 @@ module_init(aerator_init);
 static void __exit aerator_exit(void)
 {
 	balloon_takeover_stop();
-	balloon_quiesce_stop();
+	balloon_driver_unwatch();
 	unregister_reboot_notifier(&aerator_reboot_nb);
 	mm_pressure_stop();
 	mm_scan_stop();

@@ -17,12 +17,15 @@
 #include <linux/notifier.h>
 #include <linux/oom.h>
 #include <linux/sched.h>
-#include "balloon.h"
 #include "compat/shrinker.h"
 #include "mm_pressure.h"
 
 /* Nodes that were short since they were last looked at: atomic bits. */
 static nodemask_t mm_pressure_seen;
+
+/* What this shrinker has: see mm_pressure_start(). */
+static unsigned long (*mm_pressure_held)(void);
+static unsigned long (*mm_pressure_return)(unsigned long pages);
 
 static void mm_pressure_note(int nid)
 {
@@ -35,12 +38,12 @@ static unsigned long mm_pressure_count(struct shrinker *shrinker, struct shrink_
 {
 	if (current->flags & PF_MEMALLOC)
 		mm_pressure_note(sc->nid);
-	return balloon_hint_held() ?: SHRINK_EMPTY;
+	return mm_pressure_held() ?: SHRINK_EMPTY;
 }
 
 static unsigned long mm_pressure_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return balloon_hint_return(sc->nr_to_scan) ?: SHRINK_STOP;
+	return mm_pressure_return(sc->nr_to_scan) ?: SHRINK_STOP;
 }
 
 static int mm_pressure_oom(struct notifier_block *nb, unsigned long unused, void *freed)
@@ -60,15 +63,22 @@ static struct notifier_block mm_pressure_oom_nb = {
 
 /**
  * mm_pressure_start - begin to listen
+ * @held: how many pages are kept from the guest that it may have; called in any context
+ * @give: returns that many of them to the allocator at least, if there are as many, and
+ *	says how many; called to reclaim memory, may sleep
  *
  * Context: may sleep.
  *
  * Return: 0 or a negative errno.
  */
-int mm_pressure_start(void)
+int mm_pressure_start(unsigned long (*held)(void),
+		      unsigned long (*give)(unsigned long pages))
 {
-	int err = compat_shrinker_start(&mm_pressure_shrinker, mm_pressure_count, mm_pressure_scan);
+	int err;
 
+	mm_pressure_held = held;
+	mm_pressure_return = give;
+	err = compat_shrinker_start(&mm_pressure_shrinker, mm_pressure_count, mm_pressure_scan);
 	if (err)
 		return err;
 	err = register_oom_notifier(&mm_pressure_oom_nb);

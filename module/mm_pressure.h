@@ -4,7 +4,8 @@
 
 #include <linux/types.h>
 
-int mm_pressure_start(void);
+int mm_pressure_start(unsigned long (*held)(void),
+		      unsigned long (*give)(unsigned long pages));
 void mm_pressure_stop(void);
 bool mm_pressure_felt(int nid);
 

@@ -10,6 +10,7 @@ from aerator_vm.common import TOP
 
 from .harness import (BUILD_KERNELS, TREATED, TREATED_KERNELS, Case, expect, on_kernels,
                       run_script)
+from .seams import seams
 
 # What may be said though nothing is wrong: where the module is, and that
 # something takes its time.
@@ -95,6 +96,7 @@ def described() -> None:
 
 
 CASES = [
+    *on_kernels(seams, (TREATED,)),
     *on_kernels(build, (*BUILD_KERNELS, *TREATED_KERNELS)),
     *on_kernels(sparse, (TREATED,), rarely=("6.1", "6.12", "7.3")),
     Case("checkpatch", checkpatch),
