@@ -25,6 +25,7 @@
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
 #include <linux/sched.h>
@@ -62,6 +63,7 @@ static unsigned long inflate_batch(struct virtqueue *vq)
  */
 bool balloon_inflate_can_tell(const struct balloon *b)
 {
+	lockdep_assert_held(&b->lock);
 	return b->running && !balloon_has_failed(b->a);
 }
 
@@ -126,6 +128,7 @@ int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct p
 {
 	unsigned int i, nr = 0;
 
+	lockdep_assert_held(&b->lock);
 	for (i = 0; i < INFLATE_BLOCK_PAGES; i++)
 		nr = inflate_number(b, nr, block + i);
 	return inflate_tell(b, vq, nr);
@@ -140,6 +143,7 @@ static void inflate_show(struct balloon *b)
 	unsigned int flags = memalloc_noreclaim_save();
 	u32 actual = b->size * INFLATE_UNITS;
 
+	lockdep_assert_held(&b->lock);
 	virtio_cwrite_le(b->a->vdev, struct virtio_balloon_config, actual, &actual);
 	memalloc_noreclaim_restore(flags);
 }

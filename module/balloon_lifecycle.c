@@ -7,6 +7,7 @@
  * settle. It is taken inside the device lock and inside the module's parameter
  * lock, and never by the works that use the queues, for which lifecycle_stop() waits.
  */
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <uapi/linux/virtio_balloon.h>
@@ -82,6 +83,7 @@ static int lifecycle_equip(struct aerator *a, const struct lifecycle_room *room)
 	unsigned int i;
 	int err;
 
+	lockdep_assert_held(&balloon_mutex);
 	for (i = 0; i < room->reactors; i++) {
 		err = reactor_equip(&a->reactors[i], room->runs + i * room->size, room->size);
 		if (WARN_ON_ONCE(err))
@@ -98,6 +100,7 @@ static void lifecycle_make_ready(struct aerator *a)
 	struct virtio_device *vdev = a->vdev;
 	u32 poison = balloon_features_poison();
 
+	lockdep_assert_held(&balloon_mutex);
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 				 &poison);
@@ -114,6 +117,7 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 {
 	int err;
 
+	lockdep_assert_held(&balloon_mutex);
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->reporting_vq),
 				ARRAY_SIZE(a->sg));
@@ -130,6 +134,7 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 /* Back from there: every block is in the allocator. balloon_mutex held. */
 static void lifecycle_stop_intake(struct aerator *a)
 {
+	lockdep_assert_held(&balloon_mutex);
 	a->intake->ops->stop(a->intake);
 	kvfree(a->runs);
 }
@@ -140,6 +145,7 @@ static void lifecycle_stop_intake(struct aerator *a)
  */
 static void lifecycle_close(struct aerator *a)
 {
+	lockdep_assert_held(&balloon_mutex);
 	a->up = false;
 	balloon_hint_stop(a);
 	balloon_inflate_stop(a);
@@ -153,6 +159,7 @@ static int lifecycle_start(struct aerator *a)
 	struct lifecycle_room room;
 	int err = lifecycle_make_room(&room);
 
+	lockdep_assert_held(&balloon_mutex);
 	if (err)
 		return err;
 	err = balloon_queues_find(a);
@@ -181,6 +188,7 @@ free:
  */
 static void lifecycle_stop(struct aerator *a)
 {
+	lockdep_assert_held(&balloon_mutex);
 	if (!a->up)
 		return;
 	lifecycle_stop_intake(a);
@@ -214,6 +222,7 @@ static int lifecycle_again(struct aerator *a)
 {
 	int err;
 
+	lockdep_assert_held(&balloon_mutex);
 	lifecycle_stop(a);
 	err = lifecycle_negotiate(a);
 	if (!err)
@@ -261,6 +270,7 @@ static void lifecycle_cancel(struct aerator *a)
 /* Say that a device is ours, and how. balloon_mutex held. */
 static void lifecycle_announce(const struct aerator *a)
 {
+	lockdep_assert_held(&balloon_mutex);
 	dev_info(&a->vdev->dev, "%s, intake=%s queue=%u order=%u\n",
 		 a->taken_over ? "taken over from " BALLOON_RIVAL : "bound",
 		 a->intake->ops->name, virtqueue_get_vring_size(a->reporting_vq),
@@ -300,6 +310,7 @@ int balloon_lifecycle_begin(struct aerator *a)
 /* Stop for good, after balloon_quiesce_leave(). balloon_mutex held. */
 static void lifecycle_finish(struct aerator *a)
 {
+	lockdep_assert_held(&balloon_mutex);
 	if (balloon_bound == a)
 		balloon_bound = NULL;
 	lifecycle_stop(a);
@@ -419,6 +430,7 @@ static int lifecycle_restart_intake(struct aerator *a)
 	struct lifecycle_room room;
 	int err = lifecycle_make_room(&room);
 
+	lockdep_assert_held(&balloon_mutex);
 	if (err)
 		return err;
 	err = balloon_quiesce_intake(a);

@@ -13,6 +13,7 @@
  * waits as every request does: a silent device is reset, and nothing is known then.
  */
 #include <linux/gfp.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/virtio.h>
@@ -58,6 +59,7 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
 {
 	int err;
 
+	lockdep_assert_held(&b->lock);
 	trial_mark(block, INFLATE_BLOCK_ORDER);
 	b->chain = chain;
 	err = balloon_inflate_tell_block(b, b->a->inflate_vq, block);
@@ -72,6 +74,7 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
  */
 static void trial_chains(struct balloon *b, struct page *block)
 {
+	lockdep_assert_held(&b->lock);
 	if (!b->timid) {
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MAX);
 		b->timid = balloon_has_failed(b->a);

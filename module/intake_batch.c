@@ -133,6 +133,7 @@ u64 intake_batch_wait(const struct intake_pacing *p)
 	struct intake_node *n;
 	u64 pages, price;
 
+	lockdep_assert_held(&p->lock);
 	if (!intake_is_coarse(p))
 		return 0;
 	n = intake_batch_next(p, &pages);

@@ -205,6 +205,7 @@ u64 intake_nodes_deficit(const struct intake_pacing *p)
 	struct intake_node *n;
 	u64 pages = 0;
 
+	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
 		pages += n->view.deficit;
 	return pages;
@@ -223,6 +224,7 @@ u64 intake_nodes_out(const struct intake_pacing *p)
 	struct intake_node *n;
 	u64 pages = 0;
 
+	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
 		pages += n->out;
 	return pages;
@@ -241,6 +243,7 @@ u64 intake_nodes_surplus(const struct intake_pacing *p)
 	struct intake_node *n;
 	u64 pages = 0;
 
+	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
 		pages += n->view.surplus - min(n->view.surplus, n->ballooned);
 	return pages;
@@ -261,6 +264,7 @@ unsigned int intake_nodes_wait(const struct intake_pacing *p)
 	unsigned int wait = POLICY_NEVER;
 	struct intake_node *n;
 
+	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
 		wait = min(wait, n->view.wait_ms ?: POLICY_NEVER);
 	return wait;
@@ -279,6 +283,7 @@ unsigned int intake_nodes_watch(const struct intake_pacing *p)
 	unsigned int wait = POLICY_NEVER;
 	struct intake_node *n;
 
+	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
 		wait = min(wait, n->view.watch_ms);
 	return wait;

@@ -21,6 +21,7 @@
  * would tell. Then nothing runs in a guest that frees nothing.
  */
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include "intake.h"
@@ -64,6 +65,7 @@ static u64 pacing_sample(struct intake_pacing *p, const struct intake_limits *li
 {
 	u64 now = intake_nodes_sample(p, limits);
 
+	lockdep_assert_held(&p->lock);
 	if (intake_is_coarse(p))
 		intake_batch_sample(p, now);
 	return now;
@@ -159,6 +161,7 @@ static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits 
 	u64 now = pacing_sample(p, limits);
 	u64 deficit = intake_nodes_deficit(p);
 
+	lockdep_assert_held(&p->lock);
 	return deficit && !pacing_pass_due(p, now, deficit, limits);
 }
 
@@ -331,6 +334,7 @@ static unsigned int pacing_wait_deficit(struct intake_pacing *p, u64 now,
 	u64 deficit = intake_nodes_deficit(p);
 	u64 due, rate;
 
+	lockdep_assert_held(&p->lock);
 	if (!deficit)
 		return POLICY_NEVER;
 	due = intake_batch_wait(p);
@@ -373,6 +377,7 @@ static unsigned int pacing_look(struct intake_pacing *p)
 	struct intake_limits limits = pacing_limits(p);
 	unsigned int watch;
 
+	lockdep_assert_held(&p->lock);
 	/* While it is awake, what it has out would look like a fall. */
 	if (p->awake || intake_pacing_is_off(p))
 		return POLICY_NEVER;
