@@ -78,20 +78,15 @@ static int lifecycle_make_room(struct lifecycle_room *room)
 }
 
 /* All reactors are idle: the intake is stopped. balloon_mutex held. */
-static int lifecycle_equip(struct aerator *a, const struct lifecycle_room *room)
+static void lifecycle_equip(struct aerator *a, const struct lifecycle_room *room)
 {
 	unsigned int i;
-	int err;
 
 	lockdep_assert_held(&balloon_mutex);
-	for (i = 0; i < room->reactors; i++) {
-		err = reactor_equip(&a->reactors[i], room->runs + i * room->size, room->size);
-		if (WARN_ON_ONCE(err))
-			return err;
-	}
+	for (i = 0; i < room->reactors; i++)
+		reactor_equip(&a->reactors[i], room->runs + i * room->size, room->size);
 	a->intake->nr_reactors = room->reactors;
 	a->runs = room->runs;
-	return 0;
 }
 
 /* The device is the driver's: tell it the rest. balloon_mutex held. */
@@ -123,9 +118,8 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 				ARRAY_SIZE(a->sg));
 	/* Of another order, or of another host. */
 	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
-	err = lifecycle_equip(a, room);
-	if (!err)
-		err = a->intake->ops->start(a->intake);
+	lifecycle_equip(a, room);
+	err = a->intake->ops->start(a->intake);
 	if (err)
 		kvfree(room->runs);
 	return err;

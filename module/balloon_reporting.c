@@ -94,7 +94,8 @@ static int balloon_reporting_chain(struct aerator *a, struct reactor *r)
 	if (err)
 		return err;
 	atomic64_inc(&a->stats.chains);
-	return reactor_sent(r, entries);
+	reactor_sent(r, entries);
+	return 0;
 }
 
 /*
@@ -275,7 +276,7 @@ static int balloon_reporting_refuse(struct aerator *a, struct reactor *r, int er
  *
  * Context: the intake's work. Sleeps only if the device has to be reset.
  *
- * Return: 0 with @r in settle. With @r in decant and its blocks raw -ESHUTDOWN if the
+ * Return: 0 with @r in settle. With @r in decant and its blocks raw -ESHUTDOWN if
  * pacing was halted meanwhile, -ENODEV if the device was reset and has not come back
  * since, or another error if it takes nothing.
  */
@@ -284,9 +285,8 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 	struct aerator *a = owner;
 	int err;
 
-	err = reactor_react(r, ktime_get_ns());
-	if (WARN_ON_ONCE(err))
-		return err;
+	if (!reactor_react(r, ktime_get_ns()))
+		return -EPROTO;
 	/* Pairs with quiesce_close(): it sees the stage, or we see the halt. */
 	smp_mb();
 	if (intake_pacing_is_off(&a->intake->pacing)) {
@@ -332,7 +332,7 @@ int balloon_reporting_settle(void *owner, struct reactor *r)
 	if (reactor_answered(r))
 		balloon_answered(a);
 	/* Answered, or the device was reset, by whom ever, and will never be. */
-	if (reactor_decant(r, ktime_get_ns())) {
+	if (!reactor_decant(r, ktime_get_ns())) {
 		balloon_reporting_abort(a, r);
 		return balloon_reporting_count(a, r, -EIO);
 	}

@@ -213,8 +213,8 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 	while (*nents) {
 		struct page *page = sg_page(*sg);
 
-		if (reactor_add(r, page_to_pfn(page),
-				(*sg)->length >> PAGE_SHIFT))
+		if (!reactor_add(r, page_to_pfn(page),
+				 (*sg)->length >> PAGE_SHIFT))
 			break;
 		*sg = sg_next(*sg);
 		--*nents;

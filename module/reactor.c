@@ -17,11 +17,11 @@
  * 5.5.6.7: a driver must not use a reported page before the device acknowledged
  * it). Time running out ends nothing, it only says that a reset is due.
  *
- * A transition that the picture does not show is refused with -EPROTO and
- * changes nothing.
+ * A transition that the picture does not show is a fault of the caller: the kernel
+ * warns of it, and it changes nothing.
  */
+#include <linux/bug.h>
 #include <linux/compiler.h>
-#include <linux/errno.h>
 #include "reactor.h"
 
 static const char * const stage_names[REACTOR_STAGES] = {
@@ -66,29 +66,24 @@ void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
  * @runs: @size entries, owned by the caller; kept until others take their place,
  *	and needed as long as there are batches
  * @size: most blocks in a batch, at least 1
- *
- * Return: 0, or -EPROTO while a batch is under way.
  */
-int reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size)
+void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size)
 {
-	if (r->stage != REACTOR_IDLE)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_IDLE))
+		return;
 	r->runs = runs;
 	r->size = size;
-	return 0;
 }
 
 /**
  * reactor_fill - begin a batch
  * @r: the reactor, idle or decanted
  * @now: nanoseconds, on the clock of all calls
- *
- * Return: 0, or -EPROTO while a batch is under way.
  */
-int reactor_fill(struct reactor *r, u64 now)
+void reactor_fill(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_IDLE && r->stage != REACTOR_DECANT)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_IDLE && r->stage != REACTOR_DECANT))
+		return;
 	reactor_enter(r, REACTOR_FILL, now);
 	r->blocks = 0;
 	r->pages = 0;
@@ -97,7 +92,6 @@ int reactor_fill(struct reactor *r, u64 now)
 	r->expired = false;
 	r->treated = false;
 	r->cycle++;
-	return 0;
 }
 
 /*
@@ -130,19 +124,19 @@ static bool reactor_merge(struct reactor *r, u64 pfn, u64 pages)
  *
  * The block must be out of the allocator's hands, and stay so until decant.
  *
- * Return: 0, -ENOSPC when the batch is full, -EPROTO outside fill.
+ * Return: true, or false when the batch is full.
  */
-int reactor_add(struct reactor *r, u64 pfn, u64 pages)
+bool reactor_add(struct reactor *r, u64 pfn, u64 pages)
 {
-	if (r->stage != REACTOR_FILL)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_FILL))
+		return false;
 	if (r->blocks == r->size)
-		return -ENOSPC;
+		return false;
 	if (!reactor_merge(r, pfn, pages))
 		r->runs[r->nr_runs++] = (struct reactor_run) { pfn, pages };
 	r->blocks++;
 	r->pages += pages;
-	return 0;
+	return true;
 }
 
 /**
@@ -150,32 +144,29 @@ int reactor_add(struct reactor *r, u64 pfn, u64 pages)
  * @r: the reactor, filling, with at least one block
  * @now: nanoseconds
  *
- * Return: 0, or -EPROTO.
+ * Return: true, or false if it is not: nothing of it may go to the device then.
  */
-int reactor_react(struct reactor *r, u64 now)
+bool reactor_react(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_FILL || !r->blocks)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_FILL || !r->blocks))
+		return false;
 	reactor_enter(r, REACTOR_REACT, now);
-	return 0;
+	return true;
 }
 
 /**
  * reactor_sent - a chain of the batch was put on the queue
  * @r: the reactor, reacting, or settling with entries left to send
  * @entries: its length; those of @r->runs that follow @r->sent, at least 1
- *
- * Return: 0, or -EPROTO.
  */
-int reactor_sent(struct reactor *r, unsigned int entries)
+void reactor_sent(struct reactor *r, unsigned int entries)
 {
-	if (r->stage != REACTOR_REACT && r->stage != REACTOR_SETTLE)
-		return -EPROTO;
-	if (!entries || entries > reactor_unsent(r))
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_REACT && r->stage != REACTOR_SETTLE))
+		return;
+	if (WARN_ON_ONCE(!entries || entries > reactor_unsent(r)))
+		return;
 	r->sent += entries;
 	r->chains++;
-	return 0;
 }
 
 /**
@@ -184,101 +175,85 @@ int reactor_sent(struct reactor *r, unsigned int entries)
  * @now: nanoseconds
  *
  * What the queue had no room for is sent as room comes, with reactor_sent().
- *
- * Return: 0, or -EPROTO.
  */
-int reactor_settle(struct reactor *r, u64 now)
+void reactor_settle(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_REACT)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_REACT))
+		return;
 	reactor_enter(r, REACTOR_SETTLE, now);
-	return 0;
 }
 
 /**
  * reactor_answer - the device answered a chain, in time or late
- * @r: the reactor, settling
- *
- * Return: chains on the queue still unanswered, or -EPROTO if none was awaited.
+ * @r: the reactor, settling, with chains that are not answered
  */
-int reactor_answer(struct reactor *r)
+void reactor_answer(struct reactor *r)
 {
-	if (r->stage != REACTOR_SETTLE || !r->chains)
-		return -EPROTO;
-	return --r->chains;
+	if (WARN_ON_ONCE(r->stage != REACTOR_SETTLE || !r->chains))
+		return;
+	r->chains--;
 }
 
 /**
  * reactor_expire - the device did not answer in time
- * @r: the reactor, settling
+ * @r: the reactor, settling, and not answered
  *
  * The batch stays where it is: the device may still write to its pages. The
  * caller resets the device and calls reactor_abort(), or, if the answer came
- * before the reset, reactor_decant().
- *
- * Return: 0, -EALREADY if it was said before, -EPROTO if nothing is awaited.
+ * before the reset, reactor_decant(). To say it again changes nothing.
  */
-int reactor_expire(struct reactor *r)
+void reactor_expire(struct reactor *r)
 {
-	if (r->stage != REACTOR_SETTLE || reactor_answered(r))
-		return -EPROTO;
-	if (r->expired)
-		return -EALREADY;
+	if (WARN_ON_ONCE(r->stage != REACTOR_SETTLE || reactor_answered(r)))
+		return;
 	r->expired = true;
-	return 0;
 }
 
 /**
  * reactor_decant - give the blocks back, treated
- * @r: the reactor, settling, with all sent and every chain answered
+ * @r: the reactor, settling
  * @now: nanoseconds
  *
- * Return: 0, or -EPROTO.
+ * Return: true, or false if not all was sent and answered: it settles still.
  */
-int reactor_decant(struct reactor *r, u64 now)
+bool reactor_decant(struct reactor *r, u64 now)
 {
-	if (r->stage != REACTOR_SETTLE || !reactor_answered(r))
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage != REACTOR_SETTLE) || !reactor_answered(r))
+		return false;
 	r->treated = true;
 	reactor_enter(r, REACTOR_DECANT, now);
-	return 0;
+	return true;
 }
 
 /**
  * reactor_abort - give the blocks back, raw
- * @r: the reactor, reacting (nothing reached the device) or settling
+ * @r: the reactor, reacting (nothing reached the device: one with a chain on the queue
+ *	has to settle) or settling
  * @now: nanoseconds
  *
  * While settling the caller vouches that the device was reset: it has no
  * access to the pages any more, whatever it has not answered.
- *
- * Return: 0, or -EPROTO, also for one that reacts with a chain on the queue: it
- * has to settle.
  */
-int reactor_abort(struct reactor *r, u64 now)
+void reactor_abort(struct reactor *r, u64 now)
 {
-	if (r->stage == REACTOR_REACT ? r->chains : r->stage != REACTOR_SETTLE)
-		return -EPROTO;
+	if (WARN_ON_ONCE(r->stage == REACTOR_REACT ? r->chains : r->stage != REACTOR_SETTLE))
+		return;
 	r->chains = 0;
 	reactor_enter(r, REACTOR_DECANT, now);
-	return 0;
 }
 
 /**
  * reactor_rest - nothing more to treat
  * @r: the reactor, decanted, or filling and still empty
  * @now: nanoseconds
- *
- * Return: 0, or -EPROTO.
  */
-int reactor_rest(struct reactor *r, u64 now)
+void reactor_rest(struct reactor *r, u64 now)
 {
 	if (r->stage == REACTOR_FILL && !r->blocks)
 		r->cycle--;	/* it never became a batch */
-	else if (r->stage != REACTOR_DECANT)
-		return -EPROTO;
+	else if (WARN_ON_ONCE(r->stage != REACTOR_DECANT))
+		return;
 	reactor_enter(r, REACTOR_IDLE, now);
-	return 0;
 }
 
 /**

@@ -110,17 +110,17 @@ static inline bool reactor_answered(const struct reactor *r)
 
 void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
 		  reactor_left_fn left);
-int reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size);
-int reactor_fill(struct reactor *r, u64 now);
-int reactor_add(struct reactor *r, u64 pfn, u64 pages);
-int reactor_react(struct reactor *r, u64 now);
-int reactor_sent(struct reactor *r, unsigned int entries);
-int reactor_settle(struct reactor *r, u64 now);
-int reactor_answer(struct reactor *r);
-int reactor_expire(struct reactor *r);
-int reactor_decant(struct reactor *r, u64 now);
-int reactor_abort(struct reactor *r, u64 now);
-int reactor_rest(struct reactor *r, u64 now);
+void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size);
+void reactor_fill(struct reactor *r, u64 now);
+bool reactor_add(struct reactor *r, u64 pfn, u64 pages);
+bool reactor_react(struct reactor *r, u64 now);
+void reactor_sent(struct reactor *r, unsigned int entries);
+void reactor_settle(struct reactor *r, u64 now);
+void reactor_answer(struct reactor *r);
+void reactor_expire(struct reactor *r);
+bool reactor_decant(struct reactor *r, u64 now);
+void reactor_abort(struct reactor *r, u64 now);
+void reactor_rest(struct reactor *r, u64 now);
 const char *reactor_stage_name(enum reactor_stage stage);
 
 #endif /* AERATOR_REACTOR_H */

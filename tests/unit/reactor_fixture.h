@@ -5,6 +5,7 @@
 #ifndef UNIT_REACTOR_FIXTURE_H
 #define UNIT_REACTOR_FIXTURE_H
 
+#include <linux/bug.h>
 #include "check.h"
 #include "reactor.h"
 
@@ -31,6 +32,15 @@ extern struct reactor reactor;
 extern struct reactor_run runs[SIZE];
 extern struct departure departures[8];
 extern unsigned int departed;
+
+/* Was the kernel warned of that call? */
+#define refused(_call)							\
+({									\
+	unsigned int _before = shim_warnings;				\
+									\
+	_call;								\
+	shim_warnings != _before;					\
+})
 
 /* The copy that a refused call must leave equal, to the last byte. */
 struct memory {

@@ -48,7 +48,7 @@ static unsigned int walk_random(unsigned int below)
 
 static void walk_fill(void)
 {
-	if (reactor_fill(&reactor, walk.now))
+	if (refused(reactor_fill(&reactor, walk.now)))
 		return;
 	walk.batches++;
 	walk.blocks = 0;
@@ -63,7 +63,7 @@ static void walk_add(void)
 	u64 pages = (1 + walk_random(3)) * BLOCK;
 	const struct reactor_run *last;
 
-	if (reactor_add(&reactor, pfn, pages))
+	if (!reactor_add(&reactor, pfn, pages))
 		return;
 	walk.blocks++;
 	walk.pages += pages;
@@ -73,7 +73,7 @@ static void walk_add(void)
 
 static void walk_react(void)
 {
-	if (!reactor_react(&reactor, walk.now))
+	if (reactor_react(&reactor, walk.now))
 		walk.unsent = reactor.nr_runs;
 }
 
@@ -81,7 +81,7 @@ static void walk_sent(void)
 {
 	unsigned int entries = walk_random(SIZE + 1);
 
-	if (reactor_sent(&reactor, entries))
+	if (refused(reactor_sent(&reactor, entries)))
 		return;
 	check(entries && entries <= walk.unsent);
 	walk.unsent -= entries;
@@ -90,10 +90,8 @@ static void walk_sent(void)
 
 static void walk_answer(void)
 {
-	int ret = reactor_answer(&reactor);
-
-	if (ret >= 0)
-		check_eq(ret, --walk.awaited);
+	if (!refused(reactor_answer(&reactor)))
+		check_eq(reactor.chains, --walk.awaited);
 }
 
 /* Whoever aborts vouches that the device was reset; so here it was. */
@@ -102,7 +100,7 @@ static void walk_abort(void)
 	bool was = walk.aborted;
 
 	walk.aborted = true;
-	if (reactor_abort(&reactor, walk.now))
+	if (refused(reactor_abort(&reactor, walk.now)))
 		walk.aborted = was;
 	else
 		walk.awaited = 0;
@@ -112,7 +110,7 @@ static void walk_rest(void)
 {
 	enum reactor_stage stage = reactor.stage;
 
-	if (!reactor_rest(&reactor, walk.now) && stage == REACTOR_FILL)
+	if (!refused(reactor_rest(&reactor, walk.now)) && stage == REACTOR_FILL)
 		walk.batches--;
 }
 
