@@ -440,11 +440,6 @@ void balloon_inflate_empty(struct aerator *a)
 	}
 }
 
-static int inflate_create_pages(struct balloon *b)
-{
-	return compat_balloon_init(&b->pages, inflate_move, !inflate_yields(b));
-}
-
 static int inflate_listen(struct balloon *b)
 {
 	b->oom.notifier_call = inflate_oom;
@@ -485,7 +480,7 @@ int balloon_inflate_create(struct aerator *a)
 
 	if (!b)
 		return -ENOMEM;
-	err = inflate_create_pages(b);
+	err = compat_balloon_init(&b->pages, inflate_move, !inflate_yields(b));
 	if (err)
 		goto free;
 	err = inflate_listen(b);

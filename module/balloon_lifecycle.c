@@ -226,15 +226,6 @@ static int lifecycle_again(struct aerator *a)
 	return err;
 }
 
-static int lifecycle_bring_back(struct aerator *a)
-{
-	int err = lifecycle_again(a);
-
-	if (!err)
-		dev_info(&a->vdev->dev, "the device is back after its reset\n");
-	return err;
-}
-
 /**
  * balloon_lifecycle_recover - bring back a device that was reset
  * @work: that of the device
@@ -247,8 +238,13 @@ void balloon_lifecycle_recover(struct work_struct *work)
 					 recover);
 
 	mutex_lock(&balloon_mutex);
-	if (!a->removing && (!a->up || balloon_has_failed(a)) && lifecycle_bring_back(a))
+	if (a->removing || (a->up && !balloon_has_failed(a)))
+		goto unlock;
+	if (lifecycle_again(a))
 		balloon_reset_recover_soon(a);
+	else
+		dev_info(&a->vdev->dev, "the device is back after its reset\n");
+unlock:
 	mutex_unlock(&balloon_mutex);
 }
 

@@ -258,14 +258,6 @@ static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 	wake_up_all(&a->told);
 }
 
-/* Nothing of it reached the device. */
-static int balloon_reporting_refuse(struct aerator *a, struct reactor *r, int err)
-{
-	balloon_reporting_abort(a, r);
-	balloon_reporting_fail(a);
-	return balloon_reporting_count(a, r, err);
-}
-
 /**
  * balloon_reporting_send - hand a batch to the host
  * @owner: the &struct aerator
@@ -299,8 +291,12 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 		a->heard = jiffies;
 	}
 	err = balloon_has_failed(a) ? -ENODEV : balloon_reporting_put(a, r);
-	if (err)
-		return balloon_reporting_refuse(a, r, err);
+	if (err) {
+		/* Nothing of it reached the device. */
+		balloon_reporting_abort(a, r);
+		balloon_reporting_fail(a);
+		return balloon_reporting_count(a, r, err);
+	}
 	reactor_settle(r, ktime_get_ns());
 	if (r->chains)
 		balloon_reporting_kick(a);

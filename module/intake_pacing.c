@@ -148,13 +148,6 @@ bool intake_pacing_begin(struct intake_pacing *p)
 	return true;
 }
 
-/* How long until a pass may begin, ms; INTAKE_BATCH_NEVER if that cannot be. */
-static u64 pacing_pass_due(const struct intake_pacing *p, u64 now, u64 deficit,
-			   const struct intake_limits *limits)
-{
-	return max(intake_batch_wait(p), policy_rate_wait(&p->rate, now, deficit, limits->rate));
-}
-
 /* Is there a deficit, and may a pass begin to see to it? p->lock held. */
 static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits *limits)
 {
@@ -162,7 +155,8 @@ static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits 
 	u64 deficit = intake_nodes_deficit(p);
 
 	lockdep_assert_held(&p->lock);
-	return deficit && !pacing_pass_due(p, now, deficit, limits);
+	return deficit && !intake_batch_wait(p) &&
+	       !policy_rate_wait(&p->rate, now, deficit, limits->rate);
 }
 
 /**

@@ -91,7 +91,7 @@ static u64 intake_batch_refusal(const struct model *m)
 	return left > size / 2 ? min(left, size) * m->limits.refault_ms : 0;
 }
 
-/* As pacing_pass_due() without a rate. */
+/* With no rate, this alone says when a pass may begin. */
 static u64 intake_batch_wait(const struct model *m)
 {
 	const struct model_batch *b = &m->batch;
