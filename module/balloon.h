@@ -230,6 +230,10 @@ void balloon_trial_report(struct aerator *a);
 const char *balloon_trial_word(const struct aerator *a);
 
 /* balloon_target.c: how much the host wants in the balloon */
+int balloon_target_create(struct aerator *a);
+void balloon_target_destroy(struct aerator *a);
+void balloon_target_start(struct aerator *a);
+void balloon_target_stop(struct aerator *a);
 void balloon_target_changed(struct aerator *a);
 
 /* balloon_hint.c: free page hint */

@@ -49,7 +49,7 @@ static void balloon_free(struct aerator *a)
 
 	for (i = 0; i < INTAKE_KINDS; i++)
 		intake_destroy(a->intakes[i]);
-	balloon_inflate_destroy(a);
+	balloon_target_destroy(a);
 	balloon_statistics_destroy(a);
 	balloon_hint_destroy(a);
 	kfree(a);
@@ -91,7 +91,7 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	INIT_WORK(&a->config, balloon_config);
 	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
 		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
-	if (balloon_hint_create(a) || balloon_statistics_create(a) || balloon_inflate_create(a) ||
+	if (balloon_hint_create(a) || balloon_statistics_create(a) || balloon_target_create(a) ||
 	    balloon_create_intakes(a)) {
 		balloon_free(a);
 		return NULL;

@@ -242,8 +242,6 @@ int balloon_inflate_grow(struct balloon *b, unsigned long want)
 	LIST_HEAD(pages);
 	int err;
 
-	if (want >= INFLATE_BLOCK_PAGES)
-		balloon_trial_inflate(b);
 	nr = min(want, inflate_batch(b->a->inflate_vq));
 	taken = inflate_take(&pages, nr);
 	err = taken ? inflate_put(b, &pages, taken) : -ENOMEM;
@@ -377,7 +375,7 @@ unsigned long balloon_inflate_size(const struct aerator *a)
 }
 
 /**
- * balloon_inflate_start - go towards the target from now on
+ * balloon_inflate_start - the queues may be used from now on
  * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
@@ -394,7 +392,6 @@ void balloon_inflate_start(struct aerator *a)
 	/* It is as it was before the reset, and the host may have forgotten. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
-	balloon_target_start(b);
 }
 
 /**
@@ -412,7 +409,6 @@ void balloon_inflate_stop(struct aerator *a)
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, false);
 	mutex_unlock(&b->lock);
-	balloon_target_stop(b);
 }
 
 /**
@@ -461,7 +457,6 @@ static struct balloon *inflate_alloc(struct aerator *a)
 	b->a = a;
 	b->chain = INFLATE_CHAIN_MIN;
 	mutex_init(&b->lock);
-	balloon_target_init(b);
 	return b;
 }
 
@@ -499,7 +494,7 @@ free:
 
 /**
  * balloon_inflate_destroy - undo balloon_inflate_create()
- * @a: the device, stopped, its balloon empty; or balloon_inflate_create() failed
+ * @a: the device, stopped, its balloon empty
  *
  * Context: may sleep.
  */
@@ -507,12 +502,8 @@ void balloon_inflate_destroy(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
-	if (!b)
-		return;
 	if (inflate_yields(b))
 		unregister_oom_notifier(&b->oom);
-	/* A last change of the configuration may have queued it. */
-	balloon_target_stop(b);
 	compat_balloon_destroy(&b->pages);
 	kfree(b->numbers);
 	kfree(b);

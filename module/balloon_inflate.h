@@ -81,9 +81,4 @@ int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct p
 /* balloon_trial.c: does the host drop it? */
 void balloon_trial_inflate(struct balloon *b);
 
-/* balloon_target.c: how much the host wants in it */
-void balloon_target_init(struct balloon *b);
-void balloon_target_start(struct balloon *b);
-void balloon_target_stop(struct balloon *b);
-
 #endif /* AERATOR_BALLOON_INFLATE_H */

@@ -142,7 +142,7 @@ static void lifecycle_close(struct aerator *a)
 	lockdep_assert_held(&balloon_mutex);
 	a->up = false;
 	balloon_hint_stop(a);
-	balloon_inflate_stop(a);
+	balloon_target_stop(a);
 	balloon_statistics_stop(a);
 	lifecycle_reset(a);
 }
@@ -166,7 +166,7 @@ static int lifecycle_start(struct aerator *a)
 		return err;
 	}
 	balloon_statistics_start(a);
-	balloon_inflate_start(a);
+	balloon_target_start(a);
 	balloon_hint_start(a);
 	a->up = true;
 	return 0;

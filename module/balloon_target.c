@@ -72,8 +72,11 @@ static void target_fell_short(struct balloon *b, long missing)
 
 static int target_grow(struct balloon *b, long missing)
 {
-	int err = balloon_inflate_grow(b, missing);
+	int err;
 
+	if (missing >= INFLATE_BLOCK_PAGES)
+		balloon_trial_inflate(b);
+	err = balloon_inflate_grow(b, missing);
 	if (!err)
 		b->retry_ms = 0;
 	if (err == -ENOMEM)
@@ -156,35 +159,66 @@ void balloon_target_changed(struct aerator *a)
 }
 
 /**
- * balloon_target_init - before there is a device to listen to
- * @b: the balloon
+ * balloon_target_create - an empty balloon, and what takes it to its target
+ * @a: the device, its features negotiated
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or a negative errno.
  */
-void balloon_target_init(struct balloon *b)
+int balloon_target_create(struct aerator *a)
 {
-	INIT_DELAYED_WORK(&b->work, target_work);
+	int err = balloon_inflate_create(a);
+
+	if (err)
+		return err;
+	INIT_DELAYED_WORK(&a->balloon->work, target_work);
+	return 0;
 }
 
 /**
  * balloon_target_start - go there from now on
- * @b: the balloon, @b->running
+ * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
  */
-void balloon_target_start(struct balloon *b)
+void balloon_target_start(struct aerator *a)
 {
-	target_again(b, 0);
+	balloon_inflate_start(a);
+	target_again(a->balloon, 0);
 }
 
-/**
- * balloon_target_stop - go no further
- * @b: the balloon, not @b->running
- *
- * A late change of the configuration may still queue the work, which does nothing then.
- *
- * Context: may sleep, for as long as a batch takes to settle.
- */
-void balloon_target_stop(struct balloon *b)
+static void target_cancel(struct balloon *b)
 {
 	cancel_delayed_work_sync(&b->work);
 	target_stay_awake(b, false);
+}
+
+/**
+ * balloon_target_stop - go no further, and let go of the queues
+ * @a: the device, before it is reset
+ *
+ * A late change of the configuration may still queue the work, which does nothing then.
+ *
+ * Context: balloon_mutex held; sleeps for as long as a batch takes to settle.
+ */
+void balloon_target_stop(struct aerator *a)
+{
+	balloon_inflate_stop(a);
+	target_cancel(a->balloon);
+}
+
+/**
+ * balloon_target_destroy - undo balloon_target_create()
+ * @a: the device, stopped, its balloon empty; or balloon_target_create() failed
+ *
+ * Context: may sleep.
+ */
+void balloon_target_destroy(struct aerator *a)
+{
+	if (!a->balloon)
+		return;
+	/* A last change of the configuration may have queued it. */
+	target_cancel(a->balloon);
+	balloon_inflate_destroy(a);
 }
