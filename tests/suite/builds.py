@@ -142,7 +142,9 @@ def _dkms_arguments(headers: Path) -> list[str]:
 # 14 cannot do, or does not do itself, as arguments for make.
 _CLANG = {r"^(CONFIG_CC_IS_)GCC=y": r"\1CLANG=y",
           r"^(CONFIG_CC_IMPLICIT_FALLTHROUGH=\S+)=5": r"\1",
-          r"^(CONFIG_CC_HAS_AUTO_VAR_INIT_ZERO_)BARE=y": r"\1ENABLER=y"}
+          r"^(CONFIG_CC_HAS_AUTO_VAR_INIT_ZERO_)BARE=y": r"\1ENABLER=y",
+          r"^(CONFIG_GCC_VERSION=)\d+": r"\g<1>0",
+          r"^(CONFIG_CLANG_VERSION=)\d+": r"\g<1>140000"}
 _NOT_CLANG = ("CONFIG_SLS=", "CONFIG_RETHUNK=", "CONFIG_FTRACE_MCOUNT_USE_CC=",
               "CONFIG_FTRACE_MCOUNT_USE_OBJTOOL=y")
 
