@@ -8,6 +8,7 @@ or with aerator.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -20,6 +21,14 @@ from .harness import (MIB, MODULE, balloon_device, balloon_driver, counters, exp
 _REPORTS_ON = "6.12.95+deb12-cloud-amd64"
 _NIGHTS = 2
 _NIGHT_SECONDS = 3
+# Memory that is freed as the guest goes to sleep is due while it sleeps.
+_WINDOW_MS = 1000
+
+_TRACING = "/sys/kernel/tracing"
+# What the kernel hands over, and between what no driver may be handed anything.
+_PROBES = ("p:handed aerator:reporting_report", "r:asleep aerator:balloon_lifecycle_freeze",
+           "p:awake aerator:balloon_lifecycle_restore")
+_EVENT = re.compile(r": (handed|asleep|awake): ")
 
 
 def _sleep_and_wake(guest: Guest) -> None:
@@ -69,21 +78,38 @@ def _reach(guest: Guest, mib: int) -> None:
         "query-balloon")["actual"] == mib * MIB)
 
 
+def _trace(guest: Guest) -> None:
+    probes = " && ".join(f"echo '{probe}' >>kprobe_events" for probe in _PROBES)
+    guest.run(f"cd {_TRACING} && {probes} && echo 1 >events/kprobes/enable")
+
+
+def _check_trace(guest: Guest) -> None:
+    """Of the night since the last call: no batch was handed over while the device slept."""
+    events = _EVENT.findall(guest.read(f"{_TRACING}/trace"))
+    guest.run(f"echo >{_TRACING}/trace")
+    expect_equal((events.count("asleep"), events.count("awake")), (1, 1), "nights in the trace")
+    night = events[events.index("asleep"):events.index("awake")]
+    expect_equal(night.count("handed"), 0, "batches handed over while the device slept")
+
+
 def reports_asleep(kernel: str) -> Iterator[str]:
-    """Going to sleep deflates the balloon, which is reported two seconds later. Where the
-    work of page reporting does not freeze it then runs in a device that sleeps.
+    """Going to sleep deflates the balloon, and what that frees is due to be reported while
+    the guest sleeps. Where the work of page reporting does not freeze it would run then,
+    and hand pages to a driver whose device has no virtqueues.
     """
     mem = 512
     with make_guest(kernel, "reports-asleep", mem=mem, smp=1,
                     append="no_console_suspend") as guest:
         guest.run("modprobe button")
-        guest.insmod(MODULE, {"window_ms": 0, "order": 1})
+        guest.insmod(MODULE, {"window_ms": _WINDOW_MS, "order": 1})
         folder = f"{balloon_device(guest)}/aerator"
         churn = guest.start_job("memtool churn 100 20 1000")
+        _trace(guest)
         for _ in range(_NIGHTS):
             _reach(guest, mem // 2)
             before = counters(guest, folder)
             _idle(guest)
+            _check_trace(guest)
             wait_until("a batch after waking up", 60, lambda: counters(
                 guest, folder)["cycles"] > before["cycles"])
             _reach(guest, mem)
