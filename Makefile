@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a person types. The module itself is built by module/Kbuild; what these
-# targets do is done by scripts/ and tests/, which can be called directly too.
+# Shortcuts for the command line. Each target calls a program in scripts/ or tests/, which can
+# be called directly, too. The module itself is built by module/Kbuild.
 
-# 5.10, 6.1, 6.12 or 7.3: the stock Debian cloud kernel of that series. The last three
-# with -treated: one that is built here from Debian's source and kpatch/. Or with
-# -plain: built alike, without the patch. Both also with -kasan, -pagealloc or -kcsan.
+# 5.10, 6.1, 6.12 or 7.3: the stock Debian cloud kernel of that series.
+# 6.1-treated, 6.12-treated, 7.3-treated: built here from Debian's source and kpatch/.
+# 6.1-plain, 6.12-plain, 7.3-plain: built in the same way, without the patch.
+# -kasan, -pagealloc or -kcsan can follow -treated and -plain.
 # Or a release (uname -r) that one of Debian's suites still has.
 KERNEL ?= 6.1
 
-# What a kernel that is built here needs besides.
+# Additional dependencies of a kernel that is built here.
 KERNEL_DEPS = $(if $(findstring -,$(filter-out %-amd64,$(KERNEL))),kernel)
 
-# What bench measures (all cases if empty), how often, and how many guests run at a time
-# in cases that stand it.
+# Cases that bench measures (all if empty), number of rounds, and number of guests at a time in
+# cases that allow several.
 CASE ?=
 ROUNDS ?= 3
 JOBS ?= 1
 
-# How long test-rare goes on.
+# Time limit of test-rare.
 RARE_SECONDS ?= 1200
 
-# The replay has the module's own policy, with the unit tests' stand-ins for kernel headers.
+# The replay is built from the module's own policy, with the kernel headers of the unit tests.
 REPLAY_SOURCES = $(wildcard tools/replay/*.c) module/policy.c module/window_min.c
 REPLAY_HEADERS = $(wildcard tools/replay/*.h tests/unit/shim/linux/*.h) \
 	module/policy.h module/window_min.h
@@ -34,8 +35,8 @@ REPLAY_FLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -I tests/unit/shim -iquot
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "  KERNEL=$(KERNEL)         which kernel demo, module and kernel use. Stock: 5.10 6.1 6.12 7.3"
-	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; 6.1 and 7.3 alike;"
-	@echo "                    to find mistakes: 6.12-treated-kasan, -pagealloc, -kcsan. Or a"
+	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; also 6.1, 7.3;"
+	@echo "                    debug kernels: 6.12-treated-kasan, -pagealloc, -kcsan. Or a"
 	@echo "                    release that Debian still has: 6.12.95+deb12-cloud-amd64"
 	@echo "  CASE= ROUNDS=$(ROUNDS) JOBS=$(JOBS) what bench measures: release churn window ramp cache faults"
 	@echo "                    scale orders traces (all if empty), how often, and guests at a time"
@@ -45,27 +46,27 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/module $(KERNEL) >/dev/null
 	@scripts/demo --kernel $(KERNEL)
 
-test: ## run the tests, in guests and without (KTAP, then "N passed, N failed")
+test: ## run the tests, with and without guests (KTAP, then "N passed, N failed")
 	@scripts/deps module kernel guest check cross libvirt deb disk
 	@tests/run
 
-test-debug: ## run those on a kernel that looks for mistakes: KASAN, lockdep and others
+test-debug: ## run the tests that use a debug kernel: KASAN, lockdep and others
 	@scripts/deps module kernel guest
 	@tests/run --debug
 
-test-rare: ## run what both leave out, another part for each commit, for RARE_SECONDS
+test-rare: ## run tests that both leave out, another part for each commit, for RARE_SECONDS
 	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
 	@tests/run --rare $(RARE_SECONDS)
 
-test-all: ## run both, and what takes long or needs more kernels that are built here (hours)
+test-all: ## run all tests, also those that are long or need more kernels built here (hours)
 	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
 	@tests/run --all
 
-bench: ## measure aerator and its rivals, side by side (hours; CASE=churn: one)
+bench: ## measure aerator and other drivers side by side (hours; CASE=churn: one case)
 	@scripts/deps module kernel guest bench
 	@scripts/bench $(CASE) --rounds $(ROUNDS) --jobs $(JOBS)
 
-bench-quick: ## a part of that as a test, in minutes
+bench-quick: ## run a short benchmark as a test, in minutes
 	@scripts/deps module kernel guest bench
 	@tests/run bench
 
@@ -73,7 +74,7 @@ check: ## run the tests that need no guest: builds, sparse, checkpatch, document
 	@scripts/deps module kernel check cross deb
 	@tests/run static builds documents patch unit
 
-replay: ## build build/replay: what the policy makes of a guest that was recorded
+replay: ## build build/replay, which runs the policy on a recorded trace of free memory
 	@scripts/deps replay
 	@$(MAKE) -s build/replay
 
@@ -99,7 +100,7 @@ deb: ## build the Debian package: build/deb/aerator-dkms_VERSION_all.deb
 dkms-install: ## have dkms build this checkout's aerator for each kernel of this system
 	@scripts/dkms install
 
-dkms-remove: ## undo that
+dkms-remove: ## undo dkms-install
 	@scripts/dkms remove
 
 clean: ## remove build/ (downloads and build roots stay in the cache)
