@@ -1,25 +1,25 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What every script here shares: where things are kept, how progress is said.
-# Source it; it sets -eu and changes nothing else.
+# Functions and variables of all scripts: paths, progress messages, locks.
+# To be sourced; it sets -euo pipefail, and no other option.
 
 set -euo pipefail
 
-# The checkout, and what is built in it (removed by "make clean").
+# The checkout, and its build folder (removed by "make clean").
 AERATOR_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 AERATOR_BUILD=$AERATOR_TOP/build
 
-# What outlives the checkout: kernels, build roots, initramfs parts. Each entry
-# is named after all that it depends on, so that nothing here ever goes stale.
+# The cache, which outlives the checkout: kernels, build roots, initramfs images. The name of
+# an entry contains a version, or a hash of all inputs, so that no entry goes stale.
 AERATOR_CACHE=${AERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aerator}
 export AERATOR_TOP AERATOR_BUILD AERATOR_CACHE
 
-# Progress goes to stderr: stdout carries what a script answers.
+# Progress goes to stderr: stdout has a script's result.
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
 
-# as_root COMMAND...: run it as root, through sudo for those who are not.
+# as_root COMMAND...: run it as root, with sudo if the current user is not root.
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
@@ -30,28 +30,28 @@ as_root() {
 	fi
 }
 
-# module_version: what modinfo will say of the module.
+# module_version: print the module's version, as modinfo shows it.
 module_version() {
 	sed -n 's/^aerator-version := //p' "$AERATOR_TOP/module/Kbuild"
 }
 
-# module_sources: their names, each with a NUL behind it, and not what a build by hand
-# left among them. In the folder of the project.
+# module_sources: print the names of the module's sources, each terminated by a NUL; files of a
+# build in module/ are left out. The current folder has to be $AERATOR_TOP.
 module_sources() {
 	find module \( -name '*.[ch]' -o -name 'Kbuild*' \) -print0
 }
 
-# alone FILE: wait until nobody else fills that part of the cache; the lock lasts
-# as long as the script.
+# alone FILE: take the lock on that part of the cache, or wait for it; the script releases the
+# lock when it ends.
 alone() {
 	mkdir -p "${1%/*}"
 	exec 9>"$1.lock"
 	flock 9
 }
 
-# ticking WHAT COMMAND...: run a command whose output goes to a log, and say
-# every 3 seconds that it still runs. On failure the log's end is shown. Ctrl-C
-# does not reach a command in the background: it is ended with us.
+# ticking WHAT COMMAND...: run a command with its output in a log, and print every
+# 3 seconds that it still runs. If it fails, print the end of the log. Ctrl-C does not
+# reach a command in the background: the trap ends it together with the script.
 ticking() {
 	local what=$1 log pid start=$SECONDS status=0
 	shift

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # gnuplot -c plot-against.gp POINTS_CSV IMAGE NAMES COLOURS POINTS TITLE X_LABEL LABELS:
-# draw what a case found (see scripts/bench) against its third column. A panel for each
-# of the columns that follow, with one of LABELS.
+# draw the points of a case (see scripts/bench) over its third column. Each of the columns
+# that follow has a panel, with one of LABELS.
 
 data = ARG1
 names = ARG3
@@ -27,7 +27,7 @@ set offsets 0, graph 0.04, graph 0.08, 0
 set lmargin 12
 set key outside right top spacing 1.4 reverse Left noenhanced textcolor rgb text_colour
 
-# Rows of others are no points of this line.
+# Skip the rows of other contestants.
 of(name, value) = strcol(1) eq name ? value : NaN
 
 set multiplot layout words(labels), 1 title ARG6 font ",17" textcolor rgb text_colour

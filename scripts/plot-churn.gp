@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # gnuplot -c plot-churn.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS COLUMN LABEL:
-# draw what the case "churn" found (see scripts/bench). A panel for each gap: what
-# the host holds from left to right, what the guest pays (COLUMN, LABEL) upwards.
+# draw the points of the case "churn" (see scripts/bench). A panel for each gap: x is the
+# host's memory in use for the guest, y is the guest's cost (COLUMN, LABEL).
 
 data = ARG1
 names = ARG3
@@ -28,7 +28,7 @@ set offsets 0, graph 0.08, graph 0.08, 0
 paid(name, variant) = strcol(1) eq name && strcol(2) eq variant ? column(paid_column) : NaN
 
 set multiplot layout 2, 3 margins 0.06, 0.98, 0.08, 0.88 spacing 0.06, 0.17 \
-	title "512 MiB touched and freed, over and over: bottom left is best for both" \
+	title "512 MiB touched and freed, over and over: bottom left is best" \
 	font ",17" textcolor rgb text_colour
 unset key
 do for [j = 1 : words(variants)] {
@@ -41,7 +41,7 @@ do for [j = 1 : words(variants)] {
 		linecolor rgb word(colours, i)
 }
 
-# The last panel says who is who.
+# The last panel is the legend.
 unset border
 unset tics
 unset grid

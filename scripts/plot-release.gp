@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # gnuplot -c plot-release.gp CURVES IMAGE NAMES COLOURS POINTS ROUNDS: draw curves.csv
-# of the case "release" (see scripts/bench), a line for each contestant and round.
+# of the case "release" (see scripts/bench) with a line for each contestant and round.
 
 curves = ARG1
 names = ARG3
@@ -30,7 +30,7 @@ set margins 12, 4, 4.5, 3.5
 set xrange [-1 : 18]
 set yrange [0 : *]
 
-# Rows of others are no points of this line.
+# Skip the rows of other contestants.
 mib(name, round) = strcol(1) eq name && $2 == round ? $5 : NaN
 
 plot for [round = 1 : rounds] for [i = 1 : words(names)] \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # gnuplot -c plot-returned.gp SAMPLES IMAGE TITLE AERATOR BALLOON: draw the curves
-# of samples.csv (see scripts/demo). The last two are each driver's seconds to 99 %.
+# of samples.csv (see scripts/demo). AERATOR and BALLOON are the seconds to 99 %.
 
 samples = ARG1
 aerator_done = real(ARG4)
@@ -30,7 +30,7 @@ set grid ytics linetype 1 linecolor rgb "#e4e4e4"
 set key top right spacing 1.5 reverse Left noenhanced textcolor rgb text_colour
 set margins 12, 4, 4.5, 3.5
 
-# A fill that took long must not take the room of what follows.
+# A slow fill must not take the room of the curves after the free.
 set xrange [-12 < * : *] noextend
 set yrange [0 : *]
 # Room above the curves for the two labels.
@@ -42,12 +42,12 @@ set label "guest fills its memory  " at 0, graph 0.95 right \
 	textcolor rgb faint_colour
 set label "  guest frees it" at 0, graph 0.95 left textcolor rgb faint_colour
 
-# Rows of the other driver are no points of this one's curve.
+# Skip the rows of the other driver.
 mib_of(driver) = strcol(1) eq driver ? $3 / 2**20 : NaN
 since_free(driver) = $2 >= 0 ? mib_of(driver) : NaN
 legend(driver, done) = sprintf("%s: 99 %% back after %.1f s", driver, done)
 
-# The areas are there to compare what the guest costs from the free on.
+# The areas compare the memory that the host has in use after the free.
 plot \
 	samples skip 1 using 2:(since_free("virtio_balloon")) \
 		with filledcurves y1=0 linecolor rgb balloon_area notitle, \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-traces.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS: draw what
-# case traces found (see scripts/bench). A panel for each trace, a point for each
-# contestant; along a faint line the cost is the same.
+# gnuplot -c plot-traces.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS: draw the points
+# of the case "traces" (see scripts/bench). A panel for each trace, a point for each
+# contestant; faint lines connect points of equal cost.
 
 data = ARG1
 names = ARG3

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-window.gp POINTS_CSV IMAGE NAMES COLOURS POINTS GAP: draw what the
-# case "window" found (see scripts/bench) of one gap. What the guest pays above, how
-# long the host waits below; lines across are those that have no window.
+# gnuplot -c plot-window.gp POINTS_CSV IMAGE NAMES COLOURS POINTS GAP: draw the points of the
+# case "window" (see scripts/bench) for one gap: the guest's cost above, the time until the
+# host has the memory back below. A horizontal line is a contestant without a window.
 
 data = ARG1
 names = ARG3
@@ -30,7 +30,7 @@ set key outside right top spacing 1.4 reverse Left noenhanced textcolor rgb text
 
 of(name) = strcol(1) eq name && strcol(2)[1 : strlen(gap)] eq gap
 with_window(name, value) = of(name) ? value : NaN
-# One without a window is as good at any.
+# The value of a contestant without a window is the same for all windows.
 without(name, value) = of(name) && strcol(3) eq "NaN" ? value : NaN
 
 set multiplot layout 2, 1 title sprintf("512 MiB touched and freed, over and over: %s", gap) \

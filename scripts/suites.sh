@@ -1,23 +1,23 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Debian suites: which kernel series is in which, an apt for each of them that
-# leaves the system's alone, and its compiler. Source it after lib.sh; set $suite
-# first.
+# Debian suites: the suite of each kernel series, an apt for each suite that does not
+# touch the system's apt, and the compiler of each suite. Source it after lib.sh; set
+# $suite before calling a function that uses it.
 
 suite=${suite-}
-# Whose packages apt sees, and which programs a build root has besides.
+# The architecture of apt's packages, and the purpose of the build root (scripts/buildroot).
 suite_arch=${suite_arch-amd64}
 suite_purpose=${suite_purpose-}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# is_release K: whether that is a whole release, as uname -r says it, and no series.
+# is_release K: whether K is a whole release, as uname -r prints it, and not a series.
 is_release() {
 	[[ $1 == [0-9]*.*.*-amd64 ]]
 }
 
-# suite_of_kernel K: the suite whose stock kernel that series is, or was made of; or the
-# one that has the kernel of that release.
+# suite_of_kernel K: print the suite that has the stock kernel of that series, or the source
+# that it is built from; or the suite that has the kernel of that release.
 suite_of_kernel() {
 	if is_release "$1"; then
 		suite_of_release "$1"
@@ -35,8 +35,8 @@ suite_of_kernel() {
 	esac
 }
 
-# suites_of_release RELEASE: where it may be. Newer releases name the Debian that they
-# were built for.
+# suites_of_release RELEASE: print the suites that may have it. Newer releases contain the
+# version of Debian that they were built for.
 suites_of_release() {
 	case $1 in
 	*+deb11*) echo bullseye bullseye-backports ;;
@@ -46,7 +46,8 @@ suites_of_release() {
 	esac
 }
 
-# suite_of_release RELEASE: the suite that has its image, or had it when it was fetched.
+# suite_of_release RELEASE: print the suite that has its image, or had it when the image was
+# fetched.
 suite_of_release() {
 	local suite found=$AERATOR_CACHE/kernels/$1/suite
 	if [ -f "$found" ]; then
@@ -64,8 +65,8 @@ suite_of_release() {
 	return 1
 }
 
-# suite_mirror LABEL: the address that the system's apt has for the archive of
-# that label ("Debian" or "Debian-Security").
+# suite_mirror LABEL: print the address of the archive with that label ("Debian" or
+# "Debian-Security") in the system's apt.
 suite_mirror() {
 	local uri
 	# shellcheck disable=SC2016 # apt-get expands these
@@ -75,9 +76,9 @@ suite_mirror() {
 	printf '%s' "$uri"
 }
 
-# suite_sources SUITE: the lines of a sources.list for it. Security updates end earlier
-# for other architectures than for this one, and what is left of their index may be
-# broken.
+# suite_sources SUITE: print the lines of a sources.list for it. Other architectures than this
+# one lose security support earlier, and their security index may then be broken: it is left
+# out.
 suite_sources() {
 	local base=${1%-backports} mirror
 	mirror=$(suite_mirror Debian)
@@ -87,19 +88,19 @@ suite_sources() {
 	echo "deb [signed-by=$keyring] $mirror $1-security main"
 }
 
-# suite_state: where its apt keeps all that it knows.
+# suite_state: print the folder of the suite's apt state.
 suite_state() {
 	local other=-$suite_arch
 	[ "$suite_arch" != amd64 ] || other=
 	printf '%s' "$AERATOR_CACHE/apt/$suite$other"
 }
 
-# suite_apt COMMAND...: an apt tool that sees $suite and nothing else.
+# suite_apt COMMAND...: run an apt tool that sees only the packages of $suite.
 suite_apt() {
 	APT_CONFIG=$(suite_state)/apt.conf "$@"
 }
 
-# suite_carries PACKAGE: whether the suite has it; PACKAGE=VERSION asks for that one.
+# suite_carries PACKAGE[=VERSION]: whether the suite has that package.
 suite_carries() {
 	suite_apt apt-cache show "$1" >/dev/null 2>&1
 }
@@ -123,8 +124,8 @@ suite_configure() {
 	END
 }
 
-# suite_refresh: read the suite's index if the last time is half a day ago.
-# An index that cannot be had now is no harm while an older one is there.
+# suite_refresh: download the suite's index if it is older than half a day. If the download
+# fails, an older index is used.
 suite_refresh() {
 	local dir
 	dir=$(suite_state)
@@ -139,13 +140,13 @@ suite_refresh() {
 	fi
 }
 
-# suite_is_native: whether it is the one that this machine runs. Backports are
-# built with the compiler of the suite that they are for.
+# suite_is_native: whether $suite is that of this machine. Backports are built with the compiler
+# of the suite that they are for.
 suite_is_native() {
 	[ "${suite%-backports}" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]
 }
 
-# suite_compiler: what names its compiler, and changes when that does.
+# suite_compiler: print a text that identifies the suite's compiler.
 suite_compiler() {
 	if suite_is_native; then
 		gcc --version | head -n 1
@@ -154,14 +155,13 @@ suite_compiler() {
 	fi
 }
 
-# in_suite WRITABLE READABLE COMMAND...: run a command with the suite's programs.
-# Another suite's kernels need its compiler, and bring tools that need its libc:
-# its programs are put around the command, without the network, and it sees two
-# folders, of which it can write to one (but not to the other if that is in it).
-# It ends with us.
+# in_suite WRITABLE READABLE COMMAND...: run a command with the suite's programs. The kernels
+# of another suite need its compiler, and their tools need its libc: the command runs in a
+# sandbox with the suite's root, without network. It sees two folders, and can write to the
+# first one (but not to the second one if that is inside). It ends when the script ends.
 in_suite() {
 	local writable=$1 readable=$2 root dir binds=()
-	# What a make that we run under was told is not for the one that we run.
+	# The flags of a make that runs this script are not for the make that runs here.
 	local -x MAKEFLAGS=
 	shift 2
 	if suite_is_native; then

@@ -25,7 +25,7 @@ _META = "meta.json"
 
 @dataclass(frozen=True)
 class Options:
-    """How a case is run; see scripts/bench --help."""
+    """Options of a run; see scripts/bench --help."""
 
     jobs: int = 1
     short: bool = False
@@ -34,7 +34,7 @@ class Options:
 
 
 def prepare(names: Iterable[str], build: bool = True) -> None:
-    """Kernels and modules that are not there, before the first guest."""
+    """Build the kernels and modules that are missing, before the first guest boots."""
     contestants = [CONTESTANTS[name] for name in names]
     wanted = {("kernel", contestant.kernel) for contestant in contestants}
     if build:
@@ -47,7 +47,8 @@ def prepare(names: Iterable[str], build: bool = True) -> None:
 
 
 class CaseRun:
-    """Leaving its block writes what was measured, also when it was interrupted."""
+    """A run of one case. The end of its with block writes the figures measured so far, also
+    after an interrupt."""
 
     def __init__(self, case: Case, options: Options) -> None:
         self.missing: list[str] = []
@@ -69,7 +70,7 @@ class CaseRun:
         return self
 
     def round(self) -> None:
-        """Every contestant once."""
+        """Measure every contestant once."""
         self._rounds += 1
         start = time.monotonic()
         rounds.run(rounds.turns(self._case, self.names, self._rounds, self._options.short),
@@ -78,14 +79,14 @@ class CaseRun:
 
     def _take(self, turn: rounds.Turn, outcome: rounds.Outcome) -> None:
         found, again = outcome
-        who = f"{turn.contestant}, round {turn.round}"
+        label = f"{turn.contestant}, round {turn.round}"
         if again:
-            self.again.append(f"{who}: {again.splitlines()[0]}")
+            self.again.append(f"{label}: {again.splitlines()[0]}")
         if not isinstance(found, str):
             self._store.add(CONTESTANTS[turn.contestant], turn.round, found)
             return
-        say(f"{turn.case}: nothing of {turn.contestant} in round {turn.round}:\n{found}")
-        self.missing.append(who)
+        say(f"{turn.case}: no figures of {turn.contestant} in round {turn.round}:\n{found}")
+        self.missing.append(label)
 
     def goals(self) -> list[Goal]:
         return list(self._case.goals(self._store.results)) if self._case.goals else []
@@ -102,12 +103,12 @@ class CaseRun:
 
 
 def show(case: Case, out: Path) -> None:
-    """Make tables and pictures of the figures that are there."""
+    """Make tables and pictures of the stored figures."""
     folder = out / case.name
     results = Results.read(folder / FIGURES)
     report.write_summary(folder / "summary.csv", case, results)
     meta_data = json.loads((folder / _META).read_text())
-    # An older run has no list of what was measured again.
+    # The figures of an older run have no list of repetitions.
     text = report.table(case, results, meta_data["missing"], meta_data.get("again", ()))
     (folder / TABLE).write_text(f"{text}\nMeasured {meta_data['date']}.\n")
     _join_tables(out)
@@ -116,8 +117,8 @@ def show(case: Case, out: Path) -> None:
 
 
 def _keep_previous(folder: Path) -> None:
-    """Figures of one run are compared with each other only, but the last run's are
-    not lost."""
+    """Move the figures of the last run to another folder: they are kept, but never compared
+    with those of this run."""
     if not folder.exists():
         return
     previous = folder.with_name(f"{folder.name}.previous")
@@ -127,7 +128,7 @@ def _keep_previous(folder: Path) -> None:
 
 
 def _join_tables(out: Path) -> None:
-    """All cases in one file."""
+    """Write the tables of all cases to one file."""
     tables = [out / name / TABLE for name in cases.NAMES]
     (out / TABLE).write_text("\n".join(table.read_text() for table in tables
                                        if table.exists()))

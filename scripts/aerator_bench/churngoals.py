@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a guest that churns, and then stops, may cost itself and its host."""
+"""Goals for a guest that churns and then stops: its own cost, and that of the host."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _TIMES_SOONER = 5
 
 @dataclass(frozen=True)
 class Noise:
-    """By how much figures of few rounds may be worse than they are, and which of them
-    says when the last free was back.
+    """How much worse than its goal a figure of few rounds may be by chance, and the name of
+    the metric for the time of the last free.
 
-    time_ratio  None where no guest that reports nothing is measured: a short run's
-                allocation times say more of the host than of the guest
+    time_ratio  None where no guest without reports is measured: the allocation times of a
+                short run depend more on the host's load than on the guest
     """
 
     back: str = "last_back_s"
-    refaulted_mib: float = 2.5  # a round: two guests that report nothing differ by that
+    refaulted_mib: float = 2.5  # a round: the difference of two guests without reports
     refaulted_ratio: float = 0
     time_ratio: float | None = 0
     back_seconds: float = 0
@@ -37,7 +37,7 @@ class Noise:
 
 
 def patched(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
-    """As good as reporting nothing while it churns, as good as any after."""
+    """During the churn as good as no reports, afterwards as good as any driver."""
     ours, theirs, none = (f"{driver}-{TREATED}" for driver in
                           ("aerator", "virtio_balloon", "none"))
     for variant in variants:
@@ -59,7 +59,7 @@ def patched(results: Results, variants: Sequence[str], noise: Noise) -> Iterator
 
 
 def stock(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
-    """No worse than virtio_balloon while it churns, and much sooner after."""
+    """During the churn no worse than virtio_balloon, afterwards much sooner."""
     def to_theirs(variant: str, metric: str) -> float | None:
         return ratio(*(results.median(f"{driver}-{STOCK}", variant, metric)
                        for driver in ("aerator", "virtio_balloon")))
@@ -72,7 +72,7 @@ def stock(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[G
 
 
 def held(results: Results, variants: Sequence[str], noise: Noise) -> Iterator[Goal]:
-    """No more of the host's memory for no longer, over all gaps and what follows."""
+    """Host memory over time is no more than with virtio_balloon, over all gaps together."""
     for kernel in (STOCK, TREATED):
         ours, theirs = (total(results.median(f"{driver}-{kernel}", variant, "gib_seconds")
                               for variant in variants)

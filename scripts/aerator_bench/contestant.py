@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who takes part, and a guest that is driven by one of them."""
+"""The contestants (a kernel, a driver and its settings), and their guests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aerator_vm.common import BUILD
 from aerator_vm.driver import MODULE, bind
 
 PARAMETERS = "/sys/module/aerator/parameters"
-# Beside a guest's logs, what aerator ran with there, and the command lines of QEMU: a
-# case may have guests of several sizes.
+# Files beside a guest's logs: aerator's parameters, and the command lines of QEMU, of which
+# there are several if a case has guests of several sizes.
 SETTINGS = "settings"
 MACHINES = "machines"
-# What has another name in each guest, and says nothing.
+# Names of temporary folders, which differ between guests and have no meaning.
 _TEMPORARY = re.compile(r"(/aerator-(?:vm|initramfs)-)\w+")
 _DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A kernel with a driver for the balloon, set up as its user would have it."""
+    """A kernel with a driver for the balloon, with the settings that a user would choose."""
 
     name: str
     kernel: str
@@ -37,12 +37,12 @@ class Contestant:
     delay_ms: int | None = None  # of 7.3's page reporting, if not its default
 
     def with_params(self, **params: object) -> Contestant:
-        """The same one with other settings."""
+        """The same contestant with other parameters."""
         return dataclasses.replace(self, params={**self.params, **params})
 
     @contextlib.contextmanager
     def guest(self, case: str, *, bound: bool = True, **machine: Any) -> Iterator[Guest]:
-        """Booted and, if @bound, with the driver bound; @machine is what Guest takes."""
+        """Boot a guest and, if @bound, bind the driver; @machine has arguments of Guest."""
         files = dict(machine.pop("files", {}))
         if self.driver == "aerator":
             files[MODULE] = BUILD / self.kernel / "aerator.ko"
@@ -61,14 +61,14 @@ class Contestant:
         self.note_settings(guest)
 
     def note_settings(self, guest: Guest) -> None:
-        """What the driver runs with, for meta.py."""
+        """Write the driver's parameters to a file for meta.py."""
         if self.driver == "aerator":
             (guest.log_dir / SETTINGS).write_text(
                 guest.run(f"cd {PARAMETERS} && grep . *"))
 
 
 def _note_machine(guest: Guest) -> None:
-    """QEMU's command line, for meta.py; once, however many rounds there are."""
+    """Write QEMU's command line to a file for meta.py; the same line only once."""
     words = Path("/proc", str(guest.host.pid), "cmdline").read_text().split("\0")[:-1]
     line = _TEMPORARY.sub(r"\1XXXXXXXX", shlex.join(words))
     path = guest.log_dir / MACHINES
@@ -78,7 +78,7 @@ def _note_machine(guest: Guest) -> None:
 
 
 def _on(kernel: str) -> list[Contestant]:
-    """All that can be had on a kernel, with the driver's defaults."""
+    """All contestants of a kernel, with their drivers' defaults."""
     return [Contestant(f"none-{kernel}", kernel, None),
             Contestant(f"virtio_balloon-{kernel}", kernel, "virtio_balloon"),
             Contestant(f"aerator-{kernel}", kernel, "aerator")]
@@ -95,5 +95,5 @@ CONTESTANTS = {contestant.name: contestant for contestant in (
 )}
 
 # aerator-6.12 takes blocks from the kernel's page reporting, aerator-6.12-treated
-# from the patched allocator. Those of 7.3 are there for its shorter delays.
+# from the patched allocator. 7.3 is there because its page reporting can have shorter delays.
 ALL = tuple(name for name in CONTESTANTS if name != f"aerator-{NEWEST}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a case is, and what it brings back."""
+"""Definitions of a case, and of the figures and curves that it yields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Figure:
     """One number of one contestant in one round."""
 
-    variant: str  # of the case: "gap 0.3 s"; "gap 1 s, window 0 ms" is one of "gap 1 s"
+    variant: str  # "gap 0.3 s"; "gap 1 s, window 0 ms" is a subvariant of "gap 1 s"
     metric: str  # "gib_seconds"
     value: float
     unit: str  # "GiB*s"
@@ -27,27 +27,27 @@ class Figure:
 
 @dataclass(frozen=True)
 class Curve:
-    """What a plot shows point by point, of one contestant in one round."""
+    """Points of a plot, of one contestant in one round."""
 
     variant: str
-    points: Sequence[tuple[float, float]]  # seconds, and what the case is about
+    points: Sequence[tuple[float, float]]  # seconds, and the value
 
 
 @dataclass(frozen=True)
 class Case:
-    """A thing to measure.
+    """One measurement, its contestants and its goals.
 
-    run         measures one contestant once, in a guest of its own, and yields
-                what it finds; with True in a quarter of the time, if it can
-    contestants names of those that take part
-    goals       what has to come out, of the medians of one run
-    plot        draws pictures of what was found into the case's folder, in which
-                curves.csv is if there are any
-    times       metrics that are to be compared with a guest that reports nothing,
-                rather than with virtio_balloon's
-    beside      metrics that the table would only be wider for: in summary.csv
-    jobs        how many contestants may run at the same time, each in a guest: 1
-                if that changes the figures
+    run         measures one contestant once, in a guest of its own, and yields its
+                figures; with True it takes a quarter of the time, if the case can
+    contestants names of the contestants
+    goals       yields the goals, from the medians of one run
+    plot        draws pictures into the case's folder, which has curves.csv if the
+                case yields curves
+    times       metrics that are compared with a guest that reports nothing, instead
+                of with virtio_balloon
+    beside      metrics that are left out of the table, and are in summary.csv only
+    jobs        number of contestants that may run at the same time, each in a guest:
+                1 if parallel runs change the figures
     """
 
     name: str

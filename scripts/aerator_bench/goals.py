@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What has to come out: each goal compares contestants of one run."""
+"""Goals of the benchmark: each compares contestants of one run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goal:
-    """One figure and what it may be at most.
+    """One figure and its upper limit.
 
-    noise   by how much more may be chance: a test forgives that, the table does not
-    found   None if one of the figures that it is made of is missing
+    noise   how far chance may exceed the limit: a test tolerates that, the table does not
+    found   the figure; None if a figure that it is computed from is missing
     """
 
     what: str
@@ -40,7 +40,8 @@ class Goal:
 
 
 def ratio(one: float | None, other: float | None) -> float | None:
-    """Nothing to nothing is one to one; never is no better for another's never."""
+    """The ratio of two figures; 0 to 0 is 1. An infinite figure (an event that never happened)
+    has an infinite ratio, even if the other figure is infinite, too."""
     if one is None or other is None:
         return None
     if one == math.inf:
@@ -51,11 +52,11 @@ def ratio(one: float | None, other: float | None) -> float | None:
 
 
 def less(one: float | None, other: float | None) -> float | None:
-    """What one has more than the other."""
+    """The difference of two figures; None if one is missing."""
     return None if one is None or other is None else one - other
 
 
 def total(figures: Iterable[float | None]) -> float | None:
-    """None if one is missing: a sum of the others would look better than it is."""
+    """The sum; None if a figure is missing, as the sum of the others would be too small."""
     values = list(figures)
     return None if not values or None in values else sum(v for v in values if v is not None)

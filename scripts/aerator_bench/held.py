@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a host holds of a guest: over a time, and before anything is measured."""
+"""The host's memory in use for a guest: figures over time, and the wait for a flat curve."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GIB = 1 << 30
 _FLAT_SECONDS = 5
 _FLAT_BYTES = 8 * MIB
 _REST_SECONDS = 60
-# What the kernel, its page structs and the initramfs of a guest leave of its memory.
+# Share of a guest's memory that its kernel, page structs and initramfs leave for programs.
 _TOUCHABLE = 0.85
 
 
 def gib_seconds(samples: Sequence[Sample],
                 size: Callable[[Sample], int] = host_memory) -> float:
-    """What a host is paid for, or could have given to others: size times time."""
+    """Host memory integrated over the time of the samples, GiB * s."""
     return sum((size(one) + size(next_one)) / 2 * (next_one.time - one.time)
                for one, next_one in pairwise(samples)) / GIB
 
@@ -37,7 +37,7 @@ def mean_gib(samples: Sequence[Sample], size: Callable[[Sample], int] = host_mem
 
 
 def mean_rss_gib(samples: Sequence[Sample]) -> float:
-    """To be shown beside: see cgroup.py for what it leaves out."""
+    """The mean RSS, as an additional figure: see cgroup.py for what RSS leaves out."""
     return mean_gib(samples, lambda sample: sample.rss)
 
 
@@ -47,17 +47,17 @@ def faults(samples: Sequence[Sample]) -> int:
 
 
 def refaulted(samples: Sequence[Sample]) -> int:
-    """Bytes that the host's memory grew by, wherever it grew between two samples.
+    """The sum of all increases of host memory between two samples, in bytes.
 
-    Faults do not tell: one may bring 4 KiB or 2 MiB. What is dropped between the
-    same two samples in which other memory is faulted in is missing.
+    The number of faults is no measure: a fault may bring 4 KiB or 2 MiB. Memory that is
+    faulted in while the same amount is dropped, between the same two samples, is missing.
     """
     return sum(max(0, host_memory(next_one) - host_memory(one))
                for one, next_one in pairwise(samples))
 
 
 def figures(samples: Sequence[Sample], variant: str) -> Iterator[Figure]:
-    """What a host sees of the time of some samples."""
+    """The host's figures over the time of the samples."""
     yield Figure(variant, "gib_seconds", gib_seconds(samples), "GiB*s")
     yield Figure(variant, "mean_gib", mean_gib(samples), "GiB")
     yield Figure(variant, "mean_rss_gib", mean_rss_gib(samples), "GiB")
@@ -68,16 +68,16 @@ def figures(samples: Sequence[Sample], variant: str) -> Iterator[Figure]:
 def warm_up(guest: Guest, mem: int) -> None:
     """Have a guest with @mem MiB touch nearly all of it and free it, then rest.
 
-    A guest that has run for a while has used its memory before: the host then
-    faults in what it was given back, and nothing else. And nothing of the
-    warm-up is on its way to the host when the measurement begins.
+    A guest that has run for a while has touched its memory before: the host then faults in
+    only memory that was reported. The rest makes sure that no reports of the warm-up are
+    under way when the measurement begins.
     """
     guest.run(f"echo | memtool hold {int(mem * _TOUCHABLE)}", timeout=180)
     wait_for_rest(guest.host)
 
 
 def wait_for_rest(host: HostProcess) -> None:
-    """Until the host's memory has not moved for a while, or a minute at most."""
+    """Wait until the host's memory has not changed for a while, a minute at most."""
     deadline = Deadline(_REST_SECONDS)
     with Sampler(host, 0.1) as sampler:
         while not _flat(sampler.samples) and not deadline.passed:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a guest spends, in instructions: guests in which a nanosecond is one of them.
+"""Cost of a guest's work in instructions: one nanosecond of its clock is one instruction.
 
-Such a guest has one processor and does the same each time, whatever else the host
-does. Its clock also moves while it is idle, at no cost of real time, so that what
-counts is when it was busy: /proc/timer_list has the idle time to the nanosecond. (A
-program that spins meanwhile, and sums up what others took of its time, finds the
-same: 2653 against 2628 thousand where virtio_balloon reports 1 GiB.)
+Such a guest (QEMU's icount) has one processor, and repeats exactly, whatever the load of
+the host. Its clock also advances while it is idle, without real time passing, so only the
+busy time counts: /proc/timer_list has the idle time in nanoseconds. (A program that spins
+meanwhile, and adds up the time that others took from it, gives the same result: 2653
+against 2628 thousand instructions for virtio_balloon's report of 1 GiB.)
 
-The clock goes on between two commands that a guest is given: what must not have
-begun before the first look at it has to be in one command with that.
+The clock advances between two commands of the host. Work that must not begin before the
+clock is first read has to be in the same command as that read.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from aerator_vm.events import TRACE, kicks
 
 MIB = 1 << 20
 
-# For Guest. Nothing is where chance puts it.
+# Arguments for Guest. Addresses are not randomized.
 MACHINE: dict[str, Any] = {"icount": True, "append": "norandmaps", "qemu_args": TRACE,
                            "time_limit": 600}
 
-# By then virtio_balloon has reported all there is, and aerator has looked for the
-# last time.
+# After this time virtio_balloon has reported all memory, and aerator has become idle.
 SETTLED_SECONDS = 60
 
 _CLOCK = r"grep -E '^now at|\.idle_sleeptime' /proc/timer_list"
 
 
 def spent(guest: Guest, *commands: str) -> list[int]:
-    """What passes in a guest from before each of some shell commands until after it,
-    the same few millions for looking at the clock each time included."""
+    """Instructions of each of some shell commands in a guest. Each includes the same few
+    millions for reading the clock."""
     script = "\n".join((_CLOCK, *(f"{{ {command}; }} >&2 || exit\n{_CLOCK}"
                                   for command in commands)))
     output = guest.run(script, timeout=300)
@@ -49,8 +48,7 @@ def spent(guest: Guest, *commands: str) -> list[int]:
 
 
 def settle(guest: Guest) -> None:
-    """Have all reported that a driver would, and leave it alone for longer than any
-    of them looks ahead."""
+    """Wait until the driver has reported all it can, and then until it has become idle."""
     flush = f"{balloon_device(guest)}/aerator/flush"
     guest.run(f"sleep {SETTLED_SECONDS}; [ ! -e {flush} ] || echo 1 >{flush} || exit;"
               f" sleep {SETTLED_SECONDS}", timeout=150)
@@ -58,14 +56,14 @@ def settle(guest: Guest) -> None:
 
 # Faults
 
-# In fresh processes, and only the first after boot: later the figures go up and
-# down in steps, on all kernels, with the state of the free lists.
+# Only new processes, and the first ones after boot, give constant figures: later ones depend
+# in steps on the state of the free lists, on all kernels.
 FAULTS = {"4 KiB": "memtool --small faults 64 3", "2 MiB": "memtool faults 128 3"}
 _PROCESSES = 6
 
 
 def fault_instructions(guest: Guest, size: str) -> float:
-    """From the fault that brings a page of that size to the end of its unmapping."""
+    """Instructions from the fault for a page of that size until it is unmapped."""
     output = guest.run(f"for i in $(seq {_PROCESSES}); do {FAULTS[size]}; done", timeout=200)
     return median(float(text) for text in re.findall(r"^fault_ns (\S+)", output, re.MULTILINE))
 
@@ -78,8 +76,7 @@ QUIET_NOISE = 100_000
 
 @dataclass(frozen=True)
 class Report:
-    """What a guest spent to report what was freed: instructions, and with whom it
-    had to do for that."""
+    """The cost of reporting freed memory: instructions, kicks and interrupts."""
 
     mib: int
     instructions: int
@@ -92,7 +89,7 @@ class Report:
 
 
 def _count(guest: Guest) -> tuple[int, int]:
-    """Kicks and interrupts; the latter are shared by all queues of the balloon."""
+    """Kicks and interrupts so far; all queues of the balloon may share an interrupt."""
     name = balloon_device(guest).rpartition("/")[2]
     line = guest.run(f"grep -w {name} /proc/interrupts", check=False).split()
     return kicks(guest), int(line[1]) if line else 0
@@ -100,11 +97,12 @@ def _count(guest: Guest) -> tuple[int, int]:
 
 def release(guest: Guest, mib: int, order: int | None = None,
             starter: str = "/dev/null") -> Report:
-    """Free so much, in one piece or as every other block of an order, and report it:
-    aerator can be told by a file to begin then. virtio_balloon begins two seconds
-    later, and takes half a minute for all of it; it would be no comparison if we had
-    begun when only a part of it was free. In the same command aerator is told to end:
-    what memtool holds besides is free as well by then, and the clock goes on."""
+    """Free an amount, in one piece or as every other block of an order, and report it.
+
+    virtio_balloon begins two seconds later, and takes half a minute. aerator, which would
+    begin when only a part is free, is started by a file (starter) once all of it is free, so
+    that both report the same. The same command also stops aerator: by then the other memory
+    of memtool is free as well, and the clock advances until the next command."""
     words = (f"release {mib} {SETTLED_SECONDS} {starter}" if order is None else
              f"--small release {2 * mib} {SETTLED_SECONDS} {starter} {order}")
     before = _count(guest)

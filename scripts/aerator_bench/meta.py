@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Of what the figures are: without that they cannot be had again."""
+"""Metadata of a run (host, kernels, modules, settings), needed to reproduce its figures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _module(kernel: str) -> dict[str, str]:
 
 
 def _settings(case: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What the guests of aerator said that they run with."""
+    """aerator's parameters, as the guests noted them."""
     found = {}
     for name in names:
         path = BUILD / "log" / f"bench-{case}-{name}" / SETTINGS
@@ -60,12 +60,12 @@ def _settings(case: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _notes(case: str, name: str, file: str) -> list[Path]:
-    """What a contestant's guests left: a case may have several kinds of them."""
+    """The notes of a contestant's guests, of which a case may have several kinds."""
     return sorted((BUILD / "log").glob(f"bench-{case}*-{name}/{file}"))
 
 
 def forget(case: str, names: Iterable[str]) -> None:
-    """What guests of an earlier run left, before the first one of this run."""
+    """Delete the notes of an earlier run, before the first guest of this run boots."""
     for name in names:
         for file in (MACHINES, SETTINGS):
             for path in _notes(case, name, file):
@@ -79,13 +79,13 @@ def _machine(command: str) -> dict[str, str]:
 
 
 def _machines(case: str, names: Iterable[str]) -> dict[str, list[dict[str, str]]]:
-    """How the guests were run: each that differs from the others."""
+    """QEMU's command lines of the guests, without duplicates."""
     return {name: [_machine(line) for path in _notes(case, name, MACHINES)
                    for line in path.read_text().splitlines()] for name in names}
 
 
 def collect(case: str, names: Sequence[str]) -> dict[str, Any]:
-    """At the end of a run, when the guests have left what is known of them."""
+    """Collect all metadata at the end of a run, when the guests have written their notes."""
     kernels = sorted({CONTESTANTS[name].kernel for name in names})
     modules = {CONTESTANTS[name].kernel for name in names
                if CONTESTANTS[name].driver == "aerator"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Pictures of what was found: gnuplot draws them, scripts/plot-*.gp say how."""
+"""Pictures of the figures: gnuplot draws them with scripts/plot-*.gp."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _colour(name: str) -> str:
 
 
 def _styles(names: Iterable[str]) -> list[str]:
-    """Three lists in the order of the names: themselves, colours, points."""
+    """Three lists in the same order: names, colours, shapes of points."""
     names = list(names)
     return [" ".join(names), " ".join(_colour(name) for name in names),
             " ".join(str(_POINTS[CONTESTANTS[name].kernel]) for name in names)]
@@ -39,8 +39,8 @@ def draw(script: str, *arguments: str | Path) -> None:
 
 
 def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
-    """Medians: contestant, variant, and a column for each metric. What never happened
-    has no place in a picture, as what was not measured."""
+    """Write medians: contestant, variant, and a column for each metric. Infinite and missing
+    values become NaN, and are not drawn."""
     metrics = list(metrics)
     with path.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -60,7 +60,7 @@ def release(folder: Path, results: Results) -> None:
 
 
 def churn(folder: Path, results: Results) -> None:
-    """What the host holds against what the guest pays, gap by gap."""
+    """The guest's cost against the host's memory in use, for each gap."""
     points = _write_points(folder / "points.csv", results,
                            ("mean_gib", "refaulted_mib_round", "mean_ms"))
     for column, name, label in ((4, "refaults", "MiB to fault in again, a round"),
@@ -70,8 +70,8 @@ def churn(folder: Path, results: Results) -> None:
 
 
 def window(folder: Path, results: Results) -> None:
-    """What a window costs the guest, and what it costs the host, with the rival as
-    a line."""
+    """The cost of a window's length for the guest and for the host, with virtio_balloon as a
+    line."""
     points = _write_points(folder / "points.csv", results,
                            ("window_ms", "refaulted_mib_round", "last_back_90_s"))
     for gap in dict.fromkeys(heading(variant) for variant in results.variants):
@@ -80,7 +80,7 @@ def window(folder: Path, results: Results) -> None:
 
 
 def traces(folder: Path, results: Results) -> None:
-    """What the host holds for nothing against what is faulted in again."""
+    """Memory that the host holds for nothing against memory that is faulted in again."""
     points = _write_points(folder / "points.csv", results, ("refaulted_gib", "held_gib_s"))
     draw("plot-traces.gp", points, folder / "traces.png", *_styles(results.contestants()),
          " ".join(f"'{variant}'" for variant in results.variants))
@@ -88,7 +88,7 @@ def traces(folder: Path, results: Results) -> None:
 
 def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
              panels: Mapping[str, str]) -> None:
-    """Metrics against another one, each with what is written at its axis."""
+    """Metrics against another one, each with the label of its axis."""
     metric, label = x
     points = _write_points(folder / "points.csv", results, (metric, *panels))
     draw("plot-against.gp", points, folder / f"{folder.name}.png",
@@ -97,7 +97,7 @@ def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
 
 
 def scale(folder: Path, results: Results) -> None:
-    """What grows with a guest, and what should not."""
+    """The costs that grow with the guest's size, and those that should not."""
     _against(folder, results, "Free memory reported in guests of several sizes",
              ("size", "GiB that the guest has"),
              {"first": "k instructions for all of it, once",
@@ -105,7 +105,7 @@ def scale(folder: Path, results: Results) -> None:
 
 
 def orders(folder: Path, results: Results) -> None:
-    """What small blocks bring the host, and what they seem to."""
+    """Memory that the host gains from small blocks, and the decrease of QEMU's RSS."""
     _against(folder, results, "512 MiB freed in blocks of one order that cannot merge",
              ("order", "order of the blocks"),
              {"back": "MiB that the host has in use less",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What was found as tables: one to read, one with everything."""
+"""Tables of the figures: a short one in Markdown, and summary.csv with all figures."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def reference(contestant: str, driver: str) -> str:
 
 def ratio_to(results: Results, contestant: str, driver: str, variant: str,
              metric: str) -> float | None:
-    """Of the medians; None if one is missing, or for the reference itself, which may
-    know no more than what the variant stands under."""
+    """The ratio of the medians; None if one is missing, or for the reference itself. A
+    reference without windows has only the figure of the variant's heading."""
     other = reference(contestant, driver)
     theirs = (results.median(other, variant, metric)
               or results.median(other, heading(variant), metric))
@@ -41,7 +41,7 @@ def _number(value: float) -> str:
 
 
 def _cell(spread: Spread | None, times: float | None) -> str:
-    """A median, what the rounds were between, and how many times the reference."""
+    """A cell: the median, the least and the most of the rounds, the ratio to the reference."""
     if spread is None:
         return "-"
     text = _number(spread.median)
@@ -52,7 +52,7 @@ def _cell(spread: Spread | None, times: float | None) -> str:
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """As Markdown, in columns that can be read as text."""
+    """The rows as Markdown, aligned in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
         yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
@@ -61,7 +61,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _rows(case: Case, results: Results, variants: Sequence[str]) -> Iterator[list[str]]:
-    """First the names of columns; then each variant's contestants."""
+    """The header, and then the rows of each variant's contestants."""
     metrics = {metric: unit for variant in variants
                for metric, unit in results.metrics(variant).items()
                if metric not in case.beside}
@@ -77,8 +77,8 @@ def _rows(case: Case, results: Results, variants: Sequence[str]) -> Iterator[lis
 
 def table(case: Case, results: Results, missing: Iterable[str] = (),
           again: Iterable[str] = ()) -> str:
-    """Median, least and most of all rounds, and the ratio to virtio_balloon of the
-    same kernel (or to nobody, for what takes the guest's time)."""
+    """The table: median, least and most of all rounds, and the ratio to virtio_balloon on the
+    same kernel (for the guest's times, to a guest that reports nothing)."""
     lines = [f"## {case.name}: {case.about}"]
     for head in dict.fromkeys(map(heading, results.variants)):
         variants = [variant for variant in results.variants if heading(variant) == head]
@@ -95,7 +95,7 @@ def table(case: Case, results: Results, missing: Iterable[str] = (),
 
 
 def write_summary(path: Path, case: Case, results: Results) -> None:
-    """Everything that the table has, and more digits."""
+    """Write all figures, with more digits than the table."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["case", "variant", "contestant", "kernel", "metric", "unit", "rounds",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The figures of one case: kept in a file as they come, and asked for by name."""
+"""The figures of one case: stored in a file one by one, and looked up by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over all rounds; inf is of what never happened."""
+    """One figure over all rounds; inf is the time of an event that never happened."""
 
     median: float
     least: float
@@ -42,12 +42,12 @@ class Spread:
 
 
 def heading(variant: str) -> str:
-    """What "gap 1 s, window 500 ms" stands under, with "gap 1 s" of those without."""
+    """The heading of a variant in the table: that of "gap 1 s, window 500 ms" is "gap 1 s"."""
     return variant.partition(", ")[0]
 
 
 class Results:
-    """What a run has found so far."""
+    """The figures of a run so far."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows = list(rows)
@@ -65,16 +65,16 @@ class Results:
         return list(dict.fromkeys(row.variant for row in self.rows))
 
     def contestants(self, variant: str | None = None) -> list[str]:
-        """In the order in which they are declared, not in that of the rounds."""
+        """Their names in the order of declaration, not in that of the rounds."""
         seen = {row.contestant for row in self.rows if variant in (None, row.variant)}
         return [name for name in CONTESTANTS if name in seen]
 
     def metrics(self, variant: str) -> dict[str, str]:
-        """Each with its unit."""
+        """The metrics of a variant, with their units."""
         return {row.metric: row.unit for row in self.rows if row.variant == variant}
 
     def spread(self, contestant: str, variant: str, metric: str) -> Spread | None:
-        """None if there is no figure: not measured, or there is none to have."""
+        """The spread of a figure; None if it was not measured, or does not exist."""
         values = [row.value for row in self.rows
                   if (row.contestant, row.variant, row.metric)
                   == (contestant, variant, metric) and not math.isnan(row.value)]
@@ -88,8 +88,8 @@ class Results:
 
 
 class Store:
-    """A folder with what one case found, written as it comes: a run that is
-    interrupted keeps it."""
+    """A folder with the figures of one case. Each figure is written at once, so that an
+    interrupted run keeps it."""
 
     def __init__(self, folder: Path, case: str) -> None:
         self.results = Results()
@@ -101,7 +101,7 @@ class Store:
 
     def add(self, contestant: Contestant, number: int,
             found: Iterable[Figure | Curve]) -> None:
-        """What a contestant brought back from a round."""
+        """Append the figures and curves of a contestant in one round."""
         for thing in found:
             if isinstance(thing, Curve):
                 _append(self._curves, ((contestant.name, number, thing.variant,

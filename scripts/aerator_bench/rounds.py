@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who runs when: every contestant once a round, in an order that chance made once.
+"""The order of the measurements: each round has every contestant once, in random order.
 
-What the machine does meanwhile, and what a long run does to it, then meets all of
-them alike. A figure of one run is compared with figures of that run only.
+Other load of the machine, and effects of a long run, then affect all contestants alike.
+A figure of one run is compared only with figures of the same run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Found = list[Figure | Curve]
 
 @dataclass(frozen=True)
 class Turn:
-    """One contestant's in one round."""
+    """One measurement of one contestant in one round."""
 
     case: str
     round: int
@@ -41,25 +41,25 @@ class Turn:
 
 
 class Outcome(NamedTuple):
-    """What came of a turn."""
+    """The result of a turn."""
 
-    found: Found | str  # or why there is nothing
-    again: str = ""  # why it was taken once more, if it was
+    found: Found | str  # str: the reason why there are no figures
+    again: str = ""  # the reason of a repetition, if there was one
 
 
 Take = Callable[[Turn, Outcome], None]
 
 
 def turns(case: Case, names: Sequence[str], number: int, quick: bool) -> list[Turn]:
-    """Each round has an order of its own, the same in every run."""
+    """The turns of a round. Each round has another order, which is the same in every run."""
     order = list(names)
     random.Random(f"{case.name} {number}").shuffle(order)
     return [Turn(case.name, number, name, quick) for name in order]
 
 
 def measure(turn: Turn) -> Outcome:
-    """Take a turn, and once more if its guest fails, as an emulated one may: whoever
-    reads the figures is told. Others must get their turns whatever happens."""
+    """Measure, and repeat it once if the guest fails, as an emulated one may; the report
+    lists repetitions. No exception leaves this function, so that all turns are measured."""
     case, contestant = cases.load(turn.case), CONTESTANTS[turn.contestant]
     again = ""
     for _ in range(_TRIES):
@@ -70,7 +70,7 @@ def measure(turn: Turn) -> Outcome:
         except GuestFailed as failure:
             again = str(failure)
             say(f"{case.name}: {contestant.name} failed in round {turn.round}: {again}")
-        except Exception:  # a mistake in the case
+        except Exception:  # a bug in the case
             return Outcome(traceback.format_exc(), again)
     return Outcome(again, again)
 
@@ -85,7 +85,7 @@ def run(order: Sequence[Turn], jobs: int, take: Take) -> None:
 
 
 def _cores(context: BaseContext, jobs: int) -> SimpleQueue[set[int]]:
-    """What each of the processes may run on."""
+    """A queue with the set of processors of each process."""
     cores = sorted(os.sched_getaffinity(0))
     queue = context.SimpleQueue()
     for number in range(jobs):
@@ -98,8 +98,8 @@ def _pin(cores: SimpleQueue[set[int]]) -> None:
 
 
 def _run_together(order: Sequence[Turn], jobs: int, take: Take) -> None:
-    """Several at a time, in processes: one that is told to end stops its guest. Each has
-    a core for itself, if there are as many."""
+    """Take several turns at a time, in processes, which stop their guest on SIGTERM. Each has
+    a core of its own, if the machine has enough."""
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(jobs, context, _pin, (_cores(context, jobs),)) as pool:
         say(f"{order[0].case}: round {order[0].round}, {jobs} contestants at a time")

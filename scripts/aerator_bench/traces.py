@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Traces of free memory as guests of 3 GiB leave them, made up with a seed: each is a list
+"""Synthetic traces of free memory of a guest of 3 GiB, generated from a seed: each is a list
 of (ms, MiB), which build/replay reads as lines."""
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ import random
 
 Points = list[tuple[float, float]]
 
-# All that can be free in such a guest, MiB.
+# The most memory that can be free in such a guest, MiB.
 _ALL = 2800.0
 
 
 def _allocate(trace: Points, start: float, before: float, after: float, ms: float,
               steps: int = 16) -> float:
-    """A program touches its memory step by step. Returns when it is done."""
+    """A program touches its memory step by step. Returns the time of the last step."""
     for step in range(1, steps + 1):
         trace.append((start + ms * step / steps, before + (after - before) * step / steps))
     return start + ms
 
 
 def _churn(pause: float) -> Points:
-    """512 MiB, taken and freed for a minute with the same pause, in seconds."""
+    """512 MiB are taken and freed for a minute, with a constant pause, in seconds."""
     trace: Points = [(0, _ALL)]
     now = 3000.0
     while now < 60000:
@@ -33,15 +33,15 @@ def _churn(pause: float) -> Points:
 
 
 def _release() -> Points:
-    """A large program ends. The lists of the processors hand back the rest later."""
+    """A large program ends. The per-CPU lists free the rest later."""
     trace: Points = [(0, _ALL)]
     _allocate(trace, 2000, _ALL, 0, 5000)
     return [*trace, (12000, 2750), (12500, 2760), (13000, 2780), (14000, _ALL)]
 
 
 def _service(rng: random.Random, request: float, day: float, days: float) -> Points:
-    """Memory in use follows the load of a day (256 to 2000 MiB; days in seconds), and four
-    requests a second take some for a moment."""
+    """Memory in use follows the load of a day (256 to 2000 MiB; day is its length in seconds),
+    and four requests per second take some for a moment."""
     trace: Points = [(0, _ALL)]
     for quarter in range(int(4 * day * days)):
         now = 2000.0 + 250 * quarter
@@ -103,7 +103,7 @@ def _build(rng: random.Random) -> Points:
 
 
 def _leak() -> Points:
-    """A program that leaks, and is started again; four times."""
+    """A program leaks memory, and is restarted; four times."""
     trace: Points = [(0, _ALL)]
     for start in range(0, 88000, 22000):
         trace += [(start + 200 * step, _ALL - 20 * step) for step in range(1, 101)]
@@ -112,7 +112,7 @@ def _leak() -> Points:
 
 
 def _late() -> Points:
-    """Memory is taken back, slowly, a little after a window would have given it away."""
+    """Memory is allocated again, slowly, shortly after a window would have reported it."""
     trace: Points = [(0, _ALL)]
     now = 1000.0
     for pause in (1000, 1300, 1600, 2000, 1100, 1500, 1300, 1300):
@@ -123,7 +123,7 @@ def _late() -> Points:
 
 
 def make(seed: int) -> dict[str, str]:
-    """Names, and what is in the files."""
+    """Names of the traces, and the contents of their files."""
     rng = random.Random(seed)
     traces = {f"churn-{pause:g}": _churn(pause) for pause in (0.05, 0.1, 0.3, 1, 2, 3, 5, 10)}
     traces |= {"release": _release(), "leak": _leak(), "late": _late(), "build": _build(rng)}
@@ -138,5 +138,5 @@ def make(seed: int) -> dict[str, str]:
 
 
 def _text(points: Points) -> str:
-    """In order of time: some is freed while others take."""
+    """The lines in order of time: frees and allocations overlap."""
     return "".join(f"{ms:.0f} {mib:.1f}\n" for ms, mib in sorted(points, key=lambda p: p[0]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Test guests in QEMU: start them, run things in them, watch them from outside.
+"""Test guests in QEMU: start them, run commands in them, measure them from the host.
 
     from aerator_vm import Guest, Sampler
 
@@ -11,8 +11,8 @@
             job.tell()
             job.wait_for("freed")
 
-Leaving the block checks the kernel's log and powers the guest off; whatever is
-wrong with the guest raises GuestFailed.
+The end of the with block checks the kernel's log and powers the guest off; any
+failure of the guest raises GuestFailed.
 """
 
 from .common import CommandFailed, GuestFailed

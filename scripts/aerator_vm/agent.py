@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The host's end of the line to tests/guest/agent.c."""
+"""The host's end of the connection to tests/guest/agent.c."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from .common import Deadline
 
 
 class AgentGone(Exception):
-    """QEMU has ended, and the line with it."""
+    """QEMU has ended, and closed the connection."""
 
 
 class AgentSilent(Exception):
-    """No answer before the deadline. What comes later would be misread."""
+    """No answer before the deadline. The agent is then unusable: a late answer would be taken
+    for that of the next request."""
 
 
 class Answer(NamedTuple):
-    """What came of one request."""
+    """The answer to one request."""
 
     status: int
     output: bytes
 
 
 class Agent:
-    """One request at a time; threads take turns."""
+    """A connection to the agent, for one request at a time; a lock serializes threads."""
 
     def __init__(self, path: Path) -> None:
         self._buffer = b""
@@ -66,13 +67,13 @@ class Agent:
         return data
 
     def wait_ready(self, timeout: float) -> None:
-        """The agent speaks first, when the guest has booted."""
+        """Wait for the agent's first line, which it sends when the guest has booted."""
         line = self._read_line(Deadline(timeout))
         if line != "ready":
             raise ValueError(f"not the agent's first line: {line!r}")
 
     def request(self, command: str, timeout: float) -> Answer:
-        """Have a shell command run and wait for its end."""
+        """Run a shell command in the guest and wait for its end."""
         encoded = command.encode()
         with self._lock:
             deadline = Deadline(timeout)
@@ -81,7 +82,7 @@ class Agent:
             return Answer(int(status), self._read_bytes(int(length), deadline))
 
     def send_last(self, command: str) -> None:
-        """Send a request that the guest does not live to answer."""
+        """Send a request that ends the guest, and has no answer."""
         encoded = command.encode()
         with self._lock:
             self._send(b"%d\n%s" % (len(encoded), encoded), 10)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A memory cgroup for one process tree, to know what memory it really costs.
+"""A memory cgroup for one process tree, to measure its memory in use.
 
-RSS is no such measure: of a huge page that was dropped but for one small page it
-counts only the small one, while the host still has all of it in use.
+RSS is not a correct measure: if all of a huge page but one small page was dropped, RSS
+counts only the small page, while the host still has the whole huge page in use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENTER = 'echo 0 >"$1/cgroup.procs" && shift && exec "$@"'
 
 
 class Cgroup:
-    """One fresh group below, or beside, the one that we are in."""
+    """A new group below, or beside, that of this process."""
 
     def __init__(self, path: Path, usage_file: str) -> None:
         self.path = path
@@ -31,7 +31,7 @@ class Cgroup:
 
     @classmethod
     def create(cls) -> Cgroup | None:
-        """None where the system lets us have no memory cgroup."""
+        """Make a group; None where the system allows no memory cgroup."""
         for parent, usage_file in _parents():
             _remove_orphans(parent)
             path = parent / f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
@@ -46,7 +46,7 @@ class Cgroup:
         return None
 
     def _usable(self) -> bool:
-        """Rights to enter depend on more than modes, so a process tries it."""
+        """Whether a process can enter: this depends on more than file modes, so try it."""
         trial = subprocess.run(["sh", "-c", ENTER, "sh", self.path, "true"],
                                stderr=subprocess.DEVNULL, check=False)
         return trial.returncode == 0 and self._usage.exists()
@@ -60,7 +60,7 @@ class Cgroup:
         return int(self._usage.read_text())
 
     def remove(self) -> None:
-        """Its last process may have been reaped a moment ago: try for a while."""
+        """Remove the group; retry for a while, as its last process may just have ended."""
         for _ in range(100):
             try:
                 self.path.rmdir()
@@ -73,7 +73,7 @@ class Cgroup:
 
 
 def version() -> str | None:
-    """Of the cgroups that we get, or None if we get none."""
+    """The version of the cgroups that this process can make, or None if it can make none."""
     group = Cgroup.create()
     if group is None:
         return None
@@ -82,13 +82,13 @@ def version() -> str | None:
 
 
 def _parents() -> Iterator[tuple[Path, str]]:
-    """Where a child group could be made, best first, and its usage file."""
+    """Groups in which a child could be made, best first, each with its usage file's name."""
     mounts = _cgroup_mounts()
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0" and "v2" in mounts:
-            # A v2 group with processes has no children with controllers, so
-            # ours stands beside it, or higher.
+            # A v2 group with processes cannot have children with controllers, so
+            # the new group is made beside it, or higher.
             own = mounts["v2"] / path.lstrip("/")
             for group in (own, *own.parents):
                 if _has_memory_children(group):
@@ -98,7 +98,7 @@ def _parents() -> Iterator[tuple[Path, str]]:
 
 
 def _cgroup_mounts() -> dict[str, Path]:
-    """Mount points: "v2", and "v1" for that of v1's memory controller."""
+    """Mount points: key "v2", and key "v1" for that of v1's memory controller."""
     mounts: dict[str, Path] = {}
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, path, kind, options = line.split()[:4]
@@ -117,11 +117,11 @@ def _has_memory_children(group: Path) -> bool:
 
 
 def _remove_orphans(parent: Path) -> None:
-    """Groups of runs which were killed before they could clean up."""
+    """Remove groups of runs that were killed before they could clean up."""
     for path in parent.glob(f"{_PREFIX}*-*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
             try:
                 path.rmdir()
             except OSError:
-                pass  # its QEMU has not ended yet; the next run comes by
+                pass  # its QEMU has not ended yet; the next run removes it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What all parts share: where things are, how failure and progress are said."""
+"""Shared by all modules: paths, exceptions, deadlines, progress messages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
 
-# A step that is shorter than this needs no line of its own.
+# A step that is shorter than this prints no progress.
 PROGRESS_SECONDS = 3
 
 
 class GuestFailed(Exception):
-    """The guest, not the command it ran, went wrong; it is of no more use."""
+    """The guest itself failed, not a command in it; it cannot be used any more."""
 
 
 class CommandFailed(Exception):
@@ -33,14 +33,14 @@ class CommandFailed(Exception):
 
 
 class Deadline:
-    """A point in time that several waits together must not go beyond."""
+    """A point in time that limits several waits together."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds, never below 0: can be given to any timeout parameter."""
+        """The seconds that are left, never below 0: usable as any timeout parameter."""
         return max(0.0, self._end - time.monotonic())
 
     @property
@@ -49,22 +49,22 @@ class Deadline:
 
 
 def processors() -> int:
-    """Those that this process may run on, which may be fewer than there are."""
+    """The number of processors in this process's affinity mask."""
     return len(os.sched_getaffinity(0))
 
 
 def say(line: str) -> None:
-    """Progress goes to stderr: stdout carries what a program answers."""
+    """Print a progress line to stderr: stdout has a program's result."""
     print(line, file=sys.stderr, flush=True)
 
 
-# The file, by this name in the environment, that lists what was done once more.
+# The environment variable with the path of the file that lists retries.
 RETRIES = "AERATOR_RETRIES"
 
 
 def retried(why: str) -> None:
-    """Something is done once more, though it went wrong: say so, and have it counted in
-    the results of the tests. A line of its own, from whatever process."""
+    """Report that a failed step is tried again, and count it in the results of the tests.
+    Any process may call this: each call appends one line to the file."""
     line = " ".join(why.split())
     say(f"once more: {line}")
     if path := os.environ.get(RETRIES):
@@ -74,7 +74,7 @@ def retried(why: str) -> None:
 
 @contextlib.contextmanager
 def ticking(what: str) -> Iterator[None]:
-    """Say every few seconds that a step still runs, so nobody thinks it hangs."""
+    """Print every few seconds that a step still runs."""
     done = threading.Event()
     start = time.monotonic()
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Appending files to an initramfs.
 
-The kernel unpacks concatenated cpio archives one after another, so files of one
-run need no rebuild of what all runs share.
+The kernel unpacks concatenated cpio archives one after another, so the files of one
+run are appended to an archive that all runs share.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 
 def _write_padded(out: BinaryIO, data: bytes) -> None:
-    """Names and contents are aligned to 4 bytes in the newc format."""
+    """Write and pad to 4 bytes: the newc format aligns names and contents."""
     out.write(data)
     out.write(b"\0" * (-out.tell() % 4))
 
@@ -33,7 +33,7 @@ def _write_entry(out: BinaryIO, name: str, mode: int, data: bytes = b"") -> None
 
 
 def _write_parents(out: BinaryIO, path: PurePosixPath, known: set[str]) -> None:
-    """The kernel makes no directory by itself."""
+    """Write entries for all parents: the kernel creates no missing directories."""
     for parent in reversed(path.parents):
         name = str(parent).lstrip("/")
         if name and name not in known:
@@ -42,8 +42,8 @@ def _write_parents(out: BinaryIO, path: PurePosixPath, known: set[str]) -> None:
 
 
 def _content(path: Path) -> bytes:
-    """Of a module what a kernel uses: nine tenths of the file are for debuggers, and an
-    emulated guest takes a second to read them."""
+    """The content of a file; a module without its debug sections, which are nine tenths of
+    the file, and take an emulated guest a second to read."""
     if path.suffix != ".ko":
         return path.read_bytes()
     with tempfile.NamedTemporaryFile(prefix="aerator-module-") as stripped:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest's balloon and who drives it."""
+"""A guest's balloon and its driver."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MODULE = "/aerator.ko"
 
 
 def bind(guest: Guest, driver: str, params: Mapping[str, object] | None = None) -> None:
-    """Like in a distribution's guest, where virtio_balloon is there first."""
+    """Bind a driver as in a distribution's guest, where virtio_balloon is loaded first."""
     guest.run("modprobe virtio_balloon")
     if driver == "aerator":
         guest.insmod(MODULE, params)
-    # Fails if it has no device: what is measured would be another driver's.
+    # Fails if the driver has no device: otherwise another driver would be measured.
     guest.run(f"ls -d /sys/bus/virtio/drivers/{driver}/virtio*")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a guest makes its host do, as QEMU's trace events in its log tell it."""
+"""QEMU's trace events, read from its log: kicks of a guest, and memory that QEMU dropped."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .guest import Guest
 TRACE = ("-trace", "enable=virtio_queue_notify",
          "-trace", "enable=ram_block_discard_range", "-msg", "timestamp=on")
 
-# The queue of reports where the device has no other queue that is optional. No
-# other device uses the one of that number once the guest has booted.
+# The reporting queue, in a device without other optional queues. After boot, no
+# other device uses its queue of that number.
 _REPORTING_QUEUE = 3
 
 _DISCARD = re.compile(r"@(\d+\.\d+):ram_block_discard_range \w+@0x[0-9a-f]+ \+"
@@ -22,7 +22,7 @@ _DISCARD = re.compile(r"@(\d+\.\d+):ram_block_discard_range \w+@0x[0-9a-f]+ \+"
 
 @dataclass(frozen=True)
 class Discard:
-    """Memory of the guest that QEMU gave back to its host."""
+    """A range of the guest's memory that QEMU dropped."""
 
     time: float  # time.time()
     bytes: int
@@ -33,12 +33,12 @@ def _log(guest: Guest) -> str:
 
 
 def kicks(guest: Guest) -> int:
-    """How often the guest has stopped to tell of reports since QEMU started, and
-    of something else while it booted."""
+    """The number of kicks of the reporting queue since QEMU started; it includes kicks of
+    other devices during boot."""
     return _log(guest).count(f" n {_REPORTING_QUEUE} ")
 
 
 def discards(guest: Guest) -> list[Discard]:
-    """Since QEMU started."""
+    """All ranges that were dropped since QEMU started."""
     return [Discard(float(match[1]), int(match[2], 16))
             for match in _DISCARD.finditer(_log(guest))]

@@ -14,22 +14,22 @@ from .guest import Guest
 _CODE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 _NO_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
-# Of the UEFI specification: the variables (3.3), in an order that ends the setup mode
-# last, and what they must be written with (8.2): not volatile, seen at boot and later,
-# authenticated by time.
+# From the UEFI specification: the variables (3.3), in an order that ends the setup mode
+# last, and their attributes (8.2): non-volatile, boot service and runtime access,
+# time-based authenticated.
 _GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _VARIABLES = {"db": "d719b2cb-3d3a-4596-a3bc-dad00e67656f", "KEK": _GLOBAL, "PK": _GLOBAL}
 _ATTRIBUTES = bytes([0x27, 0, 0, 0])
 
-# Puts what it reads into a variable, in one write.
+# Writes its input to a variable, in one write.
 _WRITE = "base64 -d >/run/variable && dd bs=64k status=none if=/run/variable of="
 
 
 class Firmware:
-    """It knows nobody's key, until enrol(); after that, those in its db and no others.
+    """Firmware without any key until enrol(); afterwards it accepts the keys in db only.
 
-    The owner's key is made here. Kernels are signed with it: QEMU hands them to the
-    firmware, so there is no loader in between that would know Debian's.
+    The owner's key is made here, and kernels are signed with it: QEMU hands them to the
+    firmware directly, without a boot loader that would accept Debian's key.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,21 +61,21 @@ class Firmware:
         return (self._folder / "signed").read_bytes()
 
     def arguments(self) -> tuple[str, ...]:
-        """Of QEMU."""
+        """QEMU's arguments for this firmware."""
         return ("-machine", "smm=on",
                 "-global", "driver=cfi.pflash01,property=secure,value=on",
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_CODE}",
                 "-drive", f"if=pflash,unit=1,format=raw,file={self._variables}")
 
     def sign(self, image: Path) -> None:
-        """A kernel, in place."""
+        """Sign a kernel, in place."""
         self._tool("sbsign", "--key", "owner.key", "--cert", "owner.crt", "--output", image,
                    image)
 
     def enrol(self, guest: Guest, *certificates: Path) -> None:
-        """From the next boot on Secure Boot is on, with the owner's key and these in db.
+        """Turn Secure Boot on from the next boot, with the owner's key and these in db.
 
-        Only a guest that has it for the first time may do this.
+        Allowed once only, while the firmware is in setup mode.
         """
         guest.run("mountpoint -q /sys/firmware/efi/efivars ||"
                   " mount -t efivarfs efivarfs /sys/firmware/efi/efivars")

@@ -23,9 +23,9 @@ from .kernellog import bad_lines, tail
 from .qemu import Machine, Qemu, QemuFailed
 from .qmp import Qmp
 
-# What scripts/guest-init prints first.
+# The first line that scripts/guest-init prints.
 _INIT_RUNS = "aerator-guest: init runs"
-# How a trace of the kernel marks a function of the module.
+# The mark of a function of the module in a stack trace of the kernel.
 _OURS = "[aerator]"
 _POWEROFF_SECONDS = 60
 _TIME_LIMIT_STATUS = 124
@@ -34,45 +34,45 @@ _numbers = itertools.count(1)
 
 
 def _script(*command: str) -> Path:
-    """Run a script of ours whose answer is one path."""
+    """Run one of the scripts that print one path."""
     result = subprocess.run([TOP / "scripts" / command[0], *command[1:]],
                             stdout=subprocess.PIPE, text=True, check=True)
     return Path(result.stdout.strip())
 
 
 def kernel_tree(kernel: str) -> Path:
-    """Where a kernel is, by its name or by that."""
+    """The tree of a kernel, by the kernel's name or by the path of the tree."""
     return Path(kernel) if "/" in kernel else _script("kernel", kernel)
 
 
 def kernel_files(kernel: str) -> tuple[Path, Path]:
-    """The image and initramfs of a kernel by its name, or of such a tree."""
+    """The image and initramfs of a kernel, by its name or by the path of its tree."""
     tree = kernel_tree(kernel)
     return tree / "boot" / "vmlinuz", _script("initramfs", str(tree))
 
 
 class Guest:
-    """Boots on entry of its block; on exit, checks the log and powers off.
+    """A guest: boots at the start of its with block; the end checks the log and powers off.
 
     kernel      a name such as "6.1", a release such as "6.12.95+deb12-cloud-amd64", the
                 directory of a kernel tree, or the paths of an image and an initramfs
-    mem, smp    MiB, whole or not, and processors, 2 of them unless icount wants one
+    mem, smp    MiB (may have a fraction), and processors (default: 2, with icount 1)
     balloon     options of virtio-balloon-pci; None for a guest without one
     append      more kernel parameters
-    files       what the initramfs gets besides, {guest path: host path}
+    files       additional files of the initramfs, {guest path: host path}
     icount      guest time is a count of instructions: repeatable, but only with
-                one processor (another never comes up: its waker spins forever)
-    tcg_thread  "multi": processors run at a time; "single": they take turns.
+                one processor (a second one never comes online: the first spins)
+    tcg_thread  "multi": processors run in parallel; "single": they take turns.
                 Turns are safer: with multi, a processor may trap on an int3
-                that another, which patches code (a static key changes), has
-                taken away already, and the kernel ends in "Oops: int3"
-    time_limit  seconds until QEMU is killed, whatever anybody does
+                that another processor has already removed while it patches code
+                (a static key changes), and the kernel ends in "Oops: int3"
+    time_limit  seconds until QEMU is killed in any case
     boot_limit  seconds until the agent must have answered
     name        of the directory in build/log/ where the logs stay
-    nodes       of NUMA, with a part of memory each
-    empty_nodes nodes besides that have no memory
+    nodes       number of NUMA nodes, each with an equal part of the memory
+    empty_nodes number of additional nodes without memory
     more_memory further options of QEMU's -m, such as ",slots=2,maxmem=4G"
-    allow       regular expressions for log lines which are no failure here
+    allow       regular expressions for log lines that do not count as a failure
     """
 
     host: HostProcess
@@ -129,8 +129,8 @@ class Guest:
             self._stop()
 
     def _boot(self, last_try: bool) -> bool:
-        """False if init never ran, the module had no part in that, and there is another
-        try left."""
+        """Boot; return False if init never ran, the module was not involved, and this is not
+        the last try."""
         try:
             with ticking("booting a guest"):
                 self._start()
@@ -161,7 +161,8 @@ class Guest:
             self._agent.wait_ready(self._boot_limit)
 
     def reset(self) -> None:
-        """As its button does: the same machine boots again, where a panic would end it."""
+        """Reset the machine, as its reset button does, and wait until it has booted again.
+        Any other reset, such as that of a panic, ends QEMU."""
         self.qmp.execute("set-action", reboot="reset")
         self.qmp.execute("system_reset")
         try:
@@ -180,12 +181,12 @@ class Guest:
 
     @contextlib.contextmanager
     def receiver(self) -> Iterator[Qemu]:
-        """Another QEMU of the same machine, which this guest may be sent to. Leaving
-        the block ends the one of the two that the guest is not in.
+        """Another QEMU with the same machine, as the destination of a migration. The end of
+        the with block ends the QEMU that the guest is not in.
 
-        The agent's line is open before the guest runs there: it takes a line that
-        nobody holds for the end of its work. The guest has booted, so it does not
-        matter that this initramfs lacks what a test adds.
+        The agent's connection is open before the guest runs there, because the agent ends
+        if its port has no reader. The initramfs lacks the files of a test: that does
+        not matter, as the guest has booted.
         """
         here = self._qemu
         there = Qemu(dataclasses.replace(self._machine, incoming=True))
@@ -199,13 +200,13 @@ class Guest:
                 gone.stop()
 
     def follow(self, qemu: Qemu) -> None:
-        """The guest is there from now on, and so is who drives it."""
+        """Use this QEMU from now on, as the guest has migrated to it."""
         self._qemu = qemu
         self._agent, self.qmp, self.host = qemu.agent, qemu.qmp, qemu.host
 
     def finish(self, power_off: bool = True) -> None:
-        """Check the kernel's log, power off, check again. Done by the block's end
-        unless a test wants to know earlier, or has a guest that cannot."""
+        """Check the kernel's log, power off, check again. The end of the with block does this
+        unless a test has called it: earlier, or for a guest that cannot power off."""
         if self._finished:
             return
         self._finished = True
@@ -216,7 +217,7 @@ class Guest:
             self._end(lambda: self.qmp.execute("quit"))
 
     def finish_unheard(self) -> None:
-        """For a guest whose agent is silent: its serial console is all there is to check."""
+        """End a guest whose agent is silent: only its serial console is checked."""
         self._finished = True
         self._end(lambda: self.qmp.execute("quit"))
 
@@ -227,10 +228,10 @@ class Guest:
                 raise self._failure("did not power off")
         self._check(self._serial())
 
-    # What a test does with it
+    # For tests
 
     def execute(self, command: str, timeout: float = 60) -> Answer:
-        """Run a shell command; give its status and its output as bytes."""
+        """Run a shell command; return its status and its output as bytes."""
         try:
             return self._agent.request(command, timeout)
         except AgentGone as failure:
@@ -240,7 +241,7 @@ class Guest:
                                 failure) from None
 
     def run(self, command: str, timeout: float = 60, check: bool = True) -> str:
-        """Run a shell command; give what it wrote."""
+        """Run a shell command; return its output."""
         answer = self.execute(command, timeout)
         output = answer.output.decode(errors="replace")
         if check and answer.status:
@@ -248,7 +249,7 @@ class Guest:
         return output
 
     def send_last(self, command: str) -> None:
-        """Have a shell command run that this kernel does not live to answer."""
+        """Run a shell command that ends this kernel, and has no answer."""
         self._agent.send_last(command)
 
     def start_job(self, command: str) -> Job:
@@ -260,8 +261,8 @@ class Guest:
         return self.run(f"cat {shlex.quote(path)}").removesuffix("\n")
 
     def insmod(self, path: str, params: Mapping[str, object] | None = None) -> None:
-        """Load a module file of the guest. If it fails, show what the kernel said
-        meanwhile: insmod itself has but an error number."""
+        """Load a module file of the guest. If that fails, show the kernel's new log lines:
+        insmod itself prints only an error number."""
         words = [path, *(f"{key}={value}" for key, value in (params or {}).items())]
         command = f"insmod {shlex.join(words)}"
         before = len(self.dmesg())
@@ -275,7 +276,7 @@ class Guest:
         return self.run("dmesg")
 
     def alive(self) -> bool:
-        """Whether QEMU still runs; says nothing of what runs in it."""
+        """Whether QEMU still runs, whatever the state of the guest."""
         return self._qemu is not None and self._qemu.wait(0) is None
 
     # Failure
@@ -293,7 +294,7 @@ class Guest:
 
     def _failure(self, what: str, cause: Exception | None = None) -> GuestFailed:
         if isinstance(cause, AgentGone) and self._qemu:
-            # The line closes a moment before the process and its log are done.
+            # The connection closes a moment before the process ends and its log is complete.
             if self._qemu.wait(10) == _TIME_LIMIT_STATUS:
                 what += f", at its time limit of {self._machine.time_limit} s"
         log = self._serial()
@@ -302,7 +303,7 @@ class Guest:
         return GuestFailed("\n".join(parts))
 
     def _show_bad_lines(self) -> None:
-        """A test may have failed of what the kernel complained of before."""
+        """Print bad lines of the log: they may be the cause of a test's failure."""
         for line in bad_lines(self._serial(), self._allow)[:10]:
             say(f"{self.serial_log}: {line}")
 

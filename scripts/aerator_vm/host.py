@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Watching one QEMU process from outside: what a host pays for a guest."""
+"""Measuring one QEMU process from the host: memory, faults, processor time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Sample(NamedTuple):
-    """What a host sees of a guest at one moment."""
+    """The host's figures of a guest at one moment."""
 
     time: float  # time.monotonic()
     memory_current: int | None  # bytes, of the cgroup
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 class HostProcess:
-    """A QEMU process, and the cgroup it alone is in if there is one."""
+    """A QEMU process, and the cgroup that has only this process, if there is one."""
 
     def __init__(self, pid: int, cgroup: Cgroup | None) -> None:
         self.pid = pid
@@ -40,11 +40,11 @@ class HostProcess:
         self._proc = Path("/proc", str(pid))
 
     def memory_current(self) -> int | None:
-        """Bytes that the host has in use for it: the measure to trust."""
+        """Bytes that the host has in use for the guest (cgroup): the correct measure."""
         return self._cgroup.memory_current() if self._cgroup else None
 
     def rss(self) -> int:
-        """Bytes mapped; see cgroup.py for why this is only shown beside."""
+        """Bytes mapped; only an additional figure, see cgroup.py."""
         return int((self._proc / "statm").read_text().split()[1]) * _PAGE
 
     def minor_faults(self) -> int:
@@ -59,16 +59,16 @@ class HostProcess:
                       self.minor_faults())
 
     def _stat(self) -> list[str]:
-        """Fields as numbered in proc(5), less 1; a name may contain spaces."""
+        """The fields of stat; their index is that of proc(5) less 1. A name may have spaces."""
         text = (self._proc / "stat").read_text()
         return ["", "", *text[text.rindex(")") + 2:].split()]
 
     def ram_range(self) -> range:
-        """Where the guest's memory is: the largest plain mapping of QEMU."""
+        """The addresses of the guest's memory: the largest non-executable mapping of QEMU."""
         largest = range(0)
         for line in (self._proc / "maps").read_text().splitlines():
             addresses, mode = line.split()[:2]
-            # TCG's own buffer may be as large, but can be executed.
+            # TCG's code buffer may be as large, but is executable.
             if not mode.startswith("rw-"):
                 continue
             start, end = (int(number, 16) for number in addresses.split("-"))
@@ -77,10 +77,10 @@ class HostProcess:
 
     @contextlib.contextmanager
     def madvise_traced(self) -> Iterator[MadviseCount]:
-        """Count what QEMU drops of the guest's memory while the block runs.
+        """Count the guest memory that QEMU drops while the with block runs.
 
-        Guest counters can be held against it. It stops QEMU at each of its
-        system calls, so no time measured in the block means anything.
+        The guest's own counters can be compared with it. strace stops QEMU at each
+        system call, so times measured in the block are meaningless.
         """
         count = MadviseCount()
         ram = self.ram_range()
@@ -95,7 +95,7 @@ class HostProcess:
 
 
 class Sampler:
-    """Records samples at an interval, in a thread, while its block runs."""
+    """Records samples at an interval, in a thread, while its with block runs."""
 
     def __init__(self, process: HostProcess, interval: float = 0.02) -> None:
         self.samples: list[Sample] = []
@@ -110,7 +110,7 @@ class Sampler:
             try:
                 self.samples.append(self._process.sample())
             except (FileNotFoundError, ProcessLookupError):
-                return  # the guest has ended; what was recorded stays good
+                return  # the guest has ended; the samples so far stay valid
             due = max(due + self._interval, time.monotonic())
             self._done.wait(due - time.monotonic())
 
@@ -132,7 +132,7 @@ class Sampler:
 
 @dataclass
 class MadviseCount:
-    """MADV_DONTNEED calls on guest memory; complete when the block has ended."""
+    """MADV_DONTNEED calls on guest memory; complete after the end of the with block."""
 
     calls: int = 0
     bytes: int = 0
@@ -144,7 +144,7 @@ class MadviseCount:
     _RESUMED = re.compile(r"^(\d+) +<\.\.\. madvise resumed>.*\) += (-?\d+)")
 
     def add_trace(self, trace: str, ram: range) -> None:
-        """Count strace's lines. Other ranges are stacks of ended threads."""
+        """Count the calls in strace's lines. Calls outside of @ram are stacks of ended threads."""
         pending: dict[str, int] = {}
         for line in trace.splitlines():
             if call := self._CALL.match(line):
@@ -164,7 +164,7 @@ class MadviseCount:
 
 
 def _attach_strace(pid: int, output: Path) -> subprocess.Popen[str]:
-    """Start strace and return when it sees every thread."""
+    """Start strace and return when it traces every thread."""
     messages = output.with_suffix(".messages")
     with messages.open("w") as stderr:
         tracer = subprocess.Popen(

@@ -13,12 +13,12 @@ from .common import CommandFailed, Deadline, GuestFailed
 if TYPE_CHECKING:
     from .guest import Guest
 
-# Long enough that looking does not disturb what is measured.
+# Long enough that polling does not disturb a measurement.
 _POLL_SECONDS = 0.2
 
-# $0 is the job's directory, $1 the command, which gets a session of its own so
-# that a signal reaches all of it and nothing else. Opening the FIFO for both
-# directions neither waits for a writer nor sees the end of input.
+# $0 is the job's directory, $1 the command, which gets a session of its own, so
+# that a signal reaches all its processes and no others. The FIFO is opened for reading
+# and writing, so that the open does not block and the input never ends.
 _WRAPPER = """
 setsid sh -c "$1" <>"$0/in" >"$0/out" 2>&1 &
 echo $! >"$0/pid"
@@ -44,7 +44,7 @@ class Job:
                                 command=shlex.quote(command)))
 
     def _poll(self) -> tuple[int | None, str]:
-        """Status, None while it runs, and output. With a status, all of it."""
+        """The status, None while the job runs, and the output, complete if there is a status."""
         text = self._guest.run(f"read status 2>/dev/null <{self._dir}/status;"
                                f'echo "$status"; cat {self._dir}/out')
         status, _, output = text.partition("\n")
@@ -55,11 +55,11 @@ class Job:
         return self._poll()[1]
 
     def ended(self) -> bool:
-        """Whether it is over."""
+        """Whether the job has ended."""
         return self._poll()[0] is not None
 
     def tell(self, line: str = "") -> None:
-        """Give the job one line of input."""
+        """Write one line to the job's input."""
         self._guest.run(f"echo {shlex.quote(line)} >{self._dir}/in")
 
     def signal(self, name: str) -> None:
@@ -78,7 +78,7 @@ class Job:
             self._pause(deadline, f"{pattern!r} in the output of")
 
     def wait(self, timeout: float = 60, check: bool = True) -> str:
-        """Wait for the end and give the output."""
+        """Wait for the end and return the output."""
         deadline = Deadline(timeout)
         while True:
             status, output = self._poll()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which lines of a kernel log mean that a test has failed."""
+"""Recognizes the lines of a kernel log that mean that a test has failed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# The only list of its kind here. Each entry is a regular expression, searched in
-# a line, case counts: debug kernels announce kasan, kcsan and lockdep at boot
-# in words of their own, which are harmless.
+# The only such list of the tests. Each entry is a regular expression, searched in a
+# line, case-sensitive: at boot, debug kernels print harmless lines about kasan, kcsan
+# and lockdep, in other spellings.
 BAD_LINES = (
     r"\bWARNING:",
     r"\bBUG\b",
@@ -36,7 +36,7 @@ BAD_LINES = (
     r"(list_add|list_del) corruption",
     r"refcount_t:",
     r"pagealloc: (memory corruption|single bit error)",
-    # What virtio_ring says of a device that answers what was not asked.
+    # virtio_ring prints this if a device returns a buffer that is not in use.
     r"is not a head!",
 )
 
@@ -44,7 +44,7 @@ _BAD = re.compile("|".join(BAD_LINES))
 
 
 def bad_lines(log: str, allow: Iterable[str] = ()) -> list[str]:
-    """The lines of a log which fail a test, without those that it allows."""
+    """The lines of a log that fail a test, without those that the test allows."""
     allowed = [re.compile(pattern) for pattern in allow]
     return [line for line in log.splitlines()
             if _BAD.search(line)

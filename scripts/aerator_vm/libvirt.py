@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """A test guest that libvirt runs, with a libvirtd of its own.
 
-The daemon and the QEMU that it starts are in a sandbox. They see their work folder and
-nothing else of this machine that can be written to, so a libvirt that is in use here
-stays as it is; and all of them end with the sandbox, whichever way that ends.
+The daemon and its QEMU run in a sandbox, in which only their work folder is writable. A
+libvirt of this machine is therefore not affected, and all processes end with the sandbox.
 """
 
 from __future__ import annotations
@@ -24,28 +23,29 @@ from .guest import Guest
 from .qemu import Qemu, QemuFailed, kvm_works
 
 _TEMPLATE = TOP / "scripts" / "libvirt-domain.xml"
-# The name that it gives.
+# The name in scripts/libvirt-domain.xml.
 DOMAIN = "aerator"
 _DAEMON_SECONDS = 60
 _VIRSH_SECONDS = 120
 
-# No daemon for logs beside it, and no AppArmor profile, which a sandbox cannot load.
+# No virtlogd, and no AppArmor profile, which cannot be loaded in a sandbox.
 _QEMU_CONF = 'security_driver = "none"\nstdio_handler = "file"\n'
 
-# For root, libvirtd is a daemon for all users, and changes users and groups, which
-# nobody can in a sandbox. It wants to know the name of whoever speaks to it, and the
-# machine need not have a user of that number.
+# A libvirtd of root is a system daemon, and changes users and groups, which is impossible in
+# a sandbox: run it as another user. It looks up the name of its client's user, so the
+# sandbox has a passwd file with this user id, which the machine may not have.
 _USER = "1000"
 _USERS = {"passwd": f"root:x:0:0::/:/bin/sh\nuser:x:{_USER}:{_USER}::/:/bin/sh\n",
           "group": f"root:x:0:\nuser:x:{_USER}:\n"}
 
 
 class VirshFailed(Exception):
-    """virsh ended with an error; what it said."""
+    """virsh ended with an error; the message is its output."""
 
 
 def _sandbox(work: Path, logs: Path) -> list[str]:
-    """The programs of this machine, two folders under their own names, and our users."""
+    """bwrap's command line: this machine's programs, two folders at the same path as outside,
+    and a passwd file."""
     binds = [word for path in (work, logs) for word in ("--bind", str(path), str(path))]
     for name, lines in _USERS.items():
         (work / name).write_text(lines)
@@ -89,13 +89,13 @@ class Domain(Qemu):
         self.connect_agent()
 
     def connect_agent(self) -> Agent:
-        """Anew for each QEMU. Old lines stay open: the agent would take their end for
-        its own."""
+        """Make a new connection, for each QEMU. Old connections stay open: if one is closed,
+        the agent ends."""
         self.agent = self._connect(Agent, self.work / "agent")
         return self.agent
 
     def virsh(self, *words: str) -> str:
-        """Run a command of virsh and give what it says."""
+        """Run a command of virsh and return its output."""
         uri = f"qemu+unix:///session?socket={self.work}/libvirt/libvirt-sock"
         result = subprocess.run(["virsh", "-q", "-c", uri, *words], env=self._environment(),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -109,7 +109,7 @@ class Domain(Qemu):
         return self._cgroup.memory_current() if self._cgroup else None
 
     def _environment(self) -> dict[str, str]:
-        """All that libvirt keeps of a user is in the work folder."""
+        """Environment variables that put all of libvirt's files into the work folder."""
         kinds = ("CONFIG_HOME", "CACHE_HOME", "DATA_HOME", "RUNTIME_DIR")
         return {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C",
                 "HOME": str(self.work), **{f"XDG_{kind}": str(self.work) for kind in kinds}}
@@ -137,7 +137,7 @@ class Domain(Qemu):
         return True
 
     def _definition(self, serial_log: Path) -> str:
-        """The template, with the machine in it that a QEMU of ours would be."""
+        """The domain's XML: the template, with the same machine as class Qemu makes."""
         machine, work = self.machine, self.work
         domain = ET.parse(_TEMPLATE).getroot()
         like = machine.arguments(work / "initramfs", work, serial_log)
@@ -154,13 +154,13 @@ class Domain(Qemu):
 
 
 def _part(domain: ET.Element, path: str) -> ET.Element:
-    """One that is there once."""
+    """The element at a path; there must be exactly one."""
     [found] = domain.findall(path)
     return found
 
 
 def _emulate(domain: ET.Element, processor: str) -> None:
-    """No KVM here, and a processor without the flags that "max,-FLAG..." is without."""
+    """Use TCG instead of KVM, and remove the processor flags that "max,-FLAG..." names."""
     domain.set("type", "qemu")
     cpu = _part(domain, "cpu")
     cpu.set("mode", "maximum")
@@ -169,7 +169,7 @@ def _emulate(domain: ET.Element, processor: str) -> None:
 
 
 class LibvirtGuest(Guest):
-    """Guest's qmp and host are not there: libvirt has QEMU to itself."""
+    """A guest under libvirt. It has no qmp and no host attribute: libvirt alone controls QEMU."""
 
     domain: Domain
 
@@ -180,12 +180,12 @@ class LibvirtGuest(Guest):
         self._agent.wait_ready(self._boot_limit)
 
     def reconnect(self) -> None:
-        """To the QEMU in which the guest goes on, and before it does so: it would see
-        that nobody is there."""
+        """Connect to the QEMU in which the guest continues, before the guest runs there: the
+        agent ends if its port has no reader."""
         self._agent = self.domain.connect_agent()
 
     def finish(self, power_off: bool = True) -> None:
-        """A guest does not see how it is destroyed: its log is complete before."""
+        """Check the log before the domain is destroyed: the guest logs nothing after that."""
         if self._finished:
             return
         self._finished = True

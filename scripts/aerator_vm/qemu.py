@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One QEMU: its command line, and a process that cannot be left behind."""
+"""One QEMU: its command line, and a process that always ends with its parent."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .qmp import Qmp
 
 QEMU = "qemu-system-x86_64"
 _START_SECONDS = 20
-# Between asking QEMU to end and killing it, by timeout(1).
+# Seconds between SIGTERM and SIGKILL, for timeout(1).
 _KILL_AFTER_SECONDS = 5
 
-# Every kernel line from the first on; end at once, not in a loop of reboots,
-# when something breaks; and no verdict on a timer that an emulator delayed.
+# Print every kernel line from the first one on; after a failure end at once, without a loop
+# of reboots; do not check the timer interrupt, which an emulator may delay.
 _KERNEL_PARAMETERS = ("console=ttyS0 earlyprintk=serial,ttyS0,115200"
                       " ignore_loglevel panic=-1 oops=panic no_timer_check")
 
@@ -34,12 +34,12 @@ _T = TypeVar("_T", Agent, Qmp)
 
 
 class QemuFailed(Exception):
-    """QEMU itself refused to start: trying again would not help."""
+    """QEMU itself refused to start: a retry would not help."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the guest is made of."""
+    """The virtual hardware of a guest."""
 
     kernel: Path
     mem: float  # MiB
@@ -50,10 +50,10 @@ class Machine:
     icount: bool
     tcg_thread: str  # multi or single
     time_limit: int  # seconds
-    nodes: int = 1  # of NUMA, with a part of memory each
-    empty_nodes: int = 0  # and as many that could get some
-    more_memory: str = ""  # further options of -m: slots for memory that is plugged in
-    incoming: bool = False  # does not boot: the guest comes by migration
+    nodes: int = 1  # NUMA nodes with an equal part of the memory
+    empty_nodes: int = 0  # additional NUMA nodes without memory
+    more_memory: str = ""  # further options of -m: slots for hotplugged memory
+    incoming: bool = False  # do not boot: the guest arrives by migration
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
         return [
@@ -74,12 +74,13 @@ class Machine:
         ]
 
     def _serial(self, log: Path) -> list[str]:
-        """One log a guest: where it goes on, that of its first machine does."""
+        """A serial port with one log per guest: the destination of a migration appends to the
+        log of the source."""
         append = ",append=on" if self.incoming else ""
         return ["-chardev", f"file,id=serial,path={log}{append}", "-serial", "chardev:serial"]
 
     def _memory(self) -> list[str]:
-        """reserve=off: a guest may be larger than its host."""
+        """Options of the memory; reserve=off allows a guest that is larger than its host."""
         if self.nodes + self.empty_nodes == 1:
             return ["-object", f"memory-backend-ram,id=ram,size={self.mem}M,reserve=off",
                     "-machine", "memory-backend=ram"]
@@ -111,18 +112,18 @@ class Machine:
         return ["-device", ",".join(["virtio-balloon-pci,id=balloon", *options])]
 
 
-# TCG runs rep stosb byte by byte, and a guest that does not see these two flags
-# zeroes its memory 8 times faster.
+# TCG executes rep stosb byte by byte: without the flags erms and fsrm, a guest zeroes
+# its memory 8 times faster.
 #
-# Before QEMU 8.0 cmpxchg16b fills the flags that it should keep with what some register
-# holds. The kernel looks at none of them, but an interrupt brings them back from the stack,
-# the trap flag and others among them. Of ten boots of Linux 6.12 with systemd five died;
-# of ten where the processor has no such instruction, none.
+# Before QEMU 8.0, cmpxchg16b overwrites processor flags that it should preserve with the
+# content of a register. The kernel does not read these flags after the instruction, but a
+# return from interrupt restores them from the stack, including the trap flag. Of ten boots
+# of Linux 6.12 with systemd, five died; without the instruction (cx16) none of ten did.
 _TCG_CPU = ("-cpu", "max,-erms,-fsrm,-cx16")
 
 
 def kvm_works() -> bool:
-    """/dev/kvm may be there on a machine whose processor has nothing for it."""
+    """Whether KVM can be used: /dev/kvm may exist on a processor without virtualization."""
     flags = Path("/proc/cpuinfo").read_text()
     return (bool(re.search(r"^flags\s*:.*\b(vmx|svm)\b", flags, re.MULTILINE))
             and os.access("/dev/kvm", os.R_OK | os.W_OK))
@@ -143,8 +144,8 @@ _ended = threading.Event()
 
 
 def end_all() -> None:
-    """End every QEMU of this process and start no other: whoever waits in a thread for
-    what a guest does hears that it is gone."""
+    """End every QEMU of this process, and start no more of them. A thread that waits for a
+    guest then gets an exception."""
     _ended.set()
     for process in list(_running):
         process.terminate()
@@ -164,11 +165,11 @@ class Qemu:
         self._connections: list[Agent | Qmp] = []
 
     def start(self, initramfs: Path, serial_log: Path, messages: Path) -> None:
-        """Start it and connect; its own messages go to a file."""
+        """Start QEMU and connect to it; QEMU's own messages go to a file."""
         sockets = Path(self._sockets.name)
         command = self.machine.arguments(initramfs, sockets, serial_log)
         if _ended.is_set():
-            raise QemuFailed("told to end")
+            raise QemuFailed("this process is ending")
         with messages.open("wb") as output:
             self._process = subprocess.Popen(
                 self._guarded(command), stdin=subprocess.DEVNULL, stdout=output,
@@ -186,14 +187,14 @@ class Qemu:
 
     @property
     def migration_uri(self) -> str:
-        """Where it listens, if its machine is one that a guest comes to."""
+        """The address of incoming migrations, if the machine is a destination."""
         return _migration_uri(Path(self._sockets.name))
 
     def _guarded(self, command: list[str]) -> list[str]:
-        """Wrap the command: it ends at its limit, and when we die without a word.
+        """Wrap the command, so that it ends at its time limit, and if this process dies.
 
-        timeout(1) is our child and QEMU its only one, so that asking timeout to
-        end reaches QEMU and nobody else.
+        timeout(1) is the child of this process, and QEMU is the only child of timeout: a
+        SIGTERM for timeout reaches QEMU and no other process.
         """
         guarded = ["setpriv", "--pdeathsig", "TERM",
                    "timeout", "-k", str(_KILL_AFTER_SECONDS),
@@ -203,7 +204,7 @@ class Qemu:
         return ["sh", "-c", ENTER, "sh", str(self._cgroup.path), *guarded]
 
     def _connect(self, connect: Callable[[Path], _T], path: Path) -> _T:
-        """QEMU makes its sockets some time after it was started."""
+        """Connect, with retries: QEMU creates its sockets some time after its start."""
         deadline = Deadline(_START_SECONDS)
         while True:
             try:
@@ -220,19 +221,19 @@ class Qemu:
                 return connection
 
     def wait(self, timeout: float) -> int | None:
-        """Its exit status, None while it runs; 124 is the time limit's."""
+        """The exit status, None while QEMU runs; 124 means that the time limit was over."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """End it, whatever state it is in, and leave nothing behind."""
+        """End QEMU in whatever state it is, and clean up."""
         for connection in self._connections:
             connection.close()
         if hasattr(self, "_process"):
             self._process.terminate()
-            self._process.wait()  # timeout(1) sees to it that this returns
+            self._process.wait()  # returns in any case: timeout(1) sends SIGKILL
             _running.discard(self._process)
         if self._cgroup:
             self._cgroup.remove()

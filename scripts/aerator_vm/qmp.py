@@ -13,7 +13,7 @@ from .common import Deadline
 
 
 class QmpError(Exception):
-    """QEMU refused a command, or answered nothing in time."""
+    """QEMU refused a command, or did not answer in time."""
 
 
 class Qmp:
@@ -48,7 +48,7 @@ class Qmp:
         return json.loads(line)
 
     def execute(self, command: str, timeout: float = 10, **arguments: Any) -> Any:
-        """Run a command and give what it returns; events on the way are kept."""
+        """Run a command and return its result; events that arrive meanwhile are queued."""
         request: dict[str, Any] = {"execute": command}
         if arguments:
             request["arguments"] = arguments
@@ -65,7 +65,7 @@ class Qmp:
                 return message["return"]
 
     def wait_event(self, name: str, timeout: float = 10) -> dict[str, Any]:
-        """The oldest event of that name, which leaves the queue; others stay."""
+        """Wait for an event of that name, and remove the oldest one from the queue."""
         for event in self.events:
             if event["event"] == name:
                 self.events.remove(event)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How soon a host has the memory back that a guest has freed, driver by driver.
+"""Measures how soon a host gets freed guest memory back, with a given driver.
 
     from aerator_vm.release import measure_release
 
@@ -27,9 +27,9 @@ DRIVERS = ("aerator", "virtio_balloon")
 
 _MIB = 1 << 20
 _FILL_SECONDS = 180
-# Between the last touch and the free, so that "held" is read off a level.
+# Time between the last touch and the free, so that "held" is read from a flat curve.
 _HOLD_SECONDS = 1
-# The curve has come to its end when it moves no more than this for so long.
+# The curve is at rest when it has changed by no more than this for several seconds:
 # virtio_balloon pauses for 2 s between its steps, and longer on a busy host.
 _FLAT_BYTES = 8 * _MIB
 _FLAT_SECONDS = 5
@@ -37,9 +37,9 @@ _LOOK_SECONDS = 0.2
 
 
 class NotReturned(Exception):
-    """The host did not get the memory back, or still got more when time was up.
+    """The host did not get the memory back, or the curve still fell at the time limit.
 
-    release     what record_release saw until then
+    release     the measurement until then
     """
 
     release: Release
@@ -47,12 +47,12 @@ class NotReturned(Exception):
 
 class Phase(enum.Enum):
     FILL = "fill"  # the guest touches its memory
-    FREE = "free"  # it was told to free it, the host has nothing of it yet
-    BACK = "back"  # the host gets it
+    FREE = "free"  # the guest was told to free it, and the host has got nothing back yet
+    BACK = "back"  # the host gets it back
 
 
 def host_memory(sample: Sample) -> int:
-    """Bytes, of the cgroup; of the process where there is no cgroup to have."""
+    """Host memory in bytes: that of the cgroup, or QEMU's RSS where there is no cgroup."""
     return sample.rss if sample.memory_current is None else sample.memory_current
 
 
@@ -61,7 +61,7 @@ def _last_before(samples: Sequence[Sample], at: float) -> Sample:
 
 
 class Recording:
-    """A measurement under way: while its block runs, samples become more."""
+    """A measurement under way: samples are added while its with block runs."""
 
     def __init__(self, host: HostProcess) -> None:
         self._sampler = Sampler(host)
@@ -82,7 +82,7 @@ class Recording:
 
     @property
     def memory(self) -> int:
-        """Bytes that the host had in use for the guest a moment ago."""
+        """Bytes that the host had in use for the guest at the last sample."""
         return host_memory(self.samples[-1]) if self.samples else 0
 
     @property
@@ -95,20 +95,20 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """Since the free, or since the beginning while that is to come."""
+        """Seconds since the free, or before the free since the beginning."""
         since = self._began_at if self._freed_at is None else self._freed_at
         return time.monotonic() - since
 
     def mark_free(self, at: float | None = None) -> float:
-        """Call it just before the guest is told to free, or say when it freed by
-        itself. Gives the time."""
+        """Set the time of the free: now, just before the guest is told to free, or @at if
+        the guest freed by itself. Returns the time."""
         self._freed_at = time.monotonic() if at is None else at
         self._held_bytes = host_memory(_last_before(self.samples, self._freed_at))
         return self._freed_at
 
     def at_rest(self, freed_bytes: int) -> bool:
-        """Whether the curve is flat. It is so too before a driver begins, hence
-        not before half of what was freed is back, and then long enough."""
+        """Whether the curve has been flat for long enough. Before half of the freed memory is
+        back this is false, as the curve is also flat before a driver begins."""
         if self._held_bytes - self.memory < freed_bytes / 2:
             return False
         since = self.samples[-1].time - _FLAT_SECONDS
@@ -117,29 +117,29 @@ class Recording:
         return max(recent) - min(recent) <= _FLAT_BYTES
 
 
-# Gets the recording when it starts; its block lasts as long as the recording.
+# Called with the recording at its start; its with block lasts as long as the recording.
 Watch = Callable[[Recording], contextlib.AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
 class Release:
-    """One measurement. Times count from before the guest is told to free, so what
-    it needs for that is charged to the driver as well."""
+    """One measurement. Times count from just before the guest is told to free, and so
+    include the time that the free itself takes."""
 
     driver: str
     guest_kernel: str  # uname -r
     freed_at: float  # time.monotonic()
     samples: Sequence[Sample]
-    ended: bool = True  # False: the curve had not come to rest when we stopped to look
+    ended: bool = True  # False: the curve was not at rest at the time limit
 
     @property
     def by_cgroup(self) -> bool:
-        """Whether host memory is a cgroup's; otherwise it is but QEMU's RSS."""
+        """Whether host memory is that of a cgroup; otherwise it is QEMU's RSS."""
         return self.samples[0].memory_current is not None
 
     @property
     def held(self) -> Sample:
-        """Just before the free."""
+        """The sample just before the free."""
         return _last_before(self.samples, self.freed_at)
 
     @property
@@ -153,14 +153,14 @@ class Release:
         return host_memory(self.samples[-1])
 
     def seconds_to(self, share: float) -> float:
-        """Seconds until this share of what came back in the end was back; inf if there
-        was no end."""
+        """Seconds until this share of the memory that came back in the end was back; inf if
+        the curve did not come to rest."""
         if not self.ended:
             return math.inf
         return self.seconds_to_bytes(share * (self.held_bytes - self.stayed_bytes))
 
     def seconds_to_bytes(self, wanted: float) -> float:
-        """Seconds until so much was back; inf if it never was."""
+        """Seconds until this many bytes were back; inf if they never were."""
         goal = self.held_bytes - wanted
         return next((sample.time - self.freed_at for sample in self.samples
                      if sample.time > self.freed_at and host_memory(sample) <= goal), math.inf)
@@ -171,12 +171,12 @@ def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 409
                     params: Mapping[str, object] | None = None,
                     ceiling: float = 40,
                     watch: Watch = contextlib.nullcontext) -> Release:
-    """Boot a guest, have it touch and free memory, record what that costs the host.
+    """Boot a guest, let it touch and free memory, record the host memory meanwhile.
 
     kernel   as for Guest
     driver   one of DRIVERS
-    mib      what the guest touches and frees
-    mem      what the guest has
+    mib      MiB that the guest touches and frees
+    mem      MiB of the guest
     module   aerator.ko; default: the one that scripts/module built for kernel
     params   parameters of aerator.ko
     ceiling  seconds after the free until the curve must be flat, or NotReturned
@@ -195,7 +195,7 @@ def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 409
 
 def record_release(guest: Guest, driver: str, *, mib: int, ceiling: float = 40,
                    watch: Watch = contextlib.nullcontext) -> Release:
-    """The same in a guest that is there, and that the driver is bound in."""
+    """The same in a running guest in which the driver is bound."""
     guest_kernel = guest.run("uname -r").strip()
     recording = Recording(guest.host)
     with recording, watch(recording):
@@ -214,11 +214,11 @@ def record_release(guest: Guest, driver: str, *, mib: int, ceiling: float = 40,
 
 def await_return(guest: Guest, recording: Recording, driver: str, mib: int,
                  ceiling: float) -> None:
-    """Until what was freed is back, or NotReturned."""
+    """Wait until the freed memory is back and the curve is flat, or raise NotReturned."""
     deadline = Deadline(ceiling)
     while not recording.at_rest(mib * _MIB):
         if deadline.passed or not guest.alive():
-            guest.run("true")  # fails with the guest's last words if it has died
+            guest.run("true")  # if the guest has died, this fails with the end of its log
             raise NotReturned(
                 f"{ceiling:g} s after a free of {mib} MiB, {driver} has not come"
                 f" to rest, and the host has {recording.memory // _MIB} MiB in use")

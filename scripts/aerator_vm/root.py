@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""An installed Debian system: changed as a folder, booted as a disk."""
+"""An installed Debian system: modified as a folder, booted from a disk image of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .firmware import Firmware
 from .guest import Guest
 
 _SCRIPT = TOP / "scripts/root"
-# Emulated, with all that systemd starts; another 20 s where nothing else runs.
+# An emulated boot with systemd; it takes 20 s on an idle machine.
 _BOOT_SECONDS = 300
-# virtio_balloon goes on reporting when the device was shut down, and is then told that
-# its queue is broken.
+# virtio_balloon still reports after its device was shut down, and then finds that its
+# queue is broken.
 _AT_POWER_OFF = (r"WARNING: .* virtballoon_free_page_report", "Call Trace:")
 
 
@@ -29,7 +29,8 @@ def _root(*command: str | Path) -> str:
 
 
 class Root:
-    """Unpacked on entry of its block, removed when that ends, with its disks.
+    """A system that is unpacked at the start of its with block; the end removes it, and its
+    disks.
 
     old, new    releases (uname -r): of the kernel that is installed, and of the one
                 whose packages are in /root/next
@@ -51,11 +52,11 @@ class Root:
         shutil.rmtree(self._folder)
 
     def run(self, command: str) -> str:
-        """Run a shell command in it, as its root, without a network."""
+        """Run a shell command in the system, as its root, without a network."""
         return _root("run", self.tree, command)
 
     def put(self, path: Path, where: str = "/root") -> str:
-        """Copy a file or folder of the host's into it; give its name there."""
+        """Copy a file or folder of the host into the system; return its path there."""
         target = f"{where}/{path.name}"
         with subprocess.Popen(["tar", "-c", "-C", path.parent, path.name],
                               stdout=subprocess.PIPE) as tar:
@@ -64,11 +65,11 @@ class Root:
         return target
 
     def image(self, name: str) -> Path:
-        """Where the disk of that name is."""
+        """The path of the disk image of that name."""
         return self._folder / f"{name}.img"
 
     def disk(self, name: str) -> Path:
-        """A disk with what it has now."""
+        """Make a disk image of the current state of the system."""
         disk = self.image(name)
         with ticking(f"making the disk {disk.name}"):
             _root("image", self.tree, disk)
@@ -76,7 +77,7 @@ class Root:
 
 
 def _of_disk(disk: Path, name: str) -> Path:
-    """A file of the disk's /boot."""
+    """Copy a file out of the /boot of a disk image; return the path of the copy."""
     copy = disk.with_suffix(f".{name}")
     subprocess.run(["debugfs", "-R", f"dump /boot/{name} {copy}", disk], check=True,
                    env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
@@ -86,8 +87,8 @@ def _of_disk(disk: Path, name: str) -> Path:
 
 def boot(disk: Path, release: str, name: str, append: str = "",
          firmware: Firmware | None = None, **arguments: Any) -> Guest:
-    """A guest that boots its own kernel and initramfs from a disk, and keeps on it what it
-    changes there."""
+    """A guest that boots its own kernel and initramfs from a disk; its changes stay on the
+    disk."""
     files = _of_disk(disk, f"vmlinuz-{release}"), _of_disk(disk, f"initrd.img-{release}")
     if firmware:
         firmware.sign(files[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One file a case, each with CASE."""
+"""The cases: one file each, which defines CASE."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 
 from ..figure import Case
 
-# In the order of the tables. Quick is for tests: it is a part of others.
+# In the order of the tables. The case "quick" is for tests: it is made of parts of others.
 NAMES = ("release", "churn", "window", "ramp", "cache", "faults", "scale", "orders",
          "traces")
 QUICK = "quick"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest that builds something, cleans up, and is idle until the next build.
 
-A build is short processes that fill the page cache. All of it is free again at once
-when caches are dropped and what was built is deleted, in small pages that were
-taken in any order: what of it comes back, and how soon?
+A build consists of short processes that fill the page cache. Dropping the caches and
+deleting the build's files frees all of it at once, as small pages that were allocated in
+any order. The case measures how much of it the host gets back, and how soon.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _PROCESSES = 120
 _LEAD_PROCESSES = 10
 _QUIET_SECONDS = 20
 _SHARE = 0.9
-# Less than this is no return: the curve of a guest that reports nothing moves too.
+# A smaller decrease does not count: the curve of a guest that reports nothing moves, too.
 _RETURN_BYTES = 64 * MIB
-# Of a ratio of two medians of three.
+# Noise of a ratio of two medians, each of three values.
 _NOISE = {"gib_seconds": 0.05, "held_after_gib": 0.1, "back_s": 0.1, "run_s": 0.15}
 _DISK_MODULE = "/zerodisk.ko"
 _DISK = "/dev/zerodisk"
@@ -41,8 +41,8 @@ _OBJECTS = "/tmp/objects"
 
 
 def _disk_module(kernel: str) -> Path:
-    """Not all kernels have a driver for a disk, and a real one has a cache on the
-    host that would be counted."""
+    """Build the module of a disk of zeroes: not all kernels have a disk driver, and the
+    host's cache of a real disk would be counted."""
     result = subprocess.run([TOP / "scripts/module", "--of", "tests/disk", kernel],
                             check=True, stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
@@ -50,32 +50,32 @@ def _disk_module(kernel: str) -> Path:
 
 def _prepare(guest: Guest) -> None:
     guest.insmod(_DISK_MODULE)
-    # The cache of a disk goes when the last one closes it.
+    # The page cache of a block device is freed when its last user closes it.
     guest.start_job(f"exec sleep 1000 <{_DISK}")
     guest.run(f"mkdir {_OBJECTS}")
-    # An emulator translates what it has not met, and takes memory for that.
+    # The emulator translates code that runs for the first time, and needs memory for that.
     _build(guest, 0, _LEAD_PROCESSES)
     _clean(guest)
     warm_up(guest, _MEM)
 
 
 def _build(guest: Guest, number: int, processes: int) -> float:
-    """Seconds that it took."""
+    """Run a build; return its seconds."""
     output = guest.run(f"build {_DISK} {_OBJECTS} {number * _PROCESSES} {processes}",
                        timeout=120)
     return float(output.split()[-1])
 
 
 def _clean(guest: Guest) -> float:
-    """When it began."""
+    """Delete the build's files and drop caches; return the time at which this began."""
     start = time.monotonic()
     guest.run(f"rm {_OBJECTS}/* && echo 3 >/proc/sys/vm/drop_caches")
     return start
 
 
 def _seconds_back(samples: Sequence[Sample], cleaned_at: float) -> float:
-    """Until most of what came back in the quiet after was back; inf if next to nothing
-    did."""
+    """Seconds until the host had most of the memory that it got back during the rest; inf if
+    it got back next to nothing."""
     quiet = [sample for sample in samples
              if cleaned_at <= sample.time <= cleaned_at + _QUIET_SECONDS]
     held, stayed = host_memory(quiet[0]), host_memory(quiet[-1])
@@ -100,7 +100,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
     yield from figures(sampler.samples, variant)
     yield Figure(variant, "held_after_gib", host_memory(sampler.samples[-1]) / GIB, "GiB")
     back = [_seconds_back(sampler.samples, at) for at in cleaned]
-    # Where nobody reports there is nothing to wait for.
+    # Without a driver that reports there is nothing to wait for.
     yield Figure(variant, "back_s",
                  sum(back) / len(back) if contestant.driver else math.nan, "s")
     yield Figure(variant, "run_s", seconds, "s")

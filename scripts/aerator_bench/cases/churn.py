@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that frees memory and wants it back, again and again, and then no more.
+"""A guest that frees memory and allocates it again, over and over, and then stops.
 
-What went to the host in a gap has to be faulted in and zeroed by the host when the
-gap is over, and the guest waits for that. What did not go is held by the host for
-nothing. After the last round everything should go, and soon.
+Memory that was reported in a gap is a refault when the gap is over: the host has to fault
+it in and zero it, and the guest waits for that. Memory that was not reported occupies the
+host for nothing. After the last round all of it should be reported, and soon.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ BESIDE = ("host_faults", "host_faults_round", "max_ms", "mean_rss_gib", "rounds"
 GAPS = (0, 0.1, 0.3, 1, 3)
 CHURN_MIB = 512
 _LEAD_SECONDS = 3
-# A driver may learn from so many rounds, of which each takes so long beside its gap.
+# Rounds from which a driver may learn, and the time that each takes in addition to its gap.
 _LEARN_ROUNDS = 12
 _ROUND_SECONDS = 0.5
 _SECONDS = 15
 _SECONDS_LONG_GAP = 25
-# What is back after 20 s has to be seen to have come to rest.
+# Memory that is back after 20 s must still be seen to come to rest.
 _CEILING_SECONDS = 25
-# The longest that a command needs to sort its times, and its end to get to us.
+# The longest time that the command needs to sort its times, and its end to reach the host.
 _ANSWER_SECONDS = 0.1
-# Mean and most are of whole rounds; the percentile is of the slices of 2 MiB in all of
-# them, as a gap has less than a hundred rounds.
+# Mean and maximum are of whole rounds; the percentile is of all slices of 2 MiB, as a gap
+# has less than a hundred rounds.
 _LINE = re.compile(r"rounds (\d+) mean_ms (\S+) slice_p99_ms (\S+) max_ms (\S+)")
 
 
@@ -51,7 +51,7 @@ def variant(gap: float) -> str:
 
 
 class Churned(NamedTuple):
-    """What was seen from outside while a guest churned, and of it what it said."""
+    """Figures of the time in which a guest churned: the host's, and the guest's own."""
 
     samples: Sequence[Sample]
     rounds: int
@@ -62,7 +62,8 @@ class Churned(NamedTuple):
 
 
 def lead(guest: Guest) -> None:
-    """An emulator translates what it has not met, and takes memory for that."""
+    """Churn for a moment: the emulator translates code that runs for the first time, and
+    needs memory for that."""
     _churn(guest, 0, _LEAD_SECONDS)
 
 
@@ -84,23 +85,23 @@ def _counted(guest: Guest, recording: Recording, gap: float, seconds: int) -> Ch
 
 
 class End(NamedTuple):
-    """What came after the last free."""
+    """Figures of the time after the last free."""
 
-    back_90_s: float  # seconds until that share of what came back in the end was back
+    back_90_s: float  # seconds until 90 % of the memory returned in the end was back
     back_99_s: float
-    for_nothing: float  # GiB*s that the host held from the end of the churn on
+    for_nothing: float  # GiB*s that the host held after the end of the churn
 
 
-# As if all that was freed last had been held for as long as we look.
+# As if the host had held all memory of the last free until the end of the measurement.
 _ALL_FOR_NOTHING = CHURN_MIB * MIB / GIB * _CEILING_SECONDS
 _NEVER_BACK = End(math.inf, math.inf, _ALL_FOR_NOTHING)
-# There is nothing to wait for, but the host holds as much.
+# A guest that reports nothing: no times, and the host holds all of that memory.
 _NOT_REPORTED = End(math.nan, math.nan, _ALL_FOR_NOTHING)
 
 
 def _end(guest: Guest, recording: Recording, gap: float, ended_at: float) -> End:
-    """Of one that reports. If less than half comes back, or still more when time is up,
-    it never did."""
+    """The figures of a driver that reports. If less than half of the memory comes back, or
+    the curve still falls at the ceiling, the times are infinite."""
     freed_at = recording.mark_free(ended_at - gap - _ANSWER_SECONDS)
     try:
         await_return(guest, recording, "", CHURN_MIB, _CEILING_SECONDS)
@@ -113,9 +114,9 @@ def _end(guest: Guest, recording: Recording, gap: float, ended_at: float) -> End
 
 
 def _figures(seen: Churned, end: End, seconds: int) -> Iterator[tuple[str, float, str]]:
-    """Name, value and unit; those first that say most."""
+    """Name, value and unit of each figure, the most important ones first."""
     yield "mean_gib", mean_gib(seen.samples), "GiB"
-    # A guest that has to wait churns for longer than it was told to.
+    # A guest that waits for the host churns for longer than it was told to.
     yield "gib_seconds", mean_gib(seen.samples) * seconds + end.for_nothing, "GiB*s"
     yield "refaulted_mib_round", refaulted(seen.samples) / MIB / seen.rounds, "MiB"
     yield "dropped_mib_round", seen.dropped / MIB / seen.rounds, "MiB"
@@ -132,7 +133,7 @@ def _figures(seen: Churned, end: End, seconds: int) -> Iterator[tuple[str, float
 
 def gap_figures(guest: Guest, contestant: Contestant, gap: float, variant: str,
                 seconds: int = _SECONDS) -> Iterator[Figure]:
-    """One gap, in a guest that has come to rest, and until it has again."""
+    """Measure one gap, from a guest at rest until it is at rest again."""
     _churn(guest, gap, math.ceil(_LEARN_ROUNDS * (gap + _ROUND_SECONDS)))
     with Recording(guest.host) as recording:
         seen = _counted(guest, recording, gap, seconds)
@@ -154,7 +155,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
 
 def _goals(results: Results) -> Iterator[Goal]:
     noise, gaps = churngoals.Noise(), [variant(gap) for gap in GAPS]
-    # A longer gap than that is one in which memory should go.
+    # In a longer gap, memory should be reported.
     short = [variant(gap) for gap in GAPS if gap <= 1]
     yield from churngoals.patched(results, short, noise)
     yield from churngoals.stock(results, gaps, noise)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that takes memory: what a page costs it, by what has been loaded.
+"""The cost of a page fault in a guest, with each driver loaded.
 
-Once in instructions, with a driver that has nothing to do: then it should cost
-nothing. And once in faults a second, with the driver at work beside a loop that
-takes and frees the same memory all the time.
+It is measured in instructions, with a driver that has nothing to do and should cost
+nothing; and in faults per second, with a driver that works while a loop takes and frees
+the same memory all the time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from ..results import Results
 _CONTESTANTS = [f"{driver}-{kernel}" for kernel in (STOCK, TREATED)
                 for driver in ("none", "virtio_balloon", "aerator")]
 
-# By name, what page_fault1 and 2 of will-it-scale do. Files have no huge pages here.
+# Name and command of each loop: they do the same as page_fault1 and page_fault2 of
+# will-it-scale. Files have no huge pages here.
 _LOOPS = {"page_fault1 4 KiB": "--small loop1", "page_fault2 4 KiB": "loop2",
           "page_fault1 2 MiB": "loop1"}
 _LOOP_MIB = 128
 _TASKS = (1, 2)
 
-# A second of instructions takes some of real time. Faults beside a driver are
-# counted for several of virtio_balloon's passes, which are two seconds apart.
+# A second of instructions takes several seconds of real time. Faults beside a working driver
+# are counted for several of virtio_balloon's passes, which are two seconds apart.
 _COUNTED_SECONDS = 1
 _TIMED_SECONDS = 10
 _QUICK_TIMED_SECONDS = 4
@@ -39,13 +40,13 @@ _MEM = 1024
 _INSTRUCTIONS = "instructions_per_fault"
 _RATE = "faults_per_s"
 
-# In percent. Between two boots, figures differ by less than the noise.
+# In percent. Figures of two boots differ by less than the noise.
 _GOAL = 0.1
 _NOISE = 0.03
 
 
 def _loop(guest: Guest, words: str, seconds: int, tasks: int) -> float:
-    """Faults in a second of the guest."""
+    """Faults per second of the guest's time."""
     output = guest.run(f"memtool {words} {_LOOP_MIB} {seconds} {tasks}", timeout=300)
     count, took = re.findall(r"^faults (\d+) seconds (\S+)", output, re.MULTILINE)[0]
     return int(count) / float(took)
@@ -58,7 +59,7 @@ def _variants(quick: bool) -> Iterator[tuple[str, str, int]]:
 
 
 def _count_faults(contestant: Contestant, size: str) -> Figure:
-    """In a guest of its own: see FAULTS."""
+    """Count instructions per fault, in a guest of its own: see FAULTS."""
     with contestant.guest("faults", mem=_MEM, **MACHINE) as guest:
         settle(guest)
         return Figure(f"fault {size}", _INSTRUCTIONS, fault_instructions(guest, size),
@@ -66,8 +67,8 @@ def _count_faults(contestant: Contestant, size: str) -> Figure:
 
 
 def _count_loops(contestant: Contestant, quick: bool) -> Iterator[Figure]:
-    """Whoever is loaded, one of these differs by up to half a percent from the next:
-    where pages come from and go to is never the same twice."""
+    """Count instructions in loops. Whatever driver is loaded, two runs differ by up to half
+    a percent: the free lists are never in the same state twice."""
     with contestant.guest("faults", mem=_MEM, **MACHINE) as guest:
         for variant, words, tasks in _variants(quick):
             settle(guest)
@@ -99,5 +100,5 @@ def _goals(results: Results) -> Iterator[Goal]:
                        None if times is None else (times - 1) * 100, _GOAL, "%", _NOISE)
 
 
-CASE = Case("faults", "what a page costs a guest that takes it", _CONTESTANTS, _run, _goals,
+CASE = Case("faults", "cost of a page fault in a guest", _CONTESTANTS, _run, _goals,
             times=(_INSTRUCTIONS, _RATE))

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Free memory in blocks of one order that cannot merge: what reporting it brings the
-host, and what it costs both.
+"""Free memory in blocks of one order that cannot merge: what the host gains when they are
+reported, and the cost for guest and host.
 
-Of blocks smaller than the host's huge pages it gets next to nothing: it has a huge
-page in use until the last block of it was dropped (or until it is short of memory
-and splits what it holds), and then a fault for every 4 KiB that the guest touches
-again. RSS does not show that, hence both measures.
+The host gains next to nothing from blocks smaller than its huge pages: a huge page stays in
+use until its last block is dropped (or until the host is short of memory and splits the
+page), and each 4 KiB that the guest then touches is a fault. RSS does not show that, so the
+case has both measures.
 
-back      what the host has in use less after the reports
-rss_back  what it has mapped less
-refaults  its faults when the guest touches as much again
+back      decrease of the host's memory in use after the reports
+rss_back  decrease of QEMU's RSS
+refaults  faults of the host when the guest touches the same amount again
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _CONTESTANTS = [f"{driver}-{kernel}" for kernel in (STOCK, TREATED)
 _ORDERS = (0, 2, 4, 6, 9, 10)
 _QUICK_ORDERS = (4, 9)
 
-# Of twice as much every other block is freed. All else that is free has been reported
-# by then: who touches as much again gets memory that the host does not have.
+# Twice this amount is allocated, and every other block freed. All other free memory has been
+# reported by then: a program that touches the same amount again causes faults of the host.
 _FREED_MIB = 512
 _MEM = 1408
-# Blocks of an order are not quite half in pages with that bit of their number clear.
+# Slightly less than half of the blocks of an order have that bit of their number clear.
 _LEAST_SHARE = 0.9
 
 _ORDER = {"virtio_balloon": "/sys/module/page_reporting/parameters/page_reporting_order",
@@ -43,7 +43,8 @@ _ORDER = {"virtio_balloon": "/sys/module/page_reporting/parameters/page_reportin
 
 
 def _release(guest: Guest, driver: str, order: int) -> Report:
-    """aerator begins when all is free, as virtio_balloon does."""
+    """Free the blocks and report them. aerator begins when all of them are free, as
+    virtio_balloon does."""
     starter = "/dev/null"
     if driver == "aerator":
         starter = f"{PARAMETERS}/enabled"
@@ -56,7 +57,7 @@ def _release(guest: Guest, driver: str, order: int) -> Report:
 
 
 def _free_and_touch(guest: Guest, order: int) -> Iterator[Sample]:
-    """The host before the free, after it, and when as much was touched again."""
+    """Samples before the free, after it, and after the same amount was touched again."""
     holder = guest.start_job(f"memtool --small hold {2 * _FREED_MIB} {order}")
     holder.wait_for("touched", timeout=120)
     yield guest.host.sample()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Enough of the cases release and churn to see in minutes that they still hold.
+"""A part of the cases release and churn, which checks their goals in minutes.
 
-One guest does both: that it frees nearly all of its memory is what has to come
-before the churn anyway.
+One guest does both: the release, which frees nearly all of its memory, is also the
+warm-up of the churn.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _FREED = f"{_FREED_MIB} MiB"
 _GAPS = (0.3, 1)
 _SECONDS = 10
 
-# What one round of ten seconds does not know better. Where virtio_balloon's passes
-# fall between frees is luck, and one may bring back what the next free needs: its
-# refaults differ by half between two rounds, its last free by a pass of two seconds.
-# A gap of a second that takes 0.2 s more in an emulated guest is longer than the window that
-# it has taught, and a batch of 128 MiB goes: 18 MiB a round of seven.
-# A host that others use takes a quarter of a guest's speed and more: what its allocations
-# cost a guest is judged by the memory that they fault in again, not by their time. Newer kernels
-# park memory in the lists of their processors for seconds, which is more than the last
-# hundredth of a free: nine tenths are to be back in time. And of all gaps the one of a second
-# is where virtio_balloon holds least, as it gives away what the guest wants back.
+# The noise of one round of ten seconds.
+# virtio_balloon's passes fall at random times between frees, and a pass may report what is
+# allocated next: its refaults differ by half between two rounds, the time of its last free by
+# a pass of two seconds.
+# A gap of one second that takes 0.2 s more in an emulated guest is longer than the window
+# learnt from it, and a batch of 128 MiB is reported: 18 MiB a round, over seven rounds.
+# Other load on the host slows a guest down by a quarter and more: the cost of allocations is
+# judged by refaulted memory, not by time. Newer kernels keep memory in per-CPU lists for
+# seconds, more than a hundredth of the last free: the goal is for 90 % of it. Of all gaps,
+# virtio_balloon holds least in that of one second, as it reports what the guest needs next.
 _SHARE = 90
 _NOISE = churngoals.Noise(back=f"last_back_{_SHARE}_s", refaulted_mib=20,
                           refaulted_ratio=0.5, time_ratio=None, back_seconds=0.5,

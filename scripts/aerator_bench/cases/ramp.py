@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """A service whose memory follows its load, over days that last a minute.
 
-It grows for half a day and shrinks for the other half, and each request takes some
-memory for a moment all the while. A host that gets back what the slope sets free,
-and not what the next request needs again, holds little and makes nobody wait.
+It grows for half a day and shrinks for the other half; meanwhile each request takes some
+memory for a moment. The driver should report the memory that the falling load frees, but
+not the memory that the next request needs: the host then holds little, and no request
+waits for it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from ..report import ratio_to
 from ..results import Results
 
 _MEM = 3072
-_WORKLOAD = "ramp 400 1800 64"  # from and to MiB, and that of requests
+_WORKLOAD = "ramp 400 1800 64"  # MiB: least, most, and of a request
 _LEAD = f"{_WORKLOAD} 5 1"
-# What the guest's time goes to.
+# Metrics of the guest's time.
 _TIMES = {"touch_s": "s", "p99_ms": "ms", "max_ms": "ms", "free_s": "s"}
-# Of a ratio of two medians of three, on a machine that does other things too.
+# Noise of a ratio of two medians, each of three values, on a machine with other load.
 _NOISE = {"gib_seconds": 0.05, "touch_s": 0.15}
 
 
@@ -34,7 +35,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
     seconds, days = (40, 1) if quick else (60, 2)
     variant = f"{days} x {seconds} s"
     with contestant.guest("ramp", mem=_MEM, time_limit=600) as guest:
-        # An emulator translates what it has not met, and takes memory for that.
+        # The emulator translates code that runs for the first time, and needs memory for that.
         guest.run(_LEAD)
         warm_up(guest, _MEM)
         with Sampler(guest.host) as sampler:
@@ -46,7 +47,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
 
 
 def no_more_than_rival(results: Results, noise: Mapping[str, float]) -> Iterator[Goal]:
-    """On a stock and on a patched kernel, of each metric that has a noise."""
+    """Goals for a stock and a patched kernel, one for each metric in @noise."""
     for variant in results.variants:
         for kernel, metric in itertools.product((STOCK, TREATED), noise):
             found = ratio_to(results, f"aerator-{kernel}", "virtio_balloon", variant, metric)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest frees most of its memory at once, and then does nothing.
 
-back_99_s           until that share of what came back in the end was back
-back_99_of_freed_s  until that share of what was freed was: never, if more is kept
-kept_mib            what was freed and did not come back
-kept_rss_mib        the same by what QEMU has mapped
+back_99_s           until 99 % of the memory that came back in the end was back
+back_99_of_freed_s  until 99 % of the freed memory was back: inf, if more than 1 % is kept
+kept_mib            freed memory that did not come back
+kept_rss_mib        the same, measured by QEMU's RSS
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _FREED_MIB = 3000
 _VARIANT = f"{_FREED_MIB} MiB"
 _MIB = 1 << 20
 BACK_SECONDS = 1.5
-# Newer kernels park tens of MiB of a large free in the lists of their processors.
+# Newer kernels keep tens of MiB of a large free in per-CPU lists.
 _KEPT_MIB = 150
 
 
 def recorded(guest: Guest, contestant: Contestant, mib: int) -> Release:
-    """Also one that has no end: that is a result too."""
+    """Record a release; one whose curve does not come to rest is a result, too."""
     try:
         return record_release(guest, contestant.name, mib=mib)
     except NotReturned as failure:
@@ -46,7 +46,7 @@ def _times(release: Release, mib: int) -> Iterator[tuple[str, float]]:
 
 
 def figures(release: Release, mib: int, variant: str) -> Iterator[Figure | Curve]:
-    """Times to shares of what came back, and what did not."""
+    """Times until shares of the memory were back, and the amount that was kept."""
     for metric, seconds in _times(release, mib):
         yield Figure(variant, metric, seconds, "s")
     back = (release.held_bytes - release.stayed_bytes) / _MIB
@@ -65,7 +65,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure | Curve]:
 
 def goals(results: Results, variant: str, noise_seconds: float = 0,
           share: int = 99) -> Iterator[Goal]:
-    """Soon what comes back in the end, which is all but a little."""
+    """Memory that comes back in the end comes soon, and little of it is missing."""
     for kernel in (STOCK, TREATED):
         ours = f"aerator-{kernel}"
         yield Goal(f"{kernel}, {variant} freed: {share} % of what comes back in the end is back",

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Guests of 2 to 64 GiB, most of it never touched: what grows with them.
+"""Guests of 2 to 64 GiB, most of it never touched: costs that depend on the size.
 
-first       all is raw when the driver comes: it may cost as much more as there is
-            more to report
-again       512 MiB are freed beside all that was treated: how much that is should
-            not matter
-flush       nothing is to be done: nor should it here
-hold        how long zone->lock is held at once, with interrupts off, meanwhile
-seconds     from the driver's load until all is treated, not counted but by the clock
-seconds_99  until that share of it is: the last of it may come long after
+first       all memory is raw when the driver is loaded: the cost may grow in proportion
+            to the memory
+again       512 MiB are freed, all other memory is treated: the cost should not depend on
+            the amount of treated memory
+flush       a flush with nothing to do: the cost should not depend on the size either
+hold        the longest time for which zone->lock is held, with interrupts off, meanwhile
+seconds     real time from the driver's load until all memory is treated
+seconds_99  real time until 99 % of it is: the rest may take much longer
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BOOT_SECONDS = 150
 
 _QUIET = f"sleep {SETTLED_SECONDS}"
 
-# What is freed beside what was treated, and how often: the median counts.
+# The amount that is freed while all else is treated, and how often: the median counts.
 _AGAIN_MIB = 512
 _AGAIN = 3
 _FLUSHES = 10
@@ -57,7 +57,8 @@ _HOLDS_PARAMETERS = "/sys/module/holds/parameters"
 _OVER_SECONDS = 5
 _CEILING_SECONDS = 90
 
-# By what a GiB reported may cost more in a larger guest; and what is done beside that.
+# Allowed ratio of the cost of a reported GiB in a larger guest; and of costs that should not
+# depend on the size.
 _LINEAR_GOAL = 1.25
 _FLAT_GOAL = 2
 
@@ -67,7 +68,8 @@ def _variant(gib: int) -> str:
 
 
 def _load(contestant: Contestant) -> str:
-    """The driver, with nothing reported yet: virtio_balloon waits for two seconds."""
+    """A command that loads the driver, which reports nothing yet: aerator is paused, and
+    virtio_balloon waits for two seconds."""
     if contestant.driver != "aerator":
         return "modprobe virtio_balloon"
     params: dict[str, object] = {**contestant.params, "enabled": 0}
@@ -82,7 +84,7 @@ def _begin(contestant: Contestant) -> str:
 
 
 def _treat(contestant: Contestant, guest: Guest, gib: int) -> Iterator[Figure]:
-    """All raw, and nothing else to do but what a guest always has."""
+    """Report all memory of a guest that has nothing else to do."""
     guest.run(_QUIET, timeout=90)
     before = len(discards(guest))
     _, begun, quiet = spent(guest, _load(contestant), f"{_begin(contestant)}; {_QUIET}",
@@ -96,7 +98,7 @@ def _treat(contestant: Contestant, guest: Guest, gib: int) -> Iterator[Figure]:
 
 
 def _flush(guest: Guest) -> float:
-    """Instructions of one that finds nothing to do, that of the write included."""
+    """Instructions of a flush that has nothing to do, including those of the write."""
     file = f"{balloon_device(guest)}/aerator/flush"
     loop = f"for i in $(seq {_FLUSHES}); do echo 1 >%s; done"
     flushes, writes = spent(guest, loop % file, loop % "/dev/null")
@@ -104,7 +106,7 @@ def _flush(guest: Guest) -> float:
 
 
 def _treat_again(contestant: Contestant, guest: Guest, gib: int) -> Iterator[Figure]:
-    """All is treated, but for what is freed now."""
+    """Report memory that is freed while all other memory is treated."""
     settle(guest)
     if contestant.driver == "aerator":
         yield Figure(_variant(gib), "flush", _flush(guest) / 1000, "k instructions")
@@ -130,14 +132,14 @@ def _holds_file(kernel: str) -> Path:
 
 
 def _longest(guest: Guest) -> int:
-    """Since the last call."""
+    """The longest hold since the last call."""
     file = f"{_HOLDS_PARAMETERS}/longest"
     return int(guest.run(f"cat {file} && echo 0 >{file}"))
 
 
 def _hold(contestant: Contestant, gib: int) -> Iterator[Figure]:
-    """In a guest of its own: the probes cost something. Those that the kernel makes
-    cheaper after a while would spoil what is taken off for that."""
+    """Measure in a guest of its own, as the probes have a cost. It is subtracted, and must be
+    constant: so the kernel must not optimize the probes while they run."""
     with contestant.guest("scale-holds", bound=False, mem=gib * 1024,
                           boot_limit=_BOOT_SECONDS,
                           files={_HOLDS: _holds_file(contestant.kernel)}, **MACHINE) as guest:
@@ -155,7 +157,7 @@ def _hold(contestant: Contestant, gib: int) -> Iterator[Figure]:
 
 
 def _wait_for_end(guest: Guest) -> list[Discard]:
-    """What was reported until then; nothing if there is no end."""
+    """Wait until reports end; return them, or nothing if they do not end."""
     deadline = Deadline(_CEILING_SECONDS)
     while not deadline.passed:
         found = discards(guest)
@@ -166,7 +168,7 @@ def _wait_for_end(guest: Guest) -> list[Discard]:
 
 
 def _time_of(share: float, found: Sequence[Discard]) -> float:
-    """When so much of what was reported in all was."""
+    """The time at which this share of all reported memory had been reported."""
     wanted = share * sum(discard.bytes for discard in found)
     reported = accumulate(discard.bytes for discard in found)
     return next((discard.time for discard, so_far in zip(found, reported) if so_far >= wanted),
@@ -174,7 +176,7 @@ def _time_of(share: float, found: Sequence[Discard]) -> float:
 
 
 def _time(contestant: Contestant, gib: int) -> Iterator[Figure]:
-    """From before the driver is loaded until the last of its reports."""
+    """Measure from before the driver is loaded until the last of its reports."""
     with contestant.guest("scale-time", bound=False, mem=gib * 1024, qemu_args=TRACE,
                           boot_limit=_BOOT_SECONDS) as guest:
         start = time.time()
@@ -195,8 +197,8 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
 
 
 def _slope(results: Results, name: str, least: int, most: int) -> float | None:
-    """Instructions for each further GiB that is reported. What a driver does once,
-    whatever the size, is not in it: that hides what grows."""
+    """Instructions for each further GiB that is reported. The constant cost of a driver is
+    left out, as it would hide the growth."""
     def more(metric: str) -> float | None:
         return less(results.median(name, _variant(most), metric),
                     results.median(name, _variant(least), metric))
@@ -221,5 +223,5 @@ def _goals(results: Results) -> Iterator[Goal]:
                    " to 2 GiB", grown("again", 2), _FLAT_GOAL)
 
 
-CASE = Case("scale", "guests of 2 to 64 GiB: what grows with them", _CONTESTANTS, _run, _goals,
+CASE = Case("scale", "guests of 2 to 64 GiB: costs by size", _CONTESTANTS, _run, _goals,
             plots.scale, beside=("size",))

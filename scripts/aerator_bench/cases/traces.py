@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Guests that follow traces of free memory, next to the best that is possible.
+"""Guests that follow traces of free memory, compared with the optimum.
 
-The best knows the future: it treats memory at once that stays free for longer than a
-refault is worth, and leaves all other memory alone.
+The optimum knows the future: it treats memory at once if that stays free for longer than
+refault_ms, and leaves all other memory alone.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _QUICK = _NAMES[:1]
 _SEED = 1
 _FILE = "/trace"
 _REFAULT_SECONDS = 2
-# The last release has to be over.
+# The time after a trace, in which the last release has to end.
 _REST_SECONDS = 20
-# Of a mean of four traces, each followed once.
+# Limits for the mean of four traces, each of which is followed once.
 _AT_MOST = {TREATED: 1.4, STOCK: 1.7}
 
 
 class _Trace(NamedTuple):
-    """Seconds and bytes that are in use from then on, and what the best would cost."""
+    """Points (seconds, bytes in use from then on), and the cost of the optimum."""
 
     times: Sequence[float]
     used: Sequence[float]
@@ -66,7 +66,8 @@ def _read(text: str, path: Path) -> _Trace:
 
 
 def _held(samples: Sequence[Sample], trace: _Trace) -> float:
-    """GiB*s beyond what the guest uses; the least that was seen is what it always has."""
+    """GiB*s that the host held beyond the memory that the trace uses. The smallest sample is
+    taken as the base, which every guest has."""
     began, least = samples[0].time, min(host_memory(sample) for sample in samples)
     return sum(max(0, host_memory(one) - least - trace.in_use(one.time - began))
                * (other.time - one.time)
@@ -105,7 +106,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
 
 
 def _mean(results: Results, name: str) -> float | None:
-    """Geometric, over all traces; None if one is missing."""
+    """The geometric mean over all traces; None if one is missing."""
     found = [results.median(name, variant, "times_optimum") for variant in results.variants]
     if not found or None in found:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the length of the window costs: the guest if short, the host if long."""
+"""The cost of the window's length: a short one costs the guest, a long one the host."""
 
 from __future__ import annotations
 
