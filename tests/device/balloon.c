@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the chains of each queue mean, and what a driver may not do with them.
+ * The meaning of the chains of each queue, and the checks of what a driver does with them.
  *
- * A page is written to as soon as the device may do so, and looked at when it gives
- * the page back: a driver that used one too early has written over the pattern.
+ * The device writes a pattern to a page as soon as the page is the device's, and checks the
+ * pattern when it returns the page: a driver that used the page too early has overwritten it.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "device.h"
 
-/* Of pages in the balloon; chains count theirs from 1. */
+/* The pattern's mark of pages in the balloon; the marks of chains begin at 1. */
 #define BALLOON_MARK	0
 
 /**
- * balloon_must_be_told - may pages be used only after the device was told?
+ * balloon_must_be_told - must the driver tell the device before it uses deflated pages?
  *
- * Return: true if that was negotiated.
+ * Return: true if MUST_TELL_HOST was negotiated.
  */
 bool balloon_must_be_told(void)
 {
 	return host.vdev && __virtio_test_bit(host.vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
 }
 
-/* The buffers' own words; the module has no page larger than the balloon's. */
+/* The page numbers in a chain; the guest's pages are of the balloon's size. */
 static const __virtio32 *chain_words(const struct kvec *iov, size_t *nr)
 {
 	*nr = iov->iov_len / sizeof(__virtio32);
@@ -44,7 +44,7 @@ static void visit_pages(struct device_chain *chain, void (*visit)(unsigned long 
 	}
 }
 
-/* In the balloon as far as this driver has said, or one before the last reset? */
+/* Is the page in the balloon, since this driver inflated it or since before a reset? */
 static bool page_is_known(unsigned long pfn, bool *now)
 {
 	void *entry = xa_load(&host.pages, pfn);
@@ -108,7 +108,7 @@ static bool chain_is_too_long(struct device_chain *chain)
 	return host.numbers_max && nr > host.numbers_max;
 }
 
-/* To a driver a page is in the balloon, whatever the host does with it. */
+/* The page counts as inflated for the driver, even if the host keeps its content. */
 static void inflate_took(struct device_queue *q, struct device_chain *chain)
 {
 	chain->kept = host.keeps || chain_is_too_long(chain);
@@ -158,8 +158,8 @@ static void lent_give(struct device_queue *q, struct device_chain *chain)
 }
 
 /*
- * Commands come readable, pages writable. As with QEMU's, an id is not shown any more
- * once it was heard.
+ * Commands are in readable buffers, pages in writable ones. As with QEMU's device, the config
+ * space does not show a command id any more once the driver has sent it.
  */
 static void free_page_took(struct device_queue *q, struct device_chain *chain)
 {
@@ -190,10 +190,10 @@ static void stats_took(struct device_queue *q, struct device_chain *chain)
 }
 
 /**
- * balloon_reset - forget what is in the balloon, unless the host is to keep it
+ * balloon_reset - forget the pages in the balloon, unless the host is to keep them
  *
- * What was in before is not held against a driver that puts it in or takes it out
- * afterwards: both are done.
+ * A page that was inflated before the reset is no violation if the driver inflates or deflates
+ * it afterwards: drivers do both.
  */
 void balloon_reset(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How chains are answered: well, or as a host with a mistake would. A reset makes the
- * device well again.
+ * Behaviours: how chains are answered, correctly or as by a faulty host. A reset makes the
+ * device behave correctly again.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -11,9 +11,9 @@
 
 unsigned int late_ms = 200;
 module_param(late_ms, uint, 0644);
-MODULE_PARM_DESC(late_ms, "how late is late, and how long answers out of order are collected");
+MODULE_PARM_DESC(late_ms, "delay of late answers, and time to collect answers for reordering, ms");
 
-/* No driver's buffer is as large. */
+/* Larger than any buffer of a driver. */
 #define WRONG_LENGTH	0xfffffff1U
 
 static struct device_chain *oldest(struct device_queue *q)
@@ -33,7 +33,7 @@ static void serve_never(struct device_queue *q)
 {
 }
 
-/* From when on it is late: now for those that nobody has asked for yet. */
+/* Set the time of the answer for each chain that has none yet. */
 static void set_due(struct device_queue *q)
 {
 	struct device_chain *chain;
@@ -43,7 +43,7 @@ static void set_due(struct device_queue *q)
 			chain->due = (jiffies + msecs_to_jiffies(late_ms)) | 1;
 }
 
-/* Is it time? If not then look again when it is. */
+/* Is the chain to be answered now? If not, queue the work for that time. */
 static bool is_due(struct device_queue *q, struct device_chain *chain)
 {
 	if (time_after_eq(jiffies, chain->due))
@@ -61,7 +61,7 @@ static void serve_late(struct device_queue *q)
 		ring_answer(q, chain, 0);
 }
 
-/* Collect for a while, then the last comes first. */
+/* Collect chains for a while, then answer them in reverse order. */
 static void serve_reorder(struct device_queue *q)
 {
 	struct device_chain *chain, *next;
@@ -93,7 +93,7 @@ static void serve_length(struct device_queue *q)
 		ring_answer(q, chain, WRONG_LENGTH);
 }
 
-/* A number that the ring has, but that no chain begins with. */
+/* A valid index of the ring that is not the head of a chain. */
 static u16 no_head(struct device_queue *q)
 {
 	struct device_chain *chain;
@@ -109,7 +109,7 @@ again:
 	return head;
 }
 
-/* One time a number that the ring does not have, one time one that is not in use. */
+/* Alternate between an index beyond the ring and one that is not in use. */
 static void serve_id(struct device_queue *q)
 {
 	static unsigned int turn;
@@ -135,14 +135,14 @@ static void serve_reset(struct device_queue *q)
 	transport_config_changed();
 }
 
-/* Not from here: the driver's end waits for us. */
+/* Unplug in another work: the driver's remove waits for this one. */
 static void serve_disappear(struct device_queue *q)
 {
 	if (oldest(q))
 		schedule_work(&host.leave);
 }
 
-/* Before the answer, with the batch in flight. */
+/* Change the configuration before the answer, while the batch is in flight. */
 static void serve_config(struct device_queue *q)
 {
 	if (!oldest(q))
@@ -167,10 +167,10 @@ const struct device_behaviour behaviours[] = {
 };
 
 /**
- * behaviour_of - find one by its name
- * @name: as somebody wrote it
+ * behaviour_of - find a behaviour by its name
+ * @name: the text that was written to the file
  *
- * Return: it, or NULL.
+ * Return: the behaviour, or NULL.
  */
 const struct device_behaviour *behaviour_of(const char *name)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the host does, and what it sees: files in /sys/kernel/debug/aerator_device/.
+ * The host's controls and counters: files in /sys/kernel/debug/aerator_device/.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -18,7 +18,7 @@ static int target_get(void *data, u64 *val)
 	return 0;
 }
 
-/* The driver is told, whether it is another value or not. */
+/* Each write notifies the driver, even if the value is the same. */
 static int target_set(void *data, u64 val)
 {
 	mutex_lock(&host.lock);
@@ -171,7 +171,7 @@ void control_create(void)
 }
 
 /**
- * control_destroy - remove them, and wait for whoever uses one
+ * control_destroy - remove the files, and wait until none is in use
  */
 void control_destroy(void)
 {

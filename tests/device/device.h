@@ -15,7 +15,7 @@
 #include <uapi/linux/virtio_balloon.h>
 #include <uapi/linux/virtio_ring.h>
 
-/* Most buffers of one chain. */
+/* The largest number of buffers in a chain. */
 #define DEVICE_CHAIN_MAX	128
 
 /* The queues, in the order of the specification (virtio 1.2, 5.5.2). */
@@ -32,11 +32,11 @@ struct device_queue;
 
 /**
  * struct device_split - the device's side of a ring
- * @vring: where its parts are
- * @event: the driver says from which entry on it wants an interrupt
- * @taken: how many chains were taken off it
- * @used: how many entries were put on it
- * @told: @used when the driver was last told of them, or did not want to be
+ * @vring: the addresses of its parts
+ * @event: VIRTIO_RING_F_EVENT_IDX was negotiated
+ * @taken: chains taken off the available ring
+ * @used: entries put on the used ring
+ * @told: @used at the last check for an interrupt
  */
 struct device_split {
 	struct vring vring;
@@ -48,8 +48,8 @@ struct device_split {
 
 /**
  * struct device_buffers - a part of a chain
- * @iov: the first; addresses are physical
- * @used: how many
+ * @iov: the first buffer; addresses are physical
+ * @used: number of buffers
  */
 struct device_buffers {
 	const struct kvec *iov;
@@ -57,16 +57,16 @@ struct device_buffers {
 };
 
 /**
- * struct device_chain - buffers that the driver gave, and has not got back
- * @list: in &device_queue.held, in the order in which they came
- * @head: what the driver knows it by
- * @mark: makes the pattern of its pages unlike that of others'
- * @due: when it is to be answered, jiffies; 0 until somebody asks
- * @spoilt: got a wrong answer, and is to have no other for now
- * @kept: what is in its pages was left there
+ * struct device_chain - a chain that the device has taken and not yet answered
+ * @list: in &device_queue.held, in the order of arrival
+ * @head: index of its first descriptor
+ * @mark: makes the pattern of its pages differ from that of other chains
+ * @due: time of its answer, jiffies; 0 if not set yet
+ * @spoilt: got a wrong answer, and is not to be answered again for now
+ * @kept: its pages have kept their content, and have no pattern
  * @out: buffers for the device to read
  * @in: buffers for the device to write
- * @iov: both
+ * @iov: all buffers
  */
 struct device_chain {
 	struct list_head list;
@@ -81,12 +81,12 @@ struct device_chain {
 };
 
 /**
- * struct device_kind_ops - what the buffers of a queue are for
- * @name: of its folder
- * @feature: the feature that the queue comes with, or -1
- * @took: a chain became the device's
- * @give: it is the driver's again, answered or by a reset
- * @asks: the device answers only when it wants to be asked again
+ * struct device_kind_ops - the purpose of a queue
+ * @name: name of its folder
+ * @feature: the feature of which the queue is a part, or -1
+ * @took: called when the device has taken a chain
+ * @give: called when a chain goes back to the driver, by an answer or a reset
+ * @asks: the device keeps a chain until it wants the driver to send another one
  */
 struct device_kind_ops {
 	const char *name;
@@ -97,9 +97,9 @@ struct device_kind_ops {
 };
 
 /**
- * struct device_behaviour - how a queue is served
- * @name: what is written to and read from the file
- * @serve: looks at &device_queue.held; under the device's lock
+ * struct device_behaviour - a way of answering chains
+ * @name: its name in the file "behaviour"
+ * @serve: processes &device_queue.held; under the device's lock
  */
 struct device_behaviour {
 	const char *name;
@@ -107,19 +107,19 @@ struct device_behaviour {
 };
 
 /**
- * struct device_queue - one queue, as long as the module is loaded
- * @ops: what it is for
- * @vq: the driver's side of it, NULL while it is not set up
- * @ring: our side, if @vq is set
- * @work: takes, serves and answers
- * @interrupt: tells the driver, as a device does: in hard interrupt context
+ * struct device_queue - a queue; exists as long as the module is loaded
+ * @ops: its purpose
+ * @vq: the driver's side, NULL while the queue is not set up
+ * @ring: the device's side, valid if @vq is set
+ * @work: takes, serves and answers chains
+ * @interrupt: calls the driver in hard interrupt context, as a device does
  * @held: chains that are the device's
- * @behaviour: how they are served
- * @asked: &device_kind_ops.asks and the device wants to; one answer
- * @taken: chains so far
- * @answered: of those, how many were given back
- * @bytes: in buffers for the device to write
- * @deaf: so many of the driver's next kicks are lost
+ * @behaviour: how they are answered
+ * @asked: &device_kind_ops.asks is set, and the device wants one answer
+ * @taken: number of chains taken so far
+ * @answered: number of chains answered so far
+ * @bytes: bytes in buffers for the device to write
+ * @deaf: number of the driver's next kicks that are lost
  */
 struct device_queue {
 	const struct device_kind_ops *ops;
@@ -137,39 +137,39 @@ struct device_queue {
 };
 
 /**
- * struct balloon_host - the device, and the host behind it. There is one.
- * @parent: what it sits on
- * @vdev: what drivers see; NULL after it has disappeared
- * @lock: see there
- * @comings: see there; outside of @lock
- * @wq: serves the queues, in turn
- * @status: the driver's, and DEVICE_NEEDS_RESET
- * @stubborn: so many of the next resets only mark it as failed, and it goes on
- * @refuse: so many of the driver's next negotiations fail
- * @gone: the device is not there any more, whatever the driver still thinks
- * @keeps: what is in pages that it is told of stays there
- * @numbers_max: a longer buffer of page numbers is answered and not read; 0 for none
- * @features: those that are offered
+ * struct balloon_host - the device, and the host behind it; there is only one
+ * @parent: the parent device
+ * @vdev: the virtio device; NULL after it was unplugged
+ * @lock: protects all of this struct
+ * @comings: serializes registration and removal of @vdev; taken before @lock
+ * @wq: runs the works of the queues, one at a time
+ * @status: the status that the driver has set, and DEVICE_NEEDS_RESET
+ * @stubborn: number of the next resets that fail, while the device goes on working
+ * @refuse: number of the driver's next negotiations that fail
+ * @gone: the device was pulled out; the driver may not know that yet
+ * @keeps: reported and inflated pages keep their content
+ * @numbers_max: a longer buffer of page numbers is answered and not read; 0 for no limit
+ * @features: the offered features
  * @config: the configuration space
- * @generation: of that
- * @swing: the configuration changes under the driver so often, then is steady
- * @config_interrupt: says that it changed
- * @leave: work that makes it disappear
- * @pages: what is in the balloon: 4 KiB page number to &era in which it came
- * @in_balloon: how many came in this era
+ * @generation: the generation of @config
+ * @swing: number of reads of the configuration during which it still changes
+ * @config_interrupt: tells the driver that @config has changed
+ * @leave: work that unplugs the device
+ * @pages: pages in the balloon: from 4 KiB page number to the @era of its inflation
+ * @in_balloon: number of pages inflated in this era
  * @era: counts resets that made the host forget the balloon
  * @queues: by &enum device_kind
- * @resets: how often drivers did that
- * @violations: what the driver must not have done
- * @hinted: the last command that came through the free page queue
- * @stats: what came through the statistics queue
- * @nr_stats: how many of them
+ * @resets: number of resets by drivers
+ * @violations: number of violations by the driver
+ * @hinted: the last command from the free page queue
+ * @stats: the last entries from the statistics queue
+ * @nr_stats: number of entries in @stats
  */
 struct balloon_host {
 	struct device *parent;
 	struct virtio_device *vdev;
-	struct mutex lock;	/* all of it */
-	struct mutex comings;	/* @vdev comes and goes */
+	struct mutex lock;	/* the whole struct */
+	struct mutex comings;	/* registration and removal of @vdev */
 	struct workqueue_struct *wq;
 	u8 status;
 	u32 stubborn;
@@ -203,7 +203,7 @@ int device_appear(void);
 void device_disappear(void);
 void device_violation(const char *what, unsigned long pfn);
 
-/* transport.c: what a driver calls */
+/* transport.c: the functions that a driver calls */
 extern const struct virtio_config_ops transport_ops;
 bool transport_runs(void);
 void transport_config_changed(void);
@@ -227,16 +227,16 @@ void split_complete(struct device_split *s, u16 head, u32 len);
 bool split_wants_interrupt(struct device_split *s);
 bool split_listen(struct device_split *s);
 
-/* behaviour.c: how they are answered */
+/* behaviour.c: ways of answering chains */
 extern const struct device_behaviour behaviours[];
 const struct device_behaviour *behaviour_of(const char *name);
 
-/* balloon.c: what they are for */
+/* balloon.c: the meaning of chains */
 extern const struct device_kind_ops device_kinds[KINDS];
 bool balloon_must_be_told(void);
 void balloon_reset(void);
 
-/* pages.c: memory that is the device's */
+/* pages.c: patterns in memory that is the device's */
 void pages_fill(unsigned long pfn, unsigned long nr, u64 mark);
 bool pages_check(unsigned long pfn, unsigned long nr, u64 mark, unsigned long *bad);
 

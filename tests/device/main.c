@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A balloon device inside the guest that drives it, for tests: it behaves as it is
- * told, which no real host does, and looks whether the driver keeps to the rules.
+ * A balloon device inside the guest that drives it, for tests. It can misbehave in many ways,
+ * as no real host does, and checks that the driver follows the rules.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -19,11 +19,11 @@
 
 static ulong features = FEATURES;
 module_param(features, ulong, 0444);
-MODULE_PARM_DESC(features, "what it offers, bit by bit, besides VERSION_1");
+MODULE_PARM_DESC(features, "bits of the features that it offers, in addition to VERSION_1");
 
 bool keep;
 module_param(keep, bool, 0644);
-MODULE_PARM_DESC(keep, "it remembers over a reset what is in the balloon");
+MODULE_PARM_DESC(keep, "a reset does not empty the balloon");
 
 struct balloon_host host = {
 	.lock = __MUTEX_INITIALIZER(host.lock),
@@ -33,8 +33,8 @@ struct balloon_host host = {
 };
 
 /**
- * device_violation - the driver did what it must not
- * @what: was done to the page
+ * device_violation - count and log a violation by the driver
+ * @what: the fault, as a predicate of the page
  * @pfn: the page
  *
  * Context: under the device's lock.
@@ -80,7 +80,7 @@ static int device_plug(void)
 }
 
 /**
- * device_appear - plug it in, unless it is
+ * device_appear - plug the device in, unless it is plugged in
  *
  * Return: 0 or a negative errno.
  */
@@ -95,7 +95,7 @@ int device_appear(void)
 	return err;
 }
 
-/* From here on it answers nothing, and its queues cannot be used. */
+/* From here on the device answers no chain, and its queues cannot be used. */
 static void device_vanish(void)
 {
 	mutex_lock(&host.lock);
@@ -106,7 +106,7 @@ static void device_vanish(void)
 }
 
 /**
- * device_disappear - it is pulled out, and then the kernel hears of it
+ * device_disappear - pull the device out, and then unregister it
  */
 void device_disappear(void)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that is the device's for a while: each page gets a word of its own in every
- * cache line, and whoever else fills the page is found out. No checker of the kernel's
- * looks at this file: to the guest's allocator these pages are free.
+ * Memory that is the device's for a while: the device writes a word that is different for each
+ * page to every cache line, so that any other write is detected. The kernel's memory checkers
+ * are off in this file, as these pages are free for the guest's allocator.
  */
 #include <linux/cache.h>
 #include <linux/io.h>
@@ -11,7 +11,7 @@
 #include "device.h"
 
 #define WORDS	(PAGE_SIZE / sizeof(u64))
-/* All of them would take an emulated guest too long. */
+/* Only one word of each cache line: all words would take an emulated guest too long. */
 #define STEP	(SMP_CACHE_BYTES / sizeof(u64))
 
 static u64 pages_word(unsigned long pfn, u64 mark)
@@ -25,10 +25,10 @@ static u64 *pages_at(unsigned long pfn)
 }
 
 /**
- * pages_fill - take pages
- * @pfn: the first
- * @nr: how many
- * @mark: tells this taking from others of the same page
+ * pages_fill - write the pattern to pages
+ * @pfn: the first page
+ * @nr: number of pages
+ * @mark: makes this pattern differ from earlier ones of the same page
  */
 void pages_fill(unsigned long pfn, unsigned long nr, u64 mark)
 {
@@ -57,13 +57,13 @@ static bool pages_intact(unsigned long pfn, u64 mark)
 }
 
 /**
- * pages_check - has nobody written to pages since they were filled?
- * @pfn: the first
- * @nr: how many
- * @mark: as they were filled with
- * @bad: gets the first that was written to
+ * pages_check - do pages still have their pattern?
+ * @pfn: the first page
+ * @nr: number of pages
+ * @mark: the mark that pages_fill() had
+ * @bad: set to the first page whose pattern has changed
  *
- * Return: true if they are all as they were.
+ * Return: true if no pattern has changed.
  */
 bool pages_check(unsigned long pfn, unsigned long nr, u64 mark, unsigned long *bad)
 {

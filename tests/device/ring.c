@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's side of the rings: chains come off them, are held, and go back.
+ * The device's side of the rings: chains are taken off, held, and returned.
  *
- * The work runs under the device's lock, which a reset takes too: none of it goes on
- * after one. It may use the last reserves of memory, as it stands for a host, which
- * has memory of its own: a guest that waits for it must not be waited for in turn.
+ * The work runs under the device's lock, which a reset takes, too: so no work goes on after a
+ * reset. The work may use the memory reserves (PF_MEMALLOC): it stands for a host, which has
+ * memory of its own, and must not wait for reclaim that waits for the host.
  */
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -14,7 +14,7 @@
 
 static unsigned int ring_size = 128;
 module_param(ring_size, uint, 0444);
-MODULE_PARM_DESC(ring_size, "descriptors of a queue");
+MODULE_PARM_DESC(ring_size, "number of descriptors of a queue");
 
 #define RETRY_MS	10
 
@@ -29,7 +29,7 @@ static struct device_chain *chain_alloc(void)
 	return chain;
 }
 
-/* Take one chain. False if there is none, or none that can be taken now. */
+/* Take one chain. Returns false if there is none, or it cannot be taken now. */
 static bool ring_take(struct device_queue *q)
 {
 	struct device_chain *chain = chain_alloc();
@@ -50,7 +50,7 @@ static bool ring_take(struct device_queue *q)
 	return false;
 }
 
-/* All that there are, until the driver would have to kick for another one. */
+/* Take all chains, and then ask for a kick for the next one. */
 static void ring_take_all(struct device_queue *q)
 {
 	do {
@@ -94,7 +94,7 @@ static void ring_interrupt(struct irq_work *work)
 	vring_interrupt(0, q->vq);
 }
 
-/* A kick that is lost looks to the driver like any other. */
+/* The driver cannot see whether its kick is lost. */
 static bool ring_kicked(struct virtqueue *vq)
 {
 	struct device_queue *q = vq->priv;
@@ -108,7 +108,7 @@ static bool ring_kicked(struct virtqueue *vq)
 }
 
 /**
- * ring_look - look at a queue soon
+ * ring_look - queue the work of a queue
  * @q: the queue
  *
  * Context: any.
@@ -119,7 +119,7 @@ void ring_look(struct device_queue *q)
 }
 
 /**
- * ring_complete - put an entry on the used ring, whatever it says
+ * ring_complete - put an entry on the used ring, without checking it
  * @q: the queue
  * @head: the chain
  * @len: bytes that the device claims to have written
@@ -140,9 +140,9 @@ static void ring_forget(struct device_queue *q, struct device_chain *chain)
 }
 
 /**
- * ring_answer - give a chain back
+ * ring_answer - return a chain to the driver
  * @q: the queue
- * @chain: one that it holds; is gone afterwards
+ * @chain: a chain that the queue holds; freed here
  * @len: bytes that the device claims to have written
  *
  * Context: under the device's lock.
@@ -151,7 +151,7 @@ void ring_answer(struct device_queue *q, struct device_chain *chain, u32 len)
 {
 	u16 head = chain->head;
 
-	/* What belongs to it is looked at while it is the device's. */
+	/* Check the chain's pages before the driver gets it back. */
 	ring_forget(q, chain);
 	q->answered++;
 	q->asked = false;
@@ -159,7 +159,7 @@ void ring_answer(struct device_queue *q, struct device_chain *chain, u32 len)
 }
 
 /**
- * ring_drop - a reset: all chains are the driver's without an answer, and all is well
+ * ring_drop - a reset: return all chains without an answer, and behave correctly again
  * @q: the queue
  *
  * Context: under the device's lock.
@@ -178,9 +178,9 @@ void ring_drop(struct device_queue *q)
  * ring_create - a driver sets a queue up
  * @q: the queue
  * @index: its number for the driver
- * @info: what the driver wants of it
+ * @info: the driver's parameters of the queue
  *
- * Return: the driver's side of it, or an error.
+ * Return: the driver's side of the queue, or an error.
  */
 struct virtqueue *ring_create(struct device_queue *q, unsigned int index,
 			      const struct virtqueue_info *info)
@@ -205,7 +205,7 @@ struct virtqueue *ring_create(struct device_queue *q, unsigned int index,
  * ring_destroy - a driver takes a queue down
  * @q: the queue, if it is set up
  *
- * It must have reset the device before.
+ * The driver must have reset the device before.
  */
 void ring_destroy(struct device_queue *q)
 {
@@ -224,9 +224,9 @@ void ring_destroy(struct device_queue *q)
 }
 
 /**
- * ring_init - before there is any driver
+ * ring_init - initialize a queue before any driver is bound
  * @q: the queue
- * @ops: what it is for
+ * @ops: its purpose
  */
 void ring_init(struct device_queue *q, const struct device_kind_ops *ops)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's side of a split ring (virtio 1.2, 2.7), in memory that is at its
- * physical address. The kernel has one as well (vringh), but no distribution builds it.
+ * The device's side of a split ring (virtio 1.2, 2.7), whose addresses are physical ones. The
+ * kernel has such code (vringh), but distributions do not build it.
  */
 #include <linux/io.h>
 #include <linux/virtio.h>
@@ -16,7 +16,7 @@ static u16 split_16(__virtio16 val)
 	return virtio16_to_cpu(host.vdev, val);
 }
 
-/* One descriptor. Those for the device to write come last. */
+/* Add one descriptor. Writable ones must follow the readable ones. */
 static int split_add(struct device_chain *chain, const struct vring_desc *desc)
 {
 	bool in = split_16(desc->flags) & VRING_DESC_F_WRITE;
@@ -33,7 +33,7 @@ static int split_add(struct device_chain *chain, const struct vring_desc *desc)
 	return 0;
 }
 
-/* A list of descriptors in a table of @nr. */
+/* Walk a list of descriptors in a table of @nr. */
 static int split_walk(struct device_chain *chain, const struct vring_desc *table,
 		      unsigned int nr, unsigned int at)
 {
@@ -73,7 +73,7 @@ static bool split_empty(const struct device_split *s)
 /**
  * split_take - take a chain off the ring
  * @s: the ring
- * @chain: gets its head and buffers; zeroed before
+ * @chain: set to the chain's head and buffers; zeroed by the caller
  *
  * Context: under the device's lock.
  *
@@ -85,7 +85,7 @@ int split_take(struct device_split *s, struct device_chain *chain)
 
 	if (split_empty(s))
 		return 0;
-	virtio_rmb(true);	/* the index is read before what it stands for */
+	virtio_rmb(true);	/* the index is read before the entry, as the driver writes them */
 	head = split_16(s->vring.avail->ring[s->taken % s->vring.num]);
 	chain->head = head;
 	if (head >= s->vring.num || split_read(s, chain))
@@ -99,8 +99,8 @@ int split_take(struct device_split *s, struct device_chain *chain)
 /**
  * split_complete - put an entry on the used ring
  * @s: the ring
- * @head: the chain, or whatever it is to say
- * @len: likewise
+ * @head: the chain's head, or a wrong value
+ * @len: bytes written, or a wrong value
  *
  * Context: under the device's lock.
  */
@@ -115,18 +115,19 @@ void split_complete(struct device_split *s, u16 head, u32 len)
 }
 
 /**
- * split_wants_interrupt - is the driver to be told of what was put there?
+ * split_wants_interrupt - does the driver want an interrupt for the new used entries?
  * @s: the ring
  *
- * Context: under the device's lock, once for all that is new.
+ * Context: under the device's lock, once for all new entries.
  *
- * Return: true if it asked for that.
+ * Return: true if the driver has asked for one.
  */
 bool split_wants_interrupt(struct device_split *s)
 {
 	u16 old = s->told;
 
-	virtio_mb(true);	/* what the driver asks for is read after the index is written */
+	/* The used index is written before the driver's event index or flag is read. */
+	virtio_mb(true);
 	s->told = s->used;
 	if (old == s->used)
 		return false;
@@ -141,20 +142,21 @@ bool split_wants_interrupt(struct device_split *s)
  *
  * Context: under the device's lock.
  *
- * Return: false if that chain is there already.
+ * Return: false if that chain is available already.
  */
 bool split_listen(struct device_split *s)
 {
 	if (s->event)
 		vring_avail_event(&s->vring) = cpu_to_virtio16(host.vdev, s->taken);
-	virtio_mb(true);	/* the driver looks after it wrote its index, and so do we */
+	/* The event is written before the driver's index is read; the driver does the reverse. */
+	virtio_mb(true);
 	return split_empty(s);
 }
 
 /**
- * split_attach - look at a ring that the driver has made
- * @s: gets it
- * @vq: the driver's side of it
+ * split_attach - use a ring that the driver has made
+ * @s: the device's side, set here
+ * @vq: the driver's side
  */
 void split_attach(struct device_split *s, struct virtqueue *vq)
 {
@@ -165,7 +167,7 @@ void split_attach(struct device_split *s, struct virtqueue *vq)
 		.vring.used = (void *)virtqueue_get_used_addr(vq),
 		.event = virtio_has_feature(vq->vdev, VIRTIO_RING_F_EVENT_IDX),
 	};
-	/* What is looked at is at virtual addresses, without a table between. */
+	/* The driver's addresses are physical, without an IOMMU: map them. */
 	s->vring.desc = phys_to_virt((phys_addr_t)s->vring.desc);
 	s->vring.avail = phys_to_virt((phys_addr_t)s->vring.avail);
 	s->vring.used = phys_to_virt((phys_addr_t)s->vring.used);

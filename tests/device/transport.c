@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The transport: what a driver calls, as virtio-pci's would be called.
+ * The transport: the functions that a driver calls, in place of virtio-pci's.
  */
 #include <linux/string.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include "device.h"
 
-/* So much does the target change under the driver, in 4 KiB pages. */
+/* By this much the target changes while the driver reads it, in 4 KiB pages. */
 #define SWING	256
 
 /**
@@ -15,7 +15,7 @@
  *
  * Context: under the device's lock.
  *
- * Return: true between the driver's go-ahead and the next reset, whoever wants it.
+ * Return: true from DRIVER_OK to the next reset, or until the device needs a reset.
  */
 bool transport_runs(void)
 {
@@ -47,7 +47,7 @@ void transport_config_changed(void)
 }
 
 /**
- * transport_swing - change the target up or down, and back the next time
+ * transport_swing - change the target, and change it back at the next call
  *
  * Context: under the device's lock.
  */
@@ -63,7 +63,7 @@ void transport_swing(void)
 	transport_config_changed();
 }
 
-/* What is not there reads as ones. */
+/* Reads from a device that was pulled out return all ones. */
 static void transport_get(struct virtio_device *vdev, unsigned int offset, void *buf,
 			  unsigned int len)
 {
@@ -72,7 +72,7 @@ static void transport_get(struct virtio_device *vdev, unsigned int offset, void 
 		memset(buf, 0xff, len);
 	} else {
 		memcpy(buf, (u8 *)&host.config + offset, len);
-		/* The driver has what was true a moment ago. */
+		/* The driver has just read the old value. */
 		transport_swing();
 	}
 	mutex_unlock(&host.lock);
@@ -105,7 +105,7 @@ static void transport_look(void)
 		ring_look(&host.queues[i]);
 }
 
-/* That the device wants a reset is not the driver's to take back. */
+/* A driver cannot clear DEVICE_NEEDS_RESET by a write. */
 static void transport_set_status(struct virtio_device *vdev, u8 status)
 {
 	mutex_lock(&host.lock);
@@ -146,7 +146,7 @@ static void transport_del_vqs(struct virtio_device *vdev)
 		ring_destroy(&host.queues[i]);
 }
 
-/* The queue behind this one that the device has: it counts those that it offers. */
+/* The next queue whose feature is offered: only these have an index. */
 static struct device_queue *transport_next(unsigned int *kind)
 {
 	for (; *kind < KINDS; ++*kind) {

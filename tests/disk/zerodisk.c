@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A disk full of zeroes, /dev/zerodisk: what is read of it fills the guest's page
- * cache, and costs its host the pages of the guest but no file, no buffer and no
- * emulated device. It is the same on all kernels, also those without any driver of
- * a disk. It cannot be written.
+ * A read-only disk full of zeroes, /dev/zerodisk. Reading it fills the guest's page cache, and
+ * needs no file, buffer or emulated device on the host. It is the same on all kernels, also
+ * on those without a disk driver.
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
@@ -12,7 +11,7 @@
 
 static unsigned int mib = 65536;
 module_param(mib, uint, 0444);
-MODULE_PARM_DESC(mib, "its size");
+MODULE_PARM_DESC(mib, "size of the disk, MiB");
 
 static struct gendisk *disk;
 static int major;

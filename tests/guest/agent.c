@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's end of the test runner: runs what the host asks for.
+ * The guest's end of the test runner: runs commands for the host.
  *
  * usage: agent PORT
  *
  * PORT is a virtio-serial port. The agent says "ready\n" once. A request is
  * "LENGTH\n" and LENGTH bytes of shell; its answer is "STATUS LENGTH\n" and
- * LENGTH bytes, everything that the command wrote. A command which was killed
- * has the status 128 plus the signal, as in a shell.
+ * LENGTH bytes, all output of the command. A command that was killed has the
+ * status 128 plus the signal, as in a shell.
  *
- * Output is collected in a memfd, not a pipe: the answer goes out when the
- * command is over, whatever background jobs it left, and a job that still
- * writes there is neither blocked nor killed by SIGPIPE.
+ * Output is collected in a memfd, not a pipe: the answer is sent when the command
+ * ends, even if it has left background jobs, and such a job is neither blocked nor
+ * killed by SIGPIPE when it writes.
  *
- * The agent is PID 1. Should it die, the kernel panics and the host knows.
+ * The agent is PID 1: if it dies, the kernel panics, which the host notices.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -30,7 +30,7 @@
 #define HEADER_MAX	32
 #define COMMAND_MAX	(1 << 20)
 
-/* False when the host has hung up. */
+/* Returns false if the host has closed the port. */
 static bool read_full(int fd, char *buf, size_t len)
 {
 	while (len) {
@@ -111,7 +111,7 @@ static void exec_command(const char *command, int output)
 	err(127, "/bin/sh");
 }
 
-/* Orphans of earlier requests are reaped on the way. */
+/* Also reaps orphans of earlier requests. */
 static int wait_for(pid_t child)
 {
 	int status;
@@ -151,7 +151,7 @@ static void send_answer(int port, int status, int output)
 		off_t want = left < (off_t)sizeof(buf) ? left : (off_t)sizeof(buf);
 		ssize_t got = pread(output, buf, want, at);
 
-		/* A job truncated it: the length was promised already. */
+		/* A job has truncated the file, but its length was sent already. */
 		if (got <= 0) {
 			memset(buf, 0, want);
 			got = want;
@@ -187,11 +187,11 @@ int main(int argc, char **argv)
 	if (port < 0)
 		err(1, "%s", argv[1]);
 
-	/* Blocks until the host is there: from here on, no data is a hang-up. */
+	/* Blocks until the host has opened the port: from here on, no data is a hang-up. */
 	write_full(port, "ready\n", 6);
 	serve(port);
 
-	/* Nobody is left to ask for anything. */
+	/* The host has closed the port: there will be no more requests. */
 	reboot(RB_POWER_OFF);
 	err(1, "power off");
 }

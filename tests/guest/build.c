@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a build does to memory: short processes, each with a heap of its own, read
- * files through the page cache, some of which all of them read, and leave one.
+ * The memory use of a build: short processes, each with a heap of its own, read files
+ * through the page cache, and write one file each. Some of the files are read by all of them.
  *
  * The files are parts of a disk. The work of a process depends on its number only.
  */
@@ -13,9 +13,9 @@
 
 #include "common.h"
 
-/* At a time, as make -j2. */
+/* Processes at a time, as with make -j2. */
 #define JOBS		2
-/* Files that all read are on the first part of the disk, then each has its own. */
+/* Files that all processes read are at the start of the disk, followed by those of each one. */
 #define HEADERS		16
 #define HEADERS_BYTES	(64 * MIB)
 #define SOURCES_ROOM	(32 * MIB)
@@ -31,12 +31,12 @@ static const struct range object_bytes = { MIB, 4 * MIB };
 
 static const char usage[] =
 	"usage: build DISK FOLDER FIRST COUNT\n"
-	"         run COUNT processes from number FIRST on, which read DISK and leave\n"
-	"         a file in FOLDER each; says how long it took\n";
+	"         run COUNT processes from number FIRST on, which read DISK and write\n"
+	"         a file in FOLDER each; print the seconds\n";
 
 static char buffer[64 << 10];
 
-/* A whole number of pages. splitmix64: a sequence which any run repeats. */
+/* A whole number of pages. splitmix64: the same sequence in each run. */
 static size_t any_of(struct range range, uint64_t *random)
 {
 	uint64_t z = *random += 0x9e3779b97f4a7c15ULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the programs that use memory inside a guest share.
+ * Functions of the programs that use memory inside a guest.
  */
 #ifndef GUEST_COMMON_H
 #define GUEST_COMMON_H
@@ -15,7 +15,7 @@
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
 #define PAGE_BYTES	4096UL
-/* As large as an x86 huge page: dropping a slice frees one, not a part. */
+/* The size of an x86 huge page: dropping a slice frees a whole huge page. */
 #define SLICE_BYTES	(2 * MIB)
 
 static inline double now(void)
@@ -46,7 +46,7 @@ static inline unsigned long number(const char *text)
 	return value;
 }
 
-/* Aligned to SLICE_BYTES, so that huge pages cover all of it. */
+/* Map memory aligned to SLICE_BYTES, so that huge pages cover all of it. */
 static inline void *map_memory(size_t bytes, int page_advice)
 {
 	size_t room = bytes + SLICE_BYTES;
@@ -65,13 +65,13 @@ static inline void *map_memory(size_t bytes, int page_advice)
 	if (raw + room > start + bytes)
 		munmap((void *)(start + bytes), raw + room - start - bytes);
 
-	/* EINVAL: a kernel without huge pages (PREEMPT_RT), which can only have small ones. */
+	/* EINVAL: a kernel without huge pages (PREEMPT_RT). */
 	if (madvise((void *)start, bytes, page_advice) && errno != EINVAL)
 		err(1, "madvise for the page size");
 	return (void *)start;
 }
 
-/* Not zero, nor the same in two pages: the shared one could be used, or be merged. */
+/* Write a value that is not zero and differs between pages: no zero page, nothing for KSM. */
 static inline double touch(char *area, size_t bytes)
 {
 	double start = now();
@@ -82,7 +82,7 @@ static inline double touch(char *area, size_t bytes)
 	return now() - start;
 }
 
-/* How long things took, in seconds. */
+/* Durations, in seconds. */
 struct times {
 	double *took;
 	size_t count, room;
@@ -113,7 +113,7 @@ static inline void sort_times(struct times *times)
 	qsort(times->took, times->count, sizeof(*times->took), compare_times);
 }
 
-/* The smallest that so many of a hundred do not exceed; the times are sorted. */
+/* The smallest time that @percent of all times do not exceed; the times are sorted. */
 static inline double percentile(const struct times *times, unsigned int percent)
 {
 	return times->took[(times->count * percent + 99) / 100 - 1];

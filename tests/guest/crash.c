@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Load the kernel that is to run when this one crashes, into the memory that
- * crashkernel= has set aside.
+ * Load the crash kernel, which runs when this kernel crashes, into the memory that
+ * crashkernel= has reserved.
  */
 #include <err.h>
 #include <fcntl.h>

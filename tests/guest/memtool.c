@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What tests do with memory inside a guest: hold it, churn it, check it.
+ * Memory workloads of the tests inside a guest: hold memory, churn it, check it.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -23,37 +23,37 @@
 
 static const char usage[] =
 	"usage: memtool [--small] hold MIB [ORDER]\n"
-	"         touch MIB, say \"touched SECONDS\"; a line on stdin frees it\n"
-	"         (\"freed\"), or with ORDER every other block of so many pages;\n"
+	"         touch MIB, print \"touched SECONDS\"; a line on stdin frees it\n"
+	"         (\"freed\"), or with ORDER every other block of 2^ORDER pages;\n"
 	"         another line or the end of input ends the program\n"
 	"       memtool [--small] [--each] churn MIB GAP_MS SECONDS [USE_MS]\n"
 	"         touch MIB, use it for USE_MS, free it for GAP_MS, and so on;\n"
-	"         says how long touching took: mean and most of the rounds, and what\n"
-	"         99 of 100 slices of 2 MiB do not exceed; with --each also\n"
-	"         \"round SECONDS ms T\" when the touch that began after SECONDS is over\n"
+	"         print the time of a touch: mean and maximum of the rounds, and the\n"
+	"         99th percentile of slices of 2 MiB; with --each also\n"
+	"         \"round SECONDS ms T\" after each touch, which began after SECONDS\n"
 	"       memtool [--small] faults MIB ROUNDS\n"
-	"         touch each page of MIB once and free it, ROUNDS times; says how\n"
-	"         long a page took in the median round: instructions with icount\n"
+	"         touch each page of MIB once and free it, ROUNDS times; print the\n"
+	"         time of a page in the median round: instructions with icount\n"
 	"       memtool [--small] loop1 MIB SECONDS TASKS\n"
 	"       memtool [--small] loop2 MIB SECONDS TASKS\n"
-	"         map MIB, touch each page once, unmap it, over and over, in so many\n"
+	"         map MIB, touch each page once, unmap it, again and again, in TASKS\n"
 	"         processes at a time: loop1 anonymous memory, loop2 a file of tmpfs,\n"
-	"         mapped privately (as page_fault1 and 2 of will-it-scale); says\n"
-	"         \"faults N seconds S\" of all, and of each \"task I faults N seconds S\"\n"
+	"         mapped privately (as page_fault1 and 2 of will-it-scale); print\n"
+	"         \"faults N seconds S\" for all, and \"task I faults N seconds S\" for each\n"
 	"       memtool [--small] release MIB SECONDS FILE [ORDER]\n"
 	"         touch MIB and free it, or with ORDER every other block of 2^ORDER\n"
-	"         pages, and write 1 to FILE; says how long the processor was busy\n"
-	"         in the SECONDS after, and in as many after those\n"
+	"         pages, and write 1 to FILE; print how long the processor was busy\n"
+	"         in the SECONDS after that, and in the next SECONDS\n"
 	"       memtool [--small] pattern MIB SECONDS\n"
 	"         keep MIB full of known words, drop and refill parts of it, and\n"
-	"         check every word over and over, for so long or until there is a\n"
-	"         line on stdin; exit 1 if one has changed\n"
+	"         check every word again and again, for SECONDS or until there is a\n"
+	"         line on stdin; exit 1 if a word has changed\n"
 	"       memtool [--small] turns MIB MS NODES TURNS\n"
 	"         touch MIB on node 0, use it for MS, free it, do the same on the next\n"
-	"         of so many nodes, and so on\n"
+	"         of NODES nodes, and so on, TURNS times\n"
 	"       memtool [--small] follow FILE\n"
-	"         of lines \"MS MIB\": from that time on leave MIB less free than the most\n"
-	"         of all lines; says how long touching took in all\n"
+	"         FILE has lines \"MS MIB\": from MS on, MIB are free of the maximum of\n"
+	"         all lines, and the rest is allocated; print the total time of touching\n"
 	"       memtool --node N COMMAND [ARGUMENT...]\n"
 	"         run a command whose memory, page cache included, is all of node N\n"
 	"--small: 4 KiB pages instead of transparent huge pages\n";
@@ -68,7 +68,7 @@ static bool wait_for_line(void)
 	return fgets(line, sizeof(line), stdin);
 }
 
-/* The end of input, which a program without a host has from the start, is no line. */
+/* Whether there is a line on stdin. The end of input does not count as a line. */
 static bool told_to_end(void)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -78,8 +78,8 @@ static bool told_to_end(void)
 }
 
 /*
- * A run has too few rounds for a percentile, hence slice by slice. Two looks at the
- * clock are nothing beside 2 MiB, and what notes them is not counted.
+ * A run has too few rounds for a percentile, so each slice is timed. Reading the clock twice
+ * is cheap compared with touching 2 MiB, and storing the time is not counted.
  */
 static double touch_slices(char *area, size_t bytes, struct times *slices)
 {
@@ -128,7 +128,7 @@ static size_t fault_step(void)
 	return page_advice == MADV_HUGEPAGE ? SLICE_BYTES : PAGE_BYTES;
 }
 
-/* From the fault that brings a page to the end of its unmapping, in ns. */
+/* The time from the fault for a page until it is unmapped, in ns. */
 static double fault_round(size_t bytes, size_t step)
 {
 	char *area = map_memory(bytes, page_advice);
@@ -148,7 +148,7 @@ static int faults(size_t bytes, unsigned long rounds)
 
 	if (!rounds || bytes < step)
 		errx(2, "faults needs a round and a page");
-	fault_round(bytes, step);	/* the first meets cold lists */
+	fault_round(bytes, step);	/* not counted: the per-CPU lists are empty */
 	while (times.count < rounds)
 		add_time(&times, fault_round(bytes, step));
 	sort_times(&times);
@@ -165,7 +165,7 @@ struct loop {
 	} tasks[];
 };
 
-/* Of a private file mapping, each page is copied when it is written. */
+/* In a private file mapping, each page is copied when it is written. */
 static size_t loop_round(int file, size_t bytes)
 {
 	size_t step = file < 0 ? fault_step() : PAGE_BYTES, at;
@@ -183,11 +183,11 @@ static size_t loop_round(int file, size_t bytes)
 	return bytes / step;
 }
 
-/* The first round is not counted: it fills the file, and meets cold lists. */
+/* The first round is not counted: it fills the file and the per-CPU lists. */
 static void loop_task(struct loop *loop, size_t task, bool of_file, size_t bytes,
 		      unsigned long seconds)
 {
-	/* One of tmpfs, whatever is mounted. */
+	/* A file of tmpfs, independent of mounts. */
 	int file = of_file ? memfd_create("loop", 0) : -1;
 	double start;
 
@@ -202,7 +202,7 @@ static void loop_task(struct loop *loop, size_t task, bool of_file, size_t bytes
 	} while (loop->tasks[task].seconds < seconds);
 }
 
-/* Visible to all tasks, which are processes: each has page tables of its own. */
+/* Shared by all tasks, which are processes: each has page tables of its own. */
 static struct loop *new_loop(size_t tasks)
 {
 	struct loop *loop = mmap(NULL, sizeof(*loop) + tasks * sizeof(loop->tasks[0]),
@@ -259,8 +259,8 @@ static int loop(bool of_file, size_t bytes, unsigned long seconds, size_t tasks)
 }
 
 /*
- * Pages of which the number has bit ORDER: of two blocks that could merge one is
- * freed. Pages stand in runs mostly, which takes fewer calls. Returns what it freed.
+ * Free pages whose number has bit ORDER set: of two buddies, one is freed. Contiguous pages
+ * are freed by one call. Returns the freed bytes.
  */
 static size_t free_every_other(char *area, size_t bytes, unsigned int order)
 {
@@ -301,7 +301,7 @@ static int hold(size_t bytes, int order)
 	return 0;
 }
 
-/* How long the only processor has been idle, in ns. Interrupts are not idle. */
+/* The idle time of the only processor, in ns, without interrupts. */
 static uint64_t idle_ns(void)
 {
 	static char text[1 << 20];
@@ -348,23 +348,23 @@ static int release(size_t bytes, unsigned long seconds, const char *file, int or
 }
 
 /*
- * The pattern: a slice has a key, a word is its key plus STEP times its place
- * in the whole area. A page that went to a wrong place, kept its content from
- * an earlier time or another process, or lost it, does not match. An addition
- * a word is all it costs: emulated guests do not have more to spare.
+ * The pattern: each slice has a key, and a word is the key plus STEP times the
+ * word's index in the whole area. A page at a wrong place, with content of an
+ * earlier time or of another process, or with lost content does not match. The
+ * pattern costs one addition per word, as emulated guests are slow.
  */
 #define STEP	0x9e3779b97f4a7c15ULL
 
 struct pattern {
 	uint64_t *words;
-	uint64_t *keys;		/* one a slice, 0: dropped, holds nothing */
+	uint64_t *keys;		/* of each slice; 0: dropped, without content */
 	size_t slices;
 	uint64_t seed;
 	unsigned long dropped;
 	unsigned long checked;	/* slices */
 };
 
-/* splitmix64: keys of neighbouring slices have nothing in common. */
+/* splitmix64: keys of neighbouring slices are unrelated. */
 static uint64_t new_key(struct pattern *p)
 {
 	uint64_t z = p->seed += STEP;
@@ -412,9 +412,9 @@ static void check_slice(struct pattern *p, size_t slice)
 }
 
 /*
- * A dropped slice stays away for one pass over all others: long enough to be
- * reported, so that what comes back is memory the host had dropped. Of eight
- * slices one is dropped in a pass and one gets a new key in place.
+ * A dropped slice stays free for one pass over all others: long enough to be
+ * reported, so that the slice is then refilled with memory that the host had
+ * dropped. In each pass, one of eight slices is dropped, and one gets a new key.
  */
 static void pattern_pass(struct pattern *p, unsigned long pass)
 {
@@ -449,7 +449,7 @@ static int pattern(size_t bytes, unsigned long seconds)
 	if (!p.keys)
 		err(1, "keys of %zu slices", p.slices);
 
-	/* The first pass only fills: no slice has a key yet. */
+	/* The first pass only fills slices, as none has a key yet. */
 	do {
 		pattern_pass(&p, passes++);
 	} while (passes < 2 || (now() < end && !told_to_end()));
@@ -460,10 +460,10 @@ static int pattern(size_t bytes, unsigned long seconds)
 	return 0;
 }
 
-/* MPOL_BIND of linux/mempolicy.h, which libc6-dev does not need. */
+/* MPOL_BIND of linux/mempolicy.h, a header that may not be installed. */
 #define MPOL_BIND	2
 
-/* From here on, memory comes from one node. */
+/* From here on, memory is allocated from one node. */
 static void use_node(unsigned long node)
 {
 	unsigned long mask = 1UL << node;
@@ -492,7 +492,7 @@ struct moment {
 	size_t bytes;
 };
 
-/* Returns how many lines there are; the most that is free in any is added up in @most. */
+/* Returns the number of lines; @most is set to the largest amount of free memory. */
 static size_t read_moments(const char *path, struct moment **moments, size_t *most)
 {
 	FILE *file = fopen(path, "r");
@@ -518,7 +518,7 @@ static size_t read_moments(const char *path, struct moment **moments, size_t *mo
 	return nr;
 }
 
-/* A line that is late, since touching took longer than it had, is followed at once. */
+/* A line that is late, because touching took too long, is followed at once. */
 static int follow(const char *path)
 {
 	struct moment *moments;

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A service's day, in minutes: what it keeps in memory grows and shrinks with its
- * load, and each request needs some more for a moment.
+ * A service over several days, each of which lasts a minute or so: its memory grows and
+ * shrinks with its load, and each request needs some more memory for a moment.
  *
- * The work is the same in each run, down to which slice goes when: only how long
- * it takes differs. Steps that are late are not left out, they follow at once.
+ * The work is the same in each run, including the order in which slices are freed: only the
+ * time differs. Steps that are late are not skipped, but follow at once.
  */
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "common.h"
 
-/* In a second: a day of a minute changes by some slices in each. */
+/* Steps per second: in a day of a minute, each step changes some slices. */
 #define STEPS		4
 #define HOLD_MS		100
-/* One slice of so many, and one request, consists of small pages. */
+/* One of this many slices, and of this many requests, consists of small pages. */
 #define SMALL_SLICE	8
 #define SMALL_REQUEST	4
 
 static const char usage[] =
 	"usage: ramp LOW_MIB HIGH_MIB REQUEST_MIB SECONDS DAYS\n"
-	"         keep from LOW_MIB to HIGH_MIB and back in days of so many SECONDS,\n"
-	"         and besides, all the time, take and free about REQUEST_MIB; says how\n"
-	"         long touching took in all and in a step, and how long freeing took\n";
+	"         keep from LOW_MIB to HIGH_MIB and back in days of SECONDS each, and\n"
+	"         all the time allocate and free about REQUEST_MIB; print how long\n"
+	"         touching took in total and in a step, and how long freeing took\n";
 
 struct service {
 	char *memory;
-	/* Numbers of slices in any order: those in use, then the others. */
+	/* Indices of slices in any order: first those in use, then the others. */
 	size_t *slices;
 	size_t used, room;
 	uint64_t random;
@@ -34,7 +34,7 @@ struct service {
 	struct times steps;
 };
 
-/* xorshift64*: a sequence which any run repeats. */
+/* xorshift64*: the same sequence in each run. */
 static size_t below(struct service *service, size_t limit)
 {
 	uint64_t x = service->random;
@@ -91,7 +91,7 @@ static double request(struct service *service, size_t mean)
 	return took;
 }
 
-/* From low at the ends of a day to high at noon, and smooth at both. */
+/* A smooth curve from low at the ends of a day to high at noon. */
 static size_t wanted(double day, size_t low, size_t high)
 {
 	double part = day - (long)day;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How long workers hold zone->lock, in get_cycles(): instructions where the machine
- * counts those. Interrupts are off for as long. The kernel's own tracers of that are
- * not in distributions' kernels; these are probes of the two functions that every
- * holder calls. What the probes cost themselves is measured on a lock of our own,
- * and taken off.
+ * The longest time for which workers hold zone->lock, in get_cycles(): instructions with
+ * QEMU's icount. Interrupts are off during a hold. Distributions' kernels do not have the
+ * kernel's own tracers for this, so the lock and unlock functions have kprobes. The cost of
+ * the probes is measured with a private lock, and subtracted.
  *
- * For guests with one processor: what is between a lock and its unlock is one hold.
+ * For guests with one processor: the time between a lock and the next unlock is one hold.
  */
 #include <linux/kprobes.h>
 #include <linux/minmax.h>
@@ -17,18 +16,18 @@
 #include <linux/spinlock.h>
 #include <linux/timex.h>
 
-/* The least of so many. */
+/* The minimum of this many measurements is the overhead. */
 #define CALIBRATIONS	64
 
 static unsigned long longest, overhead;
 module_param(longest, ulong, 0644);
-MODULE_PARM_DESC(longest, "longest hold, in cycles; write 0 to begin anew");
+MODULE_PARM_DESC(longest, "longest hold, in cycles; write 0 to start again");
 module_param(overhead, ulong, 0444);
-MODULE_PARM_DESC(overhead, "what a hold of nothing takes, is not part of longest");
+MODULE_PARM_DESC(overhead, "calibrated cost of the probes, subtracted from longest");
 
 static DEFINE_SPINLOCK(own);
 static bool calibrating = true;
-/* The lock of interest that is held, and since when. */
+/* The zone->lock that is held, and the time at which it was taken. */
 static unsigned long held;
 static cycles_t since;
 
@@ -43,7 +42,7 @@ static bool of_zone(unsigned long lock)
 	return false;
 }
 
-/* Locks that are taken meanwhile are of no interest: no hold begins or ends by them. */
+/* Other locks that are taken during a hold are ignored. */
 static int lock_entry(struct kprobe *probe, struct pt_regs *regs)
 {
 	unsigned long lock = regs_get_kernel_argument(regs, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * KUnit tests of kpatch/ from inside of a guest. They ask three sides and want
- * the same answer of all: the driver's functions (memory_aeration.h), the free
- * lists, which anyone may read who holds zone->lock, and what an allocation gets.
+ * KUnit tests of kpatch/, which run in a guest. They compare three views, which must
+ * agree: the driver's functions (memory_aeration.h), the free lists, read under
+ * zone->lock, and the pages that allocations get.
  */
 #ifndef AERATION_TEST_H
 #define AERATION_TEST_H
@@ -16,7 +16,7 @@
 #include <linux/notifier.h>
 #include <linux/page_reporting.h>
 
-/* What differs between kernels: here, and nowhere else. */
+/* Differences between kernels are only here. */
 
 /* Before v6.8, MAX_ORDER was a number of orders (6.1), or the last of them. */
 #ifndef NR_PAGE_ORDERS
@@ -34,23 +34,23 @@
 #define TOP_PAGES	BIT(TOP_ORDER)
 
 /*
- * The smallest order that no list of a processor holds: what is freed is on the
- * free lists at once, what is allocated comes from there.
+ * The smallest order that is not in per-CPU lists: such blocks are freed to the free lists
+ * at once, and allocated from there.
  */
 #define DIRECT_ORDER	(PAGE_ALLOC_COSTLY_ORDER + 1)
 
-/* Free memory or none: nothing is reclaimed, nobody is woken. */
+/* The allocation fails if nothing is free: no reclaim, and kswapd is not woken. */
 #define TAKE_MOVABLE	(__GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN)
 #define TAKE_UNMOVABLE	__GFP_NOWARN
 
-/* memory.c: what is free, and how to make it so. */
+/* memory.c: counting free memory, and allocating and freeing pages. */
 
 /**
- * struct census - what the free lists of a zone hold, counted one by one
+ * struct census - the blocks on the free lists of a zone, counted one by one
  * @nr: blocks, by order and list: raw ones of each type, then treated ones
  * @pages: pages on all lists but those of isolated blocks
  * @stat: NR_FREE_PAGES
- * @wrong: where a list, a count, a mark or an answer disagrees with another
+ * @wrong: number of contradictions between lists, counters, page flags and the driver's API
  */
 struct census {
 	unsigned long nr[NR_PAGE_ORDERS][FREE_LISTS];
@@ -60,12 +60,12 @@ struct census {
 };
 
 /**
- * struct allocation - what one allocation did to the free lists
+ * struct allocation - one allocation and its effect on the free lists
  * @gfp: flags
  * @order: log2 of pages
- * @page: what it got, or NULL
+ * @page: the page that it got, or NULL
  * @before: the free lists before
- * @after: and after, with nothing in between
+ * @after: the free lists after; only the allocation has changed them
  */
 struct allocation {
 	gfp_t gfp;
@@ -89,22 +89,22 @@ void divide(struct page *page, unsigned int order, unsigned int part);
 unsigned int make_apart(struct list_head *held, unsigned int blocks);
 bool block_has(const struct page *block, unsigned long pfn, unsigned long nr);
 
-/* cycle.c: a driver. */
+/* cycle.c: drivers. */
 
 /**
  * struct cycle - a driver whose host takes a few milliseconds for a batch
- * @treated: of so many batches one is given back treated; 0: none
- * @fills: so many are made of a zone for one batch
+ * @treated: one of this many batches is returned as treated; 0: none
+ * @fills: number of fills of a zone for one batch
  * @slow: the host takes some 20 ms, so that most of the time a batch is out
  * @from: first page of a range that must not be in any batch
- * @pages: its length; 0 while there is none
- * @batches: how many were not empty
- * @met: batches with something of the range in @watch
- * @watch: first page of a range that may be in a batch, for as long as it may
- * @intruded: blocks of what must not be there that were
- * @task: its thread
- * @oom: gives back before anything is killed, as a driver has to
- * @given: pages that it gave back so far
+ * @pages: length of that range; 0 while there is none
+ * @batches: number of batches that were not empty
+ * @met: number of batches with a part of the range at @watch
+ * @watch: first page of a range that may be in a batch; 0 if there is none
+ * @intruded: number of blocks that overlapped the range at @from
+ * @task: the driver's thread
+ * @oom: OOM notifier that waits for the return of the batch, as a driver has to
+ * @given: pages returned so far
  *
  * @from, @pages and @watch are set while it runs, the rest before.
  */
@@ -129,10 +129,10 @@ void give_back(struct list_head *batch, bool treated);
 void treat_all(struct zone *zone);
 
 /**
- * struct fake_driver - registered for page reporting, does nothing when called
- * @prdev: what is registered
- * @calls: of aerate() so far
- * @called: when the last was, in jiffies
+ * struct fake_driver - a driver that only counts its calls
+ * @prdev: the device that is registered for page reporting
+ * @calls: number of calls of aerate() so far
+ * @called: time of the last call, in jiffies
  */
 struct fake_driver {
 	struct page_reporting_dev_info prdev;
@@ -143,15 +143,15 @@ struct fake_driver {
 int fake_register(struct fake_driver *driver);
 void fake_unregister(struct fake_driver *driver);
 
-/* suite.c: what each case finds, and what is put right after it. */
+/* suite.c: setup and cleanup of each case. */
 
 /**
- * struct fixture - in test->priv
- * @zone: most of the memory
- * @driver: registered
- * @held: pages that were allocated, to be freed at the end
- * @batch: blocks that were filled, to be given back at the end
- * @other: more of them
+ * struct fixture - the state of a case, in test->priv
+ * @zone: the zone with most of the memory
+ * @driver: the registered driver
+ * @held: allocated pages, freed at the end
+ * @batch: filled blocks, drained at the end
+ * @other: more filled blocks
  * @cycle: stopped at the end, if it was started
  */
 struct fixture {

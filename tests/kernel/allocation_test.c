@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an allocation makes of treated blocks. Each is looked at with the machine
- * stopped: whatever is different after it, it has done.
+ * The effect of allocations on treated blocks. Each allocation is observed with the machine
+ * stopped: it has made all differences.
  */
 #include "aeration_test.h"
 
-/* More would be needed only if nothing ever was split. */
+/* The limit is reached only if no allocation splits a treated block. */
 #define MOST_ALLOCATIONS	20000
 
 static struct allocation *prepare(struct kunit *test, gfp_t gfp, unsigned int order)
@@ -18,7 +18,7 @@ static struct allocation *prepare(struct kunit *test, gfp_t gfp, unsigned int or
 	return one;
 }
 
-/* Allocate, look at what is true of every page, and hold it. */
+/* Allocate, check the properties of every allocated page, and hold the pages. */
 static bool allocate(struct kunit *test, struct allocation *one)
 {
 	struct fixture *fixture = test->priv;
@@ -50,7 +50,7 @@ static bool all_treated(const struct allocation *one)
 	return true;
 }
 
-/* The order of which one is gone; NR_PAGE_ORDERS if there is none such. */
+/* The order of the block that was taken; NR_PAGE_ORDERS if no single block was. */
 static unsigned int order_taken(const struct allocation *one)
 {
 	unsigned int order = one->order;
@@ -61,8 +61,8 @@ static unsigned int order_taken(const struct allocation *one)
 }
 
 /*
- * A treated block of order @from is gone, one of each order from the page's own up
- * to below @from has come, treated as well, and nothing else has happened.
+ * A treated block of order @from was taken, one treated block of each order from the page's
+ * own up to below @from was added, and nothing else has changed.
  */
 static bool rest_is_treated(const struct allocation *one, unsigned int from)
 {
@@ -80,9 +80,9 @@ static bool rest_is_treated(const struct allocation *one, unsigned int from)
 }
 
 /*
- * Allocate until one was split from a treated block, as somebody may have freed a raw
- * one; what is left of the block is treated. The block's order is stored. False when
- * there is no memory, or @nr has counted up to the most.
+ * Allocate until one allocation was split from a treated block, as raw blocks may have been
+ * freed meanwhile; the rest of the block is treated. The block's order is stored. Returns
+ * false without memory, or if @nr has reached the maximum.
  */
 static bool split_treated(struct kunit *test, struct allocation *one,
 			  unsigned int *nr, unsigned int *from)
@@ -103,7 +103,7 @@ static bool split_treated(struct kunit *test, struct allocation *one,
 	return false;
 }
 
-/* Without raw blocks each allocation splits a treated one; up to the largest. */
+/* Without raw blocks each allocation splits a treated block, up to the largest ones. */
 void test_split(struct kunit *test)
 {
 	struct allocation *one = prepare(test, TAKE_MOVABLE, DIRECT_ORDER);
@@ -118,8 +118,8 @@ void test_split(struct kunit *test)
 }
 
 /*
- * Single pages go through the lists of the processor, many at a time: none of
- * what is left becomes raw.
+ * Single pages go to the per-CPU lists, many at a time: the rest of a split block does not
+ * become raw.
  */
 void test_split_small(struct kunit *test)
 {
@@ -150,8 +150,8 @@ static long change_of_list(const struct allocation *one, unsigned int order, int
 }
 
 /*
- * Unmovable memory has run out: a movable block is claimed as a whole, and what is
- * left of it is unmovable, and treated.
+ * Unmovable memory has run out: a movable block is claimed as a whole, and the rest of it
+ * becomes unmovable, and stays treated.
  */
 static bool claimed(struct kunit *test, const struct allocation *one)
 {
@@ -178,9 +178,9 @@ void test_split_claimed(struct kunit *test)
 }
 
 /*
- * Of each pageblock of a held block, free a half and an eighth that cannot merge:
- * to be claimed, more than half of it must be free, and one part must be left when
- * the other was split.
+ * Free a half and an eighth of each pageblock of a held block, which cannot merge: a pageblock
+ * is claimed only if more than half of it is free, and one part must be left after the other
+ * was split.
  */
 static void free_parts(struct fixture *fixture, struct page *page)
 {
@@ -195,7 +195,7 @@ static void free_parts(struct fixture *fixture, struct page *page)
 			release(page + ((unsigned long)at << part));
 }
 
-/* What is free is treated, and nothing is as large as a pageblock. */
+/* Make all free memory treated, in blocks that are smaller than a pageblock. */
 static void leave_parts(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -218,8 +218,8 @@ static void leave_parts(struct kunit *test)
 }
 
 /*
- * Unmovable memory has run out, and large blocks as well: what is free of a movable
- * pageblock becomes unmovable, and stays treated on its new list.
+ * Unmovable memory and large blocks have run out: the free parts of a movable pageblock
+ * become unmovable, and stay treated on their new list.
  */
 void test_moved(struct kunit *test)
 {
@@ -237,8 +237,9 @@ void test_moved(struct kunit *test)
 }
 
 /*
- * Of one order and type, a treated block was used while there was a raw one. The
- * raw ones of a smaller split are newer than the use, if no treated one is left.
+ * The number of orders of which a treated block was used although there was a raw one of the
+ * same order and type. Raw blocks that are the rest of a split are newer than the use, if no
+ * treated block of their order is left.
  */
 static unsigned int used_too_early(const struct allocation *one)
 {
@@ -265,7 +266,7 @@ static unsigned long movable_pages(const struct census *census, bool treated)
 	return pages;
 }
 
-/* Half of what is free is treated, then half of it is allocated and more. */
+/* Half of the free memory is treated; then more than half of it is allocated. */
 static void expect_raw_first(struct kunit *test, unsigned int order)
 {
 	struct allocation *one = prepare(test, TAKE_MOVABLE, order);
@@ -280,7 +281,7 @@ static void expect_raw_first(struct kunit *test, unsigned int order)
 		KUNIT_ASSERT_NOT_NULL(test, hold(&fixture->held, TAKE_MOVABLE, TOP_ORDER));
 	release_all(&fixture->held);
 
-	/* It ends when treated ones were used too: of the largest order, the last. */
+	/* The loop ends when treated blocks were used, too; of the largest order, the last one. */
 	do {
 		if (!allocate(test, one))
 			break;
@@ -303,7 +304,6 @@ void test_raw_first_huge(struct kunit *test)
 	expect_raw_first(test, pageblock_order);
 }
 
-/* Fewer than the free pages are counted for each. */
 void test_raw_first_small(struct kunit *test)
 {
 	expect_raw_first(test, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What it costs, in get_cycles(): instructions where the machine counts those. The
- * smallest of several figures is the one without an interrupt.
+ * Costs in get_cycles(): instructions with QEMU's icount. The smallest of several figures is
+ * used, as it does not include an interrupt.
  */
 #include <linux/timex.h>
 #include "aeration_test.h"
@@ -9,8 +9,8 @@
 #define LOOKS	8
 
 /*
- * A debug build counts short lists at every change: those of both measurements
- * are longer.
+ * A debug build counts short lists at every change: the lists of both measurements are
+ * longer.
  */
 #define RAW_BLOCKS	512
 
@@ -23,7 +23,7 @@ static u64 fill_cycles(struct fixture *fixture, unsigned int order, unsigned int
 	return get_cycles() - start;
 }
 
-/* One fill of raw blocks, with so many treated ones of their order beside them. */
+/* The cost of one fill of raw blocks, while there are @blocks treated ones of their order. */
 static u64 fill_beside(struct kunit *test, unsigned int blocks)
 {
 	struct fixture *fixture = test->priv;
@@ -50,7 +50,7 @@ static u64 fill_beside(struct kunit *test, unsigned int blocks)
 	return least;
 }
 
-/* No treated block is visited: their number does not matter. */
+/* A fill visits no treated block: their number does not change the cost. */
 void test_membrane(struct kunit *test)
 {
 	u64 few = fill_beside(test, 16);
@@ -63,8 +63,8 @@ void test_membrane(struct kunit *test)
 }
 
 struct held {
-	u64 fill;	/* the longest call, which holds zone->lock once */
-	u64 drain;	/* all of it */
+	u64 fill;	/* the longest call; each takes zone->lock once */
+	u64 drain;	/* the whole drain */
 };
 
 static struct held hold_once(struct kunit *test, unsigned int blocks, unsigned int order,
@@ -87,15 +87,15 @@ static struct held hold_once(struct kunit *test, unsigned int blocks, unsigned i
 }
 
 /*
- * How long zone->lock is held. Drain takes it once for each MEMORY_AERATION_HOLD
- * blocks, which cannot be seen from outside: the mean.
+ * The time for which zone->lock is held. Drain takes the lock once for each
+ * MEMORY_AERATION_HOLD blocks, which cannot be measured separately: print the mean.
  */
 static void hold_for(struct kunit *test, unsigned int blocks, unsigned int order, bool treated)
 {
 	struct held least = { .fill = U64_MAX, .drain = U64_MAX };
 	unsigned int look;
 
-	/* What was given back treated is not there for another look. */
+	/* Blocks that were returned as treated cannot be filled again: measure once. */
 	for (look = 0; look < (treated ? 1 : LOOKS); look++) {
 		struct held held = hold_once(test, blocks, order, treated);
 
@@ -122,7 +122,7 @@ void test_hold(struct kunit *test)
 	unsigned int nr;
 
 	treat_all(fixture->zone);
-	/* More than are asked for: a list that is nearly empty is counted in debug builds. */
+	/* More blocks than are filled: a debug build counts a list that is nearly empty. */
 	KUNIT_ASSERT_EQ(test, make_apart(&fixture->held, 1024 + RAW_BLOCKS),
 			1024U + RAW_BLOCKS);
 	hold_for_all(test, DIRECT_ORDER, 1024);

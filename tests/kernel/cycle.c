@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two drivers: one that registers and counts its calls, and one that takes and
- * gives back in a loop, as if it had a host.
+ * Two drivers: one that registers and counts its calls, and one that fills and drains
+ * batches in a loop, as if it had a host.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -10,7 +10,7 @@
 #include <linux/wait_bit.h>
 #include "aeration_test.h"
 
-/* Tests clear the state themselves: until then there is no other call. */
+/* Tests clear the state themselves: until then there is no second call. */
 static void aerate(struct work_struct *work)
 {
 	struct fake_driver *driver =
@@ -34,14 +34,14 @@ void fake_unregister(struct fake_driver *driver)
 	page_reporting_unregister(&driver->prdev);
 }
 
-/* There need not be a block in the batch, as there must for the allocator. */
+/* Unlike memory_aeration_drain(), this accepts an empty batch. */
 void give_back(struct list_head *batch, bool treated)
 {
 	if (!list_empty(batch))
 		memory_aeration_drain(batch, treated);
 }
 
-/* Everything raw becomes treated, down to single pages. */
+/* Make all raw memory treated, down to single pages. */
 void treat_all(struct zone *zone)
 {
 	LIST_HEAD(batch);
@@ -78,7 +78,7 @@ static void count(struct cycle *cycle, struct list_head *batch)
 
 static void expect_nothing_of_range(struct cycle *cycle, struct list_head *batch)
 {
-	/* Its start is what it was set to before that. */
+	/* Pairs with the smp_store_release(): cycle->from was set before. */
 	unsigned long pages = smp_load_acquire(&cycle->pages);
 	struct page *block;
 
@@ -97,7 +97,7 @@ static unsigned long batch_pages(const struct list_head *batch)
 	return pages;
 }
 
-/* Nearly all memory may be out: it is back before anything has to be killed. */
+/* Nearly all memory may be out: return it before a program is killed. */
 static int cycle_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	struct cycle *cycle = container_of(nb, struct cycle, oom);
@@ -136,7 +136,7 @@ static int cycle_thread(void *data)
 		count(cycle, &batch);
 		expect_nothing_of_range(cycle, &batch);
 		usleep_range(cycle->slow ? 20000 : 2000, cycle->slow ? 25000 : 4000);
-		/* What is so by now became so while it was out. */
+		/* Check the batch: the range may have been isolated while the batch was out. */
 		expect_nothing_of_range(cycle, &batch);
 		cycle_give(cycle, &batch, cycle->treated && ++nr % cycle->treated == 0);
 		usleep_range(500, 1000);

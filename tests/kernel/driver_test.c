@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A driver comes, is told, and goes. */
+/* Registration of a driver, and notifications to it. */
 #include <linux/delay.h>
 #include "aeration_test.h"
 
-/* Looks that go wrong because somebody else freed at that moment. */
+/* Tries, as other tasks may free memory during a check. */
 #define TRIES	5
 
 static int report_nothing(struct page_reporting_dev_info *prdev,
@@ -12,7 +12,7 @@ static int report_nothing(struct page_reporting_dev_info *prdev,
 	return 0;
 }
 
-/* One device at a time, whichever of the two kinds it is of. */
+/* Only one device can be registered at a time, of either kind. */
 void test_register(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -33,7 +33,7 @@ void test_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_register(&fixture->driver), 0);
 }
 
-/* Wait for the call that was asked for, and be as if nothing ever was. */
+/* Wait for a pending call, and reset the driver's state. */
 static bool settle(struct fixture *fixture)
 {
 	struct fake_driver *driver = &fixture->driver;
@@ -53,7 +53,7 @@ static bool marked(struct fixture *fixture)
 	return test_bit(ZONE_RAW, &fixture->zone->flags);
 }
 
-/* Somebody else may free a large block in between; not every time. */
+/* Does freeing this page notify no driver? No, if another task frees a large block meanwhile. */
 static bool free_is_silent(struct fixture *fixture, struct page *page)
 {
 	settle(fixture);
@@ -73,7 +73,7 @@ static void expect_silence(struct kunit *test)
 	for (tries = 0; tries < TRIES && !silent; tries++) {
 		struct page *page = hold(&fixture->held, TAKE_MOVABLE, DIRECT_ORDER + 1);
 
-		/* Its buddy stays, so that it does not become a large block. */
+		/* Its buddy stays allocated, so that it does not merge into a large block. */
 		KUNIT_ASSERT_NOT_NULL(test, page);
 		divide(page, DIRECT_ORDER + 1, DIRECT_ORDER);
 		hold_page(&fixture->held, page + (1 << DIRECT_ORDER), DIRECT_ORDER);
@@ -105,7 +105,7 @@ static void expect_one_call(struct kunit *test)
 	KUNIT_EXPECT_LE(test, (long)(driver->called - freed), (long)driver->prdev.delay * 2);
 }
 
-/* Nobody is called again before the state is cleared, and anybody after. */
+/* There is no second call before the state is cleared, and one after that. */
 static void expect_no_other_call(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -133,7 +133,7 @@ void test_notification(struct kunit *test)
 	expect_no_other_call(test);
 }
 
-/* What page reporting proper has reported is treated as well. */
+/* Blocks that mm/page_reporting.c has reported are treated, too. */
 void test_page_reporting(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -150,7 +150,7 @@ void test_page_reporting(struct kunit *test)
 	release_all(&fixture->held);
 	fake_unregister(&fixture->driver);
 	KUNIT_ASSERT_EQ(test, page_reporting_register(&proper), 0);
-	/* It begins after two seconds. */
+	/* Page reporting begins after two seconds. */
 	msleep(2500);
 	page_reporting_unregister(&proper);
 

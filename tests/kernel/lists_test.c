@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the driver's functions do to the free lists. */
+/* The effect of the driver's functions on the free lists. */
 #include "aeration_test.h"
 
-/* Looks that go wrong because somebody else allocated at that moment. */
+/* Tries, as other tasks may allocate memory during a check. */
 #define TRIES	5
 
-/* What a batch is to the free lists: blocks of each order. */
+/* The numbers of blocks of each order in a batch. */
 struct moved {
 	unsigned long nr[NR_PAGE_ORDERS];
 	unsigned long pages;
@@ -28,7 +28,7 @@ static void count_batch(struct kunit *test, struct list_head *batch, struct move
 	}
 }
 
-/* Whether, from one census to the other, exactly that has come (1) or gone (-1). */
+/* Whether exactly these blocks were added (1) or taken (-1) between two censuses. */
 static bool moved_exactly(const struct census *before, const struct census *after,
 			  const struct moved *moved, int raw, int treated)
 {
@@ -49,7 +49,7 @@ struct passage {
 	struct moved moved;
 };
 
-/* Out and back: top order, of which nothing can merge with anything. */
+/* Fill and drain blocks of the top order, which cannot merge. */
 static bool pass_through(struct kunit *test, struct passage *passage, bool treated)
 {
 	struct fixture *fixture = test->priv;
@@ -71,7 +71,7 @@ static bool pass_through(struct kunit *test, struct passage *passage, bool treat
 			     !treated, treated);
 }
 
-/* Top order blocks are out of the free lists, then raw as before, or treated. */
+/* Blocks of the top order leave the free lists, and come back raw as before, or treated. */
 void test_fill_and_drain(struct kunit *test)
 {
 	struct passage *passage = kunit_kzalloc(test, sizeof(*passage), GFP_KERNEL);
@@ -79,7 +79,7 @@ void test_fill_and_drain(struct kunit *test)
 	unsigned int treated, tries, nr;
 
 	KUNIT_ASSERT_NOT_NULL(test, passage);
-	/* Raw ones, whatever has been treated before. */
+	/* Make raw blocks, as earlier cases may have treated all. */
 	for (nr = 0; nr < 4 * MEMORY_AERATION_HOLD; nr++)
 		hold(&fixture->held, TAKE_MOVABLE, TOP_ORDER);
 	release_all(&fixture->held);
@@ -92,7 +92,7 @@ void test_fill_and_drain(struct kunit *test)
 	}
 }
 
-/* Filling ends above the high watermark, and not long before. */
+/* Filling stops at the high watermark, and not much above it. */
 void test_watermark(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -100,7 +100,7 @@ void test_watermark(struct kunit *test)
 	struct census *census = kunit_kzalloc(test, sizeof(*census), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, census);
-	/* Raw, all of it. */
+	/* Make all memory raw. */
 	while (hold(&fixture->held, TAKE_MOVABLE, TOP_ORDER))
 		;
 	release_all(&fixture->held);
@@ -111,11 +111,11 @@ void test_watermark(struct kunit *test)
 	give_back(&fixture->batch, false);
 	kunit_info(test, "figure: %lu pages left, high watermark %lu", left, high);
 	KUNIT_EXPECT_GE(test, left, high);
-	/* What it stops at is of the order that it is at. */
+	/* Filling stops if the next block, of up to TOP_PAGES, would go below the watermark. */
 	KUNIT_EXPECT_TRUE(test, left < high + TOP_PAGES || !pages_of(census, false));
 }
 
-/* All the rest is allocated: nothing of it is what the driver has. */
+/* All other memory is allocated: none of it belongs to the driver's batch. */
 void test_not_allocated(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -134,7 +134,7 @@ void test_not_allocated(struct kunit *test)
 	give_back(&fixture->batch, true);
 }
 
-/* The block that has to come next, by the rule: largest order, end of its list. */
+/* The block that a fill has to take next: of the largest order, at the tail of its list. */
 static struct page *next_block(struct zone *zone)
 {
 	struct page *page = NULL;
@@ -160,7 +160,7 @@ static unsigned int fill_expected(struct fixture *fixture)
 	       list_last_entry(&fixture->batch, struct page, lru) == page;
 }
 
-/* What stands on its list for longest comes first, also with a shuffled list. */
+/* Blocks that have been on their list for longest come first, also with shuffled lists. */
 void test_cold_end(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -173,10 +173,10 @@ void test_cold_end(struct kunit *test)
 
 	for (nr = 0; nr < MEMORY_AERATION_HOLD; nr++)
 		found += fill_expected(fixture);
-	/* Somebody else may allocate between two looks. */
+	/* Other tasks may allocate memory in between. */
 	KUNIT_EXPECT_GE(test, found, MEMORY_AERATION_HOLD - 2);
 
-	/* What is given back raw goes to the cold end: it comes first again. */
+	/* Blocks that are returned as raw go to the tail of their list: they come first again. */
 	first = list_first_entry(&fixture->batch, struct page, lru);
 	list_move_tail(&first->lru, &fixture->batch);
 	give_back(&fixture->batch, false);
@@ -187,7 +187,7 @@ void test_cold_end(struct kunit *test)
 	give_back(&fixture->batch, false);
 }
 
-/* Two buddies of DIRECT_ORDER, held; what they would merge with further is too. */
+/* Two buddies of DIRECT_ORDER, held, as is the buddy of both together. */
 static struct page *hold_buddies(struct fixture *fixture)
 {
 	struct page *page = hold(&fixture->held, TAKE_MOVABLE, DIRECT_ORDER + 2);
@@ -201,7 +201,7 @@ static struct page *hold_buddies(struct fixture *fixture)
 	return page;
 }
 
-/* Free it and take it: all else is treated, so it is the first there is. */
+/* Free the block and fill it: all other memory is treated, so a fill takes this block. */
 static bool fill_this(struct fixture *fixture, struct page *page, struct list_head *batch)
 {
 	release(page);
@@ -209,7 +209,7 @@ static bool fill_this(struct fixture *fixture, struct page *page, struct list_he
 	       list_first_entry(batch, struct page, lru) == page;
 }
 
-/* Both are given back, lower first; then there must be one, of the next order. */
+/* Return both buddies, the lower one first; they must merge to one block of the next order. */
 static bool merge(struct kunit *test, bool lower, bool upper)
 {
 	struct fixture *fixture = test->priv;
@@ -236,7 +236,7 @@ static bool merge(struct kunit *test, bool lower, bool upper)
 	return done;
 }
 
-/* One that was allocated and freed merges with a treated one. */
+/* A block that was allocated and freed merges with a treated one. */
 static void merge_with_freed(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -253,7 +253,7 @@ static void merge_with_freed(struct kunit *test)
 	release_all(&fixture->held);
 }
 
-/* Treated and treated make treated; with a raw one it is raw, in any order. */
+/* Two treated buddies merge to a treated block; if one is raw, the result is raw. */
 void test_merge(struct kunit *test)
 {
 	unsigned int which, tries;

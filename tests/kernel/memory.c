@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is free, counted without asking those who keep count; and pages that
- * tests hold, divide and let go.
+ * Free memory, counted from the free lists and compared with the kernel's counters; and pages
+ * that tests hold, divide and release.
  */
 #include <linux/nodemask.h>
 #include <linux/page_ref.h>
@@ -21,7 +21,7 @@ struct zone *largest_zone(void)
 	return largest;
 }
 
-/* Each page of one list; zone->lock is held. */
+/* Count the blocks of one list, and check each page; zone->lock is held. */
 static void count_list(struct zone *zone, unsigned int order, int list, struct census *census)
 {
 	bool treated = list >= MIGRATE_TYPES;
@@ -37,7 +37,7 @@ static void count_list(struct zone *zone, unsigned int order, int list, struct c
 		census->pages += census->nr[order][list] << order;
 }
 
-/* As the counts have it; zone->lock is held. */
+/* Compare an order with the kernel's counters; zone->lock is held. */
 static void compare_order(struct zone *zone, unsigned int order, struct census *census)
 {
 	struct free_area *area = &zone->free_area[order];
@@ -49,8 +49,8 @@ static void compare_order(struct zone *zone, unsigned int order, struct census *
 }
 
 /**
- * take_census - count what is free, block by block
- * @zone: of this zone
+ * take_census - count free memory, block by block
+ * @zone: the zone
  * @census: the result
  *
  * Holds zone->lock all the time.
@@ -97,7 +97,7 @@ struct alone {
 	struct allocation *allocation;
 };
 
-/* The driver's function must say what was counted: nothing moves meanwhile. */
+/* Compare with memory_aeration's counts: the free lists do not change meanwhile. */
 static void compare_answers(struct zone *zone, struct census *census)
 {
 	unsigned long raw, treated, isolated;
@@ -126,9 +126,9 @@ static int allocate_stopped(void *data)
 }
 
 /**
- * allocate_alone - see what one allocation does, with the machine stopped
- * @zone: whose free lists are counted
- * @allocation: gfp and order are given; the rest is set. May not block.
+ * allocate_alone - observe one allocation, with the machine stopped
+ * @zone: the zone whose free lists are counted
+ * @allocation: gfp and order are set by the caller, the rest here. Must not block.
  */
 void allocate_alone(struct zone *zone, struct allocation *allocation)
 {
@@ -143,7 +143,7 @@ void hold_page(struct list_head *held, struct page *page, unsigned int order)
 	list_add_tail(&page->lru, held);
 }
 
-/* The page, which stays on the list until it is released, or NULL. */
+/* Allocate a page, which stays on the list until it is released; NULL if there is none. */
 struct page *hold(struct list_head *held, gfp_t gfp, unsigned int order)
 {
 	struct page *page = alloc_pages(gfp, order);
@@ -173,10 +173,10 @@ void release_all(struct list_head *held)
 }
 
 /**
- * divide - make several allocations of one
+ * divide - divide one allocation into several
  * @page: not compound, held
  * @order: its order
- * @part: order of each part. The first is held in place of the whole.
+ * @part: order of each part. The first part is held in place of the whole.
  */
 void divide(struct page *page, unsigned int order, unsigned int part)
 {
@@ -188,11 +188,11 @@ void divide(struct page *page, unsigned int order, unsigned int part)
 }
 
 /**
- * make_apart - make raw blocks of DIRECT_ORDER that merge with nothing
- * @held: gets their buddies
- * @blocks: how many
+ * make_apart - make raw blocks of DIRECT_ORDER that cannot merge
+ * @held: list to which their buddies are added
+ * @blocks: number of blocks
  *
- * Return: how many there are.
+ * Return: the number of blocks that were made.
  */
 unsigned int make_apart(struct list_head *held, unsigned int blocks)
 {
@@ -205,14 +205,14 @@ unsigned int make_apart(struct list_head *held, unsigned int blocks)
 		if (!page)
 			break;
 		divide(page, DIRECT_ORDER + 1, DIRECT_ORDER);
-		/* Not yet, or the next one might be made of it. */
+		/* Do not free it yet, or the next allocation might use it. */
 		hold_page(&upper, page + (1 << DIRECT_ORDER), DIRECT_ORDER);
 	}
 	release_all(&upper);
 	return nr;
 }
 
-/* Whether a block that was filled has anything of a range. */
+/* Whether a filled block overlaps a range. */
 bool block_has(const struct page *block, unsigned long pfn, unsigned long nr)
 {
 	unsigned long first = page_to_pfn(block);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The suite, and a driver to be switched on and off from user space:
+ * The suite, and a driver that user space switches on and off:
  *
  *	instructions=1	get_cycles() counts instructions (QEMU's icount): figures
  *			are compared, not only printed
- *	cycling=1	take and give back all the time, for tests of user space;
- *			how many batches there were is in "batches"
- *	cycling=2	the same, but everything, and raw ever after
+ *	cycling=1	fill and drain batches all the time, for tests of user space;
+ *			the number of batches is in "batches"
+ *	cycling=2	the same with all free memory, which stays raw
  */
 #include <linux/module.h>
 #include <linux/mutex.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A driver at work, and those who need what it has. */
+/* A driver at work, and other users of the blocks that it has. */
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/string.h>
@@ -11,7 +11,7 @@
 #define CHURN_SECONDS	5
 #define CHURN		"/bin/memtool --small churn 300 20 " __stringify(CHURN_SECONDS)
 
-/* Freed, movable, and at the start of its block. */
+/* Find and free a movable block, and return its first page. */
 static unsigned long find_range(struct fixture *fixture)
 {
 	struct page *page = hold(&fixture->held, TAKE_MOVABLE, TOP_ORDER);
@@ -29,14 +29,14 @@ static int allocate_range(unsigned long pfn, unsigned long pages)
 	return alloc_contig_range(pfn, pfn + pages, CONTIG_PLAIN, GFP_KERNEL);
 }
 
-/* While the range is allocated the driver must not have anything of it. */
+/* Allocate the range; while it is allocated, no part of it may be in a batch. */
 static unsigned int isolate(struct cycle *cycle, unsigned long pfn, unsigned long pages)
 {
 	if (allocate_range(pfn, pages))
 		return 0;
 	WRITE_ONCE(cycle->watch, 0);
 	WRITE_ONCE(cycle->from, pfn);
-	/* With its start, as cycle.c reads them. */
+	/* Publishes cycle->from, too: pairs with smp_load_acquire() in cycle.c. */
 	smp_store_release(&cycle->pages, pages);
 	usleep_range(10000, 11000);
 	WRITE_ONCE(cycle->pages, 0);
@@ -45,14 +45,14 @@ static unsigned int isolate(struct cycle *cycle, unsigned long pfn, unsigned lon
 	return 1;
 }
 
-/* All of a block of the top order, or one of its pageblocks. */
+/* Isolate all of a block of the top order, or one of its pageblocks, again and again. */
 static unsigned int isolate_often(struct cycle *cycle, unsigned long pfn)
 {
 	unsigned int nr, succeeded = 0;
 
 	for (nr = 0; nr < ISOLATIONS; nr++) {
 		succeeded += isolate(cycle, pfn, nr % 2 ? TOP_PAGES : pageblock_nr_pages);
-		/* In any phase of the driver's. */
+		/* Meet the driver in any phase. */
 		usleep_range(1000 + nr * 37, 1000 + nr * 37 + 100);
 	}
 	return succeeded;
@@ -66,14 +66,14 @@ void test_isolation(struct kunit *test)
 	unsigned long pfn;
 
 	KUNIT_ASSERT_NOT_NULL(test, seen);
-	/* All else is treated: the driver takes the range whenever it is free. */
+	/* All other memory is treated: the driver takes the range whenever it is free. */
 	treat_all(fixture->zone);
 	pfn = find_range(fixture);
 	KUNIT_ASSERT_NE(test, pfn, 0UL);
 
 	without = isolate_often(&fixture->cycle, pfn);
 	fixture->cycle.watch = pfn;
-	/* However small the parts that it is freed in. */
+	/* Fill it even if it is freed in small parts. */
 	fixture->cycle.fills = 32;
 	KUNIT_ASSERT_EQ(test, cycle_start(&fixture->cycle), 0);
 	with = isolate_often(&fixture->cycle, pfn);
@@ -93,7 +93,7 @@ void test_isolation(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen->before.wrong + seen->after.wrong, 0U);
 }
 
-/* A host that answers after a while. */
+/* A host that answers after a delay. */
 struct answer {
 	struct delayed_work work;
 	struct zone *zone;
@@ -106,7 +106,7 @@ static void answer(struct work_struct *work)
 {
 	struct answer *answer = container_of(work, struct answer, work.work);
 
-	/* Somebody waits for the batch: no other may go out. */
+	/* A task waits for the batch: no other batch may go out. */
 	clear_bit(ZONE_RAW, &answer->zone->flags);
 	answer->filled = memory_aeration_fill(answer->zone, 0, &answer->batch,
 					      MEMORY_AERATION_HOLD);
@@ -126,7 +126,7 @@ static unsigned int took_ms(struct kunit *test, unsigned long pfn)
 	return ms;
 }
 
-/* A batch that does not come back makes others wait, but not for ever. */
+/* Isolation waits for a batch that does not come back, but not forever. */
 static void wait_in_vain(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -154,7 +154,7 @@ static void wait_in_vain(struct kunit *test)
 	KUNIT_EXPECT_LE(test, ms, 40U);
 }
 
-/* The range is in the batch: it is isolated, and found when it comes back. */
+/* The range is in the batch: it is isolated, and the wait ends when the batch is drained. */
 static void wait_for_answer(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -188,7 +188,7 @@ void test_drain_waits(struct kunit *test)
 	wait_for_answer(test);
 }
 
-/* Counts all the time. */
+/* A thread that counts the free lists all the time. */
 struct recount {
 	struct census census;
 	unsigned int wrong;
@@ -221,7 +221,7 @@ struct churn {
 	int status;
 };
 
-/* A program churns small pages: they split, merge, and fall back. */
+/* A program churns small pages: blocks split and merge, and allocations fall back. */
 static void churn(struct work_struct *work)
 {
 	struct churn *churn = container_of(work, struct churn, work);
@@ -235,8 +235,8 @@ static void churn(struct work_struct *work)
 }
 
 /*
- * A free block of one pageblock, its buddy held: when it is isolated it is moved as
- * it is, raw or treated.
+ * Free a block of one pageblock whose buddy stays held: isolation moves it as it is, raw or
+ * treated.
  */
 static struct page *leave_pageblock(struct fixture *fixture)
 {
@@ -249,7 +249,7 @@ static struct page *leave_pageblock(struct fixture *fixture)
 	hold_page(&fixture->held, page + (1UL << half), half);
 	hold_page(&fixture->held, page + (2UL << half), half);
 	hold_page(&fixture->held, page + (3UL << half), half);
-	/* In halves: as one, it would be kept for huge pages. */
+	/* In halves: a whole pageblock would be put into the per-CPU list of huge pages. */
 	release(page);
 	release(page + (1UL << half));
 	return page;
@@ -264,7 +264,7 @@ static unsigned int isolate_while_churning(struct fixture *fixture)
 		struct page *page = leave_pageblock(fixture);
 		unsigned long pfn = page ? page_to_pfn(page) : 0;
 
-		/* Time to become treated, or to be used by others. */
+		/* Time in which blocks become treated, or are used by others. */
 		usleep_range(5000, 20000);
 		if (pfn && !allocate_range(pfn, pageblock_nr_pages)) {
 			free_contig_range(pfn, pageblock_nr_pages);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether aerator's looks at page structs are safe from memory that is removed: each is
- * in an RCU read section (a probe counts those that are not), and mm, which says that
- * memory is offline, goes on only when read sections that began before have ended (one of
- * a second begins as the first in the chain of notifiers hears it, and the last one sees
- * whether it is over).
+ * Checks that aerator's reads of page structs are safe while memory is removed. First, each
+ * read is in an RCU read section: a probe counts those that are not. Second, after the
+ * MEM_OFFLINE notification mm continues only when read sections that began earlier have ended:
+ * the first notifier of the chain starts a section of one second, and the last notifier sees
+ * whether it has ended.
  */
 #include <linux/completion.h>
 #include <linux/jiffies.h>
@@ -20,19 +20,19 @@
 
 static unsigned long looks, bare;
 module_param(looks, ulong, 0444);
-MODULE_PARM_DESC(looks, "how often aerator asked whether a page is online");
+MODULE_PARM_DESC(looks, "number of aerator's checks whether a page is online");
 module_param(bare, ulong, 0444);
-MODULE_PARM_DESC(bare, "how often it did so outside of an RCU read section");
+MODULE_PARM_DESC(bare, "number of these checks outside of an RCU read section");
 
 static bool reading, read, waited;
 module_param(read, bool, 0444);
-MODULE_PARM_DESC(read, "a read section began as memory was offline");
+MODULE_PARM_DESC(read, "a read section began when memory went offline");
 module_param(waited, bool, 0444);
-MODULE_PARM_DESC(waited, "it was over before mm went on");
+MODULE_PARM_DESC(waited, "the read section had ended before mm continued");
 
 static DECLARE_COMPLETION(inside);
 
-/* Looks of others are not counted. */
+/* Checks by other code are not counted. */
 static int look_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	char caller[KSYM_SYMBOL_LEN];
@@ -112,5 +112,5 @@ unprobe:
 }
 module_init(looks_init);
 
-MODULE_DESCRIPTION("How aerator looks at page structs");
+MODULE_DESCRIPTION("Checks that aerator reads page structs safely");
 MODULE_LICENSE("GPL");

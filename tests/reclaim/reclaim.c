@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reclaim though much is free, as for an allocation that only a small zone can serve:
- * what is written to the parameter once goes to drop_caches, from a task that the
- * kernel takes for one that reclaims memory.
+ * Reclaim although much memory is free, as for an allocation that only a small zone can serve:
+ * a value that is written to the parameter "once" is written to drop_caches, by a task that
+ * is marked as reclaiming memory.
  */
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -30,7 +30,6 @@ static const struct kernel_param_ops reclaim_once_ops = {
 	.set = reclaim_once,
 };
 module_param_cb(once, &reclaim_once_ops, NULL, 0200);
-MODULE_PARM_DESC(once, "what to write to drop_caches");
-
-MODULE_DESCRIPTION("reclaims memory though much is free");
+MODULE_PARM_DESC(once, "value to write to drop_caches");
+MODULE_DESCRIPTION("reclaims memory although much is free");
 MODULE_LICENSE("GPL");

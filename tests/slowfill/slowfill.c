@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest that runs out of memory while blocks are being taken out of its allocator.
+ * Lets a guest run out of memory while blocks are being taken out of its allocator.
  *
- * As memory_aeration_fill() returns with much memory, its task is kept busy until the OOM
- * notifiers are called, and for a moment after that, so that those see what its caller
- * had told before it called. For guests with two processors: the other one allocates.
+ * When memory_aeration_fill() returns with much memory, its task is kept busy until the OOM
+ * notifiers are called, and for a moment after that: the notifiers then see the state that the
+ * caller had published before the fill. For guests with two processors: the other one allocates.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -17,16 +17,16 @@
 #include <linux/sizes.h>
 #include <linux/vmstat.h>
 
-/* Most of one batch. */
+/* A fill of this size is most of a batch. */
 #define SLOWFILL_PAGES		(3 * SZ_8M >> PAGE_SHIFT)
 #define SLOWFILL_MAX_MS		5000
 #define SLOWFILL_AFTER_MS	50
 
 static bool armed, met;
 module_param(armed, bool, 0644);
-MODULE_PARM_DESC(armed, "keep the next task that takes so much out");
+MODULE_PARM_DESC(armed, "delay the next large fill");
 module_param(met, bool, 0444);
-MODULE_PARM_DESC(met, "memory ran out meanwhile");
+MODULE_PARM_DESC(met, "memory ran out during the delayed fill");
 
 static bool short_of_memory;
 
@@ -36,15 +36,15 @@ static int slowfill_oom(struct notifier_block *nb, unsigned long unused, void *f
 	return NOTIFY_OK;
 }
 
-/* Before all others. */
+/* Called before all other notifiers. */
 static struct notifier_block slowfill_nb = {
 	.notifier_call = slowfill_oom, .priority = INT_MAX,
 };
 
 /**
- * struct slowfill - a call that is under way
- * @zone: the zone that it takes from
- * @free: what was free there before, pages
+ * struct slowfill - a running call of memory_aeration_fill()
+ * @zone: the zone from which it takes blocks
+ * @free: free pages of the zone before the call
  */
 struct slowfill {
 	struct zone *zone;
@@ -104,5 +104,5 @@ static void __exit slowfill_exit(void)
 }
 module_exit(slowfill_exit);
 
-MODULE_DESCRIPTION("Out of memory while blocks are taken out, for tests");
+MODULE_DESCRIPTION("Out of memory during a fill, for tests");
 MODULE_LICENSE("GPL");

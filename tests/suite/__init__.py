@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tests, one module a group, listed in this order."""
+"""The tests: each group is a module; GROUPS lists them in the order of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", 
 
 
 def load(groups: Iterable[str]) -> list[Case]:
-    """The cases of some groups, in the order of GROUPS."""
+    """The cases of these groups, in the order of GROUPS."""
     wanted = set(groups)
     modules = [(group, importlib.import_module(f"suite.{group}"))
                for group in GROUPS if group in wanted]

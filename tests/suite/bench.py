@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What aerator is for, both at once: soon back, and nobody slowed down.
+"""The two aims of aerator at once: memory returns soon, and the guest is not slowed down.
 
-The benchmark's goals (scripts/aerator_bench), of a run that is short: each is missed
-only if that is beyond what such a run does not know better.
+A short run of the benchmark (scripts/aerator_bench) is compared with its goals: a goal is
+missed only if the figure is beyond the limit by more than the noise of such a run.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from aerator_vm.common import retried
 
 from .harness import TREATED, Case, expect
 
-# Passes and frees meet by chance. What was bad luck in one round is not in the median
-# of two, what is bad is so in both.
+# How passes and frees coincide is random. A bad figure of one round by chance is not in the
+# median of two; a real fault shows in both.
 _ROUNDS = 2
 
 
 def quick() -> Iterator[str]:
-    """The benchmark's goals, in a run that is short."""
+    """A short run of the benchmark reaches its goals."""
     missed: list[Goal] = []
     run = CaseRun(cases.load(cases.QUICK), Options())
     prepare(run.names)
@@ -36,7 +36,7 @@ def quick() -> Iterator[str]:
                 break
     yield from (Options().out / cases.QUICK / TABLE).read_text().splitlines()
     expect(not run.missing, f"no figures of {', '.join(run.missing)}")
-    expect(not run.again, "guests that failed, and were started again:\n" + "\n".join(run.again))
+    expect(not run.again, "guests that failed and were restarted:\n" + "\n".join(run.again))
     expect(not missed, "\n".join(map(str, missed)))
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kernels that the module is built for, and not booted: others' names for what it uses,
-other architectures, other releases of a series."""
+"""Builds for kernels that are not booted: with other names of the APIs, for other
+architectures, for other releases of a series."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from .static import silent
 
 
 def _answer(*command: str) -> Path:
-    """What a script of the checkout prints."""
+    """The path that a script of the checkout prints."""
     result = subprocess.run(command, cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
 
 
 def _stock_headers(kernel: str) -> Path:
-    """The folder that a module for a stock kernel is built against."""
+    """The headers against which a module for a stock kernel is built."""
     tree = _answer("scripts/kernel", kernel)
     release = (tree / "release").read_text().strip()
     return tree / "lib/modules" / release / "build"
 
 
 def _common(headers: Path) -> Path:
-    """The headers that all flavours of a release have in common."""
+    """The folder of headers that all flavours of a release have in common."""
     makefile = (headers / "Makefile").read_text()
     return Path(re.findall(r"^include (\S+)/Makefile$", makefile, re.M)[0])
 
 
 def _folder(name: str) -> Path:
-    """An empty one, which the compiler of any suite sees."""
+    """Make an empty folder that the compiler of any suite can see."""
     folder = BUILD / "check" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -45,20 +45,20 @@ def _folder(name: str) -> Path:
 
 
 def _compile(name: str, suite: str, headers: Path, *arguments: str) -> None:
-    """W=1, and no word of it."""
+    """The module builds with W=1 without a message."""
     silent(run_script("scripts/compile", name, suite, headers, "W=1", *arguments),
            "warnings")
 
 
-# What names in 7.3's headers were in 6.17 and in the first releases of 6.18.
+# Names in 7.3's headers, and what they were in 6.17 and in the first releases of 6.18.
 _NAMES_6_17 = {"VIRTIO_FEATURES_U64S": "VIRTIO_FEATURES_DWORDS",
                "VIRTIO_FEATURES_BITS": "VIRTIO_FEATURES_MAX",
                "VIRTIO_U64": "VIRTIO_DWORD"}
 
 
 def virtio_names() -> None:
-    """6.17 is in no suite any more: 7.3 with the names that it had for features. The
-    compiler looks for headers in the folder that is named first."""
+    """The module builds with the names that 6.17 has for features of a device. No suite has
+    6.17 any more: headers of 7.3 with these names come first in the include path."""
     headers = _stock_headers("7.3")
     folder = _folder("virtio-names/include/linux")
     for header in (_common(headers) / "include/linux").glob("virtio*.h"):
@@ -73,7 +73,7 @@ def virtio_names() -> None:
 
 
 def _variant(headers: Path, folder: Path) -> Path:
-    """Headers of our own, to be changed: links to the files and folders of others."""
+    """A copy of headers that can be modified: links to the original files and folders."""
     common = folder / "common"
     for copy, original in ((folder / "headers", headers), (common, _common(headers))):
         copy.mkdir()
@@ -86,13 +86,13 @@ def _variant(headers: Path, folder: Path) -> Path:
 
 
 def _object(name: str, suite: str, headers: Path, *arguments: str) -> str:
-    """The symbols that one object needs."""
+    """The undefined symbols of one object of the module."""
     run_script("scripts/compile", name, suite, headers, _OBJECT, *arguments)
     return run_script("nm", "-u", BUILD / "check" / name / "module" / _OBJECT)
 
 
 def _refused(what: str, *arguments: Any) -> None:
-    """It does not compile, and the compiler gives the reason."""
+    """The module does not compile, and the compiler prints the reason."""
     try:
         _object(*arguments)
     except TestFailed as failure:
@@ -106,8 +106,8 @@ _ORDER = "page_reporting_order"
 
 
 def exports() -> None:
-    """A tree that is prepared for modules, but not built, has no list of exports. Its
-    source tells the same; headers alone do not."""
+    """Headers without Module.symvers are refused, unless the kernel's sources show what is
+    exported. A tree that is prepared for modules, but not built, has no Module.symvers."""
     folder = _folder("exports")
     headers = _variant(_stock_headers("6.12"), folder)
     (headers / "Module.symvers").unlink()
@@ -121,25 +121,26 @@ def exports() -> None:
 
 
 def pageblocks() -> None:
-    """Before 5.14, a kernel whose pageblock_order is no constant: nothing links to it."""
+    """A kernel before 5.14 whose pageblock_order is a variable is refused at build time:
+    modules cannot use that variable."""
     _refused("needs Linux 5.14 or newer here", "pageblocks", "bullseye",
              _stock_headers("5.10"), "KCFLAGS=-DCONFIG_HUGETLB_PAGE_SIZE_VARIABLE")
 
 
-# Found out from dkms.conf as dkms reads it.
+# Evaluates dkms.conf as dkms does.
 _DKMS_MAKE = 'dkms_tree=/dkms kernel_source_dir=$1; . ./dkms.conf; echo "${MAKE[0]}"'
 
 
 def _dkms_arguments(headers: Path) -> list[str]:
-    """What dkms gives to make, and not for every kernel."""
+    """Arguments that dkms gives to make, and that depend on the kernel."""
     words = run_script("bash", "-euc", _DKMS_MAKE, "bash", headers).split()
     expect(words[:3] == ["make", "-C", str(headers)] and words[-1] == "modules",
            f"dkms' command: {words}")
     return words[4:-1]
 
 
-# What clang does otherwise than gcc 12, and a kernel's configuration says; and what clang
-# 14 cannot do, or does not do itself, as arguments for make.
+# Options of a kernel's configuration that differ between clang and gcc 12; and arguments for
+# make that turn off what clang 14 does not support.
 _CLANG = {r"^(CONFIG_CC_IS_)GCC=y": r"\1CLANG=y",
           r"^(CONFIG_CC_IMPLICIT_FALLTHROUGH=\S+)=5": r"\1",
           r"^(CONFIG_CC_HAS_AUTO_VAR_INIT_ZERO_)BARE=y": r"\1ENABLER=y",
@@ -150,7 +151,8 @@ _NOT_CLANG = ("CONFIG_SLS=", "CONFIG_RETHUNK=", "CONFIG_FTRACE_MCOUNT_USE_CC=",
 
 
 def clang() -> None:
-    """A kernel that was built with it: Debian's, with the configuration changed."""
+    """The module builds for a kernel that was built with clang: Debian's headers, with the
+    configuration changed."""
     folder = _folder("clang")
     stock = _stock_headers("6.1")
     headers = _variant(stock, folder)
@@ -171,7 +173,7 @@ def clang() -> None:
 
 
 def _fetched(suite: str, purpose: str, *which: str) -> None:
-    """It compiles, and links to nothing that the kernel does not export."""
+    """The module builds against fetched headers, and uses no symbol that is not exported."""
     headers = _answer("scripts/headers", suite, *which) / "build"
     base = suite.removesuffix("-backports")
     _compile("-".join((suite, *which)), f"{base}{purpose}", headers)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that takes memory back all the time: what of it goes to the host meanwhile.
+"""A guest that frees and allocates the same memory all the time (churn).
 
-What that costs, beside virtio_balloon and beside nobody, is for group bench.
+The cost, compared with virtio_balloon and with no reports, is measured by group bench.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _EAGER_SECONDS = 30
 
 
 def regret(kernel: str) -> Iterator[str]:
-    """Memory that is used for long before it is freed again: the fall is seen when it
-    begins, and not when the memory is freed the next time. The window becomes longer
-    than the pause, and the memory stays."""
+    """Churn with long times of use is learnt, too: the policy sees the fall of free memory
+    when it begins, not at the next free. The window becomes longer than the pause, and the
+    memory stays with the guest."""
     churn = f"memtool churn {_CHURN_MIB} 400"
-    # The guest's time is a count of instructions: a request of its own would stop it.
+    # With icount, a pause between two requests would add to the guest's time: use one request.
     with make_guest(kernel, "regret", icount=True) as guest:
         folder = load_aerator(guest)
         before, output, after = guest.run(
@@ -29,12 +29,13 @@ def regret(kernel: str) -> Iterator[str]:
     reported = int(after) - int(before)
     rounds = int(output.split()[1])
     share = reported / (rounds * _CHURN_MIB * MIB)
-    yield f"{share:.0%} of what was freed went to the host in {rounds} rounds"
-    expect(share < 0.1, "memory that the guest takes back at once goes to the host")
+    yield f"{share:.0%} of the freed memory was reported in {rounds} rounds"
+    expect(share < 0.1, "memory that the guest soon allocates again is reported")
 
 
 def churn_eager(kernel: str) -> Iterator[str]:
-    """For checkers: as much as can be goes and comes, and is small and large."""
+    """Memory checkers find nothing while large and small pages are reported and allocated as
+    often as possible."""
     with make_guest(kernel, "churn-eager", mem=1536) as guest:
         folder = load_aerator(guest, window_ms=0, reactors=2, order=4)
         jobs = [guest.start_job(f"memtool churn 300 100 {_EAGER_SECONDS}"),

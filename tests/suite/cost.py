@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What it costs, in instructions (scripts/aerator_bench/instructions.py)."""
+"""The cost in instructions (scripts/aerator_bench/instructions.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _guest(kernel: str, name: str, mem: int, files: Mapping[str, Path | str]) ->
 
 # Faults
 
-# By how much more may be noise: between two boots, figures differ by less.
+# The limit of an increase, and the noise: figures of two boots differ by less.
 _FAULT_GOAL = 0.001
 _FAULT_NOISE = 0.0003
 
@@ -49,14 +49,14 @@ def _compare_faults(size: str, what: tuple[str, str], before: float,
 
 
 def faults(size: str) -> Iterator[str]:
-    """A driver that has nothing to do costs nothing."""
+    """A page fault costs no more instructions with an idle aerator loaded."""
     yield from _compare_faults(size, ("not loaded", "aerator idle"),
                                _fault_instructions(TREATED, size, False),
                                _fault_instructions(TREATED, size, True))
 
 
 def faults_patched(size: str) -> Iterator[str]:
-    """The patch costs nothing."""
+    """A page fault costs no more instructions on a kernel with the patch."""
     yield from _compare_faults(size, ("not patched", "patched"),
                                _fault_instructions(_PLAIN, size, False),
                                _fault_instructions(TREATED, size, False))
@@ -83,7 +83,7 @@ def _theirs(kernel: str, order: int | None) -> Report:
 
 
 def _ours(guest: Guest, order: int | None, **params: int) -> Report:
-    """With settings that may differ from the last ones."""
+    """Report with aerator, with these parameters, which may differ from the last ones."""
     for name, value in params.items():
         guest.run(f"echo {value} >{PARAMETERS}/{name}")
     folder = f"{balloon_device(guest)}/aerator"
@@ -92,9 +92,9 @@ def _ours(guest: Guest, order: int | None, **params: int) -> Report:
     before = counters(guest, folder)
     report = release(guest, _FREED_MIB, order, f"{PARAMETERS}/enabled")
     after = counters(guest, folder)
-    # The report ends before the guest is asked: a batch may be on its way.
+    # memtool ends before the counters are read: another batch may have been sent meanwhile.
     late = after["kicks"] - before["kicks"] - report.kicks
-    expect(0 <= late <= _LATE_KICKS, f"{late} kicks that nobody saw")
+    expect(0 <= late <= _LATE_KICKS, f"{late} kicks are not in the report")
     expect_equal(after["errors"], 0, "errors")
     back = (after["reported_bytes"] - before["reported_bytes"]) // MIB
     expect(back >= 0.97 * report.mib, f"only {back} of {report.mib} MiB reported")
@@ -111,7 +111,8 @@ def _load(guest: Guest, order: int | None) -> None:
 
 
 def reports_whole(kernel: str) -> Iterator[str]:
-    """What is freed in one piece costs half of virtio_balloon's instructions at most."""
+    """Reporting memory that is freed in one piece costs at most half the instructions of
+    virtio_balloon."""
     with _our_guest(None) as guest:
         _load(guest, None)
         ours = _ours(guest, None)
@@ -127,15 +128,16 @@ def _too_many(ours: Report, theirs: Report) -> list[str]:
             if getattr(ours, name) * 16 > getattr(theirs, name)]
 
 
-# Two batches do not fit on the queue, and there is a kick for each piece in which QEMU makes
-# room. Its main loop takes chains off the queue while the guest adds some: with a core for
-# each these pieces are large.
+# Two batches do not fit on the queue, and each time that QEMU makes room there is a kick.
+# QEMU's main loop takes chains off the queue while the guest adds some: with a core for each
+# of them, QEMU takes many chains at a time.
 _TRIES = 4
 _MAIN_LOOP_AND_GUEST = 2
 
 
 def reports_scattered(kernel: str) -> Iterator[str]:
-    """In blocks of 64 KiB that cannot merge: a sixteenth of the kicks and interrupts."""
+    """Reporting blocks of 64 KiB that cannot merge takes at most a sixteenth of the kicks and
+    interrupts of virtio_balloon."""
     theirs = _theirs(kernel, _SCATTERED_ORDER)
     yield theirs.row(f"virtio_balloon, {kernel}")
     with _our_guest(_SCATTERED_ORDER) as guest:
@@ -150,7 +152,7 @@ def reports_scattered(kernel: str) -> Iterator[str]:
 
 
 def settings(order: int | None) -> Iterator[str]:
-    """What sizes and numbers of reactors give: nothing can be wrong."""
+    """Print the cost for several sizes and numbers of reactors, without a limit."""
     with _our_guest(order) as guest:
         _load(guest, order)
         for reactors in (1, 2, 4):
@@ -165,7 +167,7 @@ def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]
             for size in FAULTS]
 
 
-# What needs the unpatched kernel is for --all: it would be one more to build.
+# Cases with the unpatched kernel are for --all: that kernel would have to be built, too.
 CASES = [*_faults(faults, TREATED), *_faults(faults_patched, _PLAIN),
          *on_kernels(reports_whole, (TREATED, _PLAIN)),
          *on_kernels(reports_scattered, (TREATED, _PLAIN), cores=_MAIN_LOOP_AND_GUEST),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Hosts with mistakes: a balloon device inside the guest (tests/device) that is late,
-silent, confused or gone, on the kernel that looks for mistakes of the driver's.
+"""Faulty hosts: a balloon device inside the guest (tests/device) is late, silent, confused
+or unplugged, on a debug kernel.
 
-Each queue is given work while the device misbehaves on it. A driver must get over
-that: say so in one line, lose no page, use none that is the device's, and work as
-before once the device does. What the device sees of it, it counts as violations.
+Each queue gets work while the device misbehaves on it. The driver must recover: log one
+line, lose no page, use no page that is the device's, and work as before once the device
+does. The device counts violations of these rules.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .lifecycle import QUARANTINE, SLACK_KB
 _FOLDER = "tests/device"
 _FILE = "/aerator_device.ko"
 _FILES = "/sys/kernel/debug/aerator_device"
-# How long a host may be silent: one that never answers, and one that is as slow as this
-# machine, with a kernel that looks for mistakes.
+# settle_timeout_ms for a host that never answers; and for one that is as slow as this
+# machine with a debug kernel.
 _SILENT_MS = 1000
 _SLOW_MS = 15000
 _UNLOAD_SECONDS = 5
 
-# The first bit, MUST_TELL_HOST, is offered to one of the two intakes.
+# Only one of the two intakes is offered the first bit, MUST_TELL_HOST.
 _FEATURES = {"reporting": 0x3000002e, "treated": 0x3000002f}
 
-# What virtio_ring says of such a device.
+# virtio_ring logs this for such a device.
 _ALLOWED = (r"is not a head!",)
 
 _ENABLED = f"{PARAMETERS}/enabled"
 _TIMEOUT = f"{PARAMETERS}/settle_timeout_ms"
 _HINT_DONE = 1
 
-# Resets that fail: more than any test has.
+# A number of failing resets that no test reaches.
 STUBBORN = 1000
 
 _LOST = "resetting the device; will try again"
@@ -51,7 +51,7 @@ _BACK = "the device is back after its reset"
 
 @dataclass
 class Host:
-    """The device, as its host uses it."""
+    """The host's side of the device."""
 
     guest: Guest
     _command: int = 1
@@ -63,7 +63,7 @@ class Host:
         self.guest.run(f"echo {value} >{_FILES}/{name}", timeout=30)
 
     def grows(self, name: str, more: int = 1) -> Callable[[], bool]:
-        """Whether a count is by so much larger than it is now."""
+        """A condition: a count has grown by @more from its current value."""
         goal = self.read(name) + more
         return lambda: self.read(name) >= goal
 
@@ -72,8 +72,8 @@ class Host:
         return lambda: self.read("actual") == self.read("num_pages") == pages
 
     def hint(self) -> Callable[[], bool]:
-        """Ask for hints of memory that has not been reported, which this driver does
-        not hint. They have come when it says that it stops."""
+        """Ask for free page hints. Memory that is reported is not hinted, so reporting is
+        paused and some memory freed. Condition: the driver has sent the stop command."""
         self._command += 1
         self.guest.run(f"[ ! -e {_ENABLED} ] || echo 0 >{_ENABLED}; echo | memtool hold 64")
         some = self.grows("free_page/bytes", MIB)
@@ -81,11 +81,11 @@ class Host:
         return lambda: some() and self.read("hinted") == 0
 
     def patience(self, ms: int) -> None:
-        """Have aerator wait for so long, if it is the driver."""
+        """Set settle_timeout_ms, if aerator is the driver."""
         self.guest.run(f"[ ! -e {_TIMEOUT} ] || echo {ms} >{_TIMEOUT}")
 
     def well(self) -> None:
-        """Back to what every host does."""
+        """Make the device behave correctly again."""
         self.guest.run(f"cd {_FILES} && for file in */behaviour; do echo now >$file; done;"
                        f" echo {_HINT_DONE} >free_page_hint_cmd_id;"
                        f" [ ! -e {_ENABLED} ] || echo 1 >{_ENABLED}", timeout=30)
@@ -96,8 +96,8 @@ def _take_and_free(host: Host) -> None:
 
 
 def _report(host: Host) -> Callable[[], bool]:
-    """A part is enough. What is taken and freed between two looks of aerator's, before it
-    rests, it does not see: it finds that with the next free, so more is freed meanwhile."""
+    """Condition: a part of the freed memory is reported. aerator misses memory that is taken
+    and freed between two samples, until the next free: so more is freed meanwhile."""
     grown = host.grows("reporting/bytes", 16 * MIB)
     _take_and_free(host)
 
@@ -130,8 +130,8 @@ _UNLOADS = (*_HARMLESS, *_HARMFUL)
 
 @dataclass(frozen=True)
 class Work:
-    """Of a queue: what makes the driver use it, and which mistakes it gets over only
-    with a reset."""
+    """A queue: a function that makes the driver use it, and the misbehaviours from which the
+    driver recovers only with a reset."""
 
     queue: str
     start: Callable[[Host], Callable[[], bool]]
@@ -143,15 +143,15 @@ WORKS = (
     Work("inflate", _inflate),
     Work("deflate", _deflate),
     Work("free_page", Host.hint),
-    # The host asks, and nobody waits for it: what it never says is not missed, what
-    # it says twice are two questions.
+    # The driver does not wait on this queue: it does not notice a missing question, and takes
+    # a repeated one for two questions.
     Work("stats", _ask, ("id", "reset")),
 )
 
 
 def _misbehave(host: Host, work: Work, behaviour: str) -> None:
-    """From here on. In the log it shows from where on, and all that comes of it comes
-    behind: some queues are in use without our asking."""
+    """Let the device misbehave, after a mark in the log: log lines that result from it come
+    after the mark. Some queues are used even before the test uses them."""
     host.patience(_SILENT_MS if behaviour == "never" else _SLOW_MS)
     host.guest.run(f"echo '{mark(work, behaviour)}' >/dev/kmsg;"
                    f" echo {behaviour} >{_FILES}/{work.queue}/behaviour", timeout=30)
@@ -170,13 +170,13 @@ def _do(host: Host, work: Work, what: str) -> None:
 
 
 def prepare(host: Host, work: Work) -> None:
-    """There must be something to take out."""
+    """Inflate, if the work is to deflate."""
     if work.queue == "deflate":
         wait_until("a balloon", 20, host.target(6000))
 
 
 def check_works(host: Host, work: Work) -> None:
-    """After whatever was, a device that is well has a driver that works."""
+    """The driver works on all queues once the device behaves correctly."""
     host.patience(_SLOW_MS)
     _do(host, work, "works again")
     host.well()
@@ -185,7 +185,7 @@ def check_works(host: Host, work: Work) -> None:
 
 
 def _harmless(host: Host, work: Work, behaviour: str) -> None:
-    """The driver may wait, and does not complain."""
+    """The driver waits if it must, and does not reset the device."""
     prepare(host, work)
     _misbehave(host, work, behaviour)
     done = work.start(host)
@@ -199,8 +199,8 @@ def _harmless(host: Host, work: Work, behaviour: str) -> None:
 
 
 def _harmful(host: Host, work: Work, behaviour: str) -> None:
-    """The driver gives the device up, says so once, and has it back. Who gets pages
-    that are still the device's writes to them."""
+    """The driver resets the device, logs that once, and works again. Meanwhile a program
+    writes to memory: the device finds out if it got pages that are the device's."""
     prepare(host, work)
     _misbehave(host, work, behaviour)
     work.start(host)
@@ -217,8 +217,8 @@ def _harmful(host: Host, work: Work, behaviour: str) -> None:
 
 
 def _stubborn(host: Host, work: Work) -> None:
-    """It cannot be reset, and is silent until everybody has had enough time to use pages
-    that are still its own. Other batches need no reset."""
+    """The device cannot be reset, and is silent while programs use memory: they must not get
+    the device's pages. Other batches need no reset."""
     prepare(host, work)
     host.write("stubborn", STUBBORN)
     host.guest.run(f"echo 8 >{PARAMETERS}/reactor_size && echo 32 >{PARAMETERS}/reactor_size",
@@ -240,7 +240,7 @@ def _stubborn(host: Host, work: Work) -> None:
 
 
 def _disappear(host: Host, work: Work) -> None:
-    """With a batch in flight; another one comes later."""
+    """The device is unplugged with a batch in flight, and later plugged in again."""
     prepare(host, work)
     _misbehave(host, work, "disappear")
     work.start(host)
@@ -252,7 +252,7 @@ def _disappear(host: Host, work: Work) -> None:
 
 
 def _unload(host: Host, work: Work, behaviour: str, params: dict[str, object]) -> float:
-    """rmmod, with a batch at a device that is no help. Say how long it took."""
+    """Unload with a batch at a device that misbehaves. Returns the seconds."""
     prepare(host, work)
     taken = host.grows(f"{work.queue}/taken")
     _misbehave(host, work, behaviour)
@@ -269,7 +269,7 @@ def _unload(host: Host, work: Work, behaviour: str, params: dict[str, object]) -
     return took
 
 
-# VIRTIO_BALLOON_S_OOM_KILL and so on: what QEMU does not show. Reclaim is told in bytes.
+# VIRTIO_BALLOON_S_OOM_KILL and later tags, which QEMU does not show. Reclaim is in bytes.
 _YOUNG_TAGS = {10: ("oom_kill ", 1), 11: ("allocstall_", 1), 12: ("pgscan_kswapd ", 4096),
                13: ("pgscan_direct ", 4096), 14: ("pgsteal_kswapd ", 4096),
                15: ("pgsteal_direct ", 4096)}
@@ -282,7 +282,7 @@ def _vmstat_sum(guest: Guest, prefix: str) -> int:
 
 
 def _statistics(host: Host) -> str:
-    """All tags that there are, each once."""
+    """The driver sends each tag that its kernel has, once."""
     _do(host, WORKS[-1], "statistics")
     lines = host.guest.read(f"{_FILES}/statistics").splitlines()
     told = [(int(tag), int(value)) for tag, value in map(str.split, lines)]
@@ -294,7 +294,7 @@ def _statistics(host: Host) -> str:
 
 
 def _broken_between(host: Host) -> None:
-    """An answer too many, when all have come: seen with the next batch only."""
+    """A second answer after all chains were answered is detected with the next batch."""
     work = WORKS[1]
     _misbehave(host, work, "twice")
     for pages in (100, 200):
@@ -329,15 +329,16 @@ def device_guest(kernel: str, name: str, mem: int = 640,
 
 
 def _first_load(guest: Guest, params: dict[str, object]) -> None:
-    """What a first load allocates for good, it allocates now."""
+    """Load and unload once: the first load allocates memory that is never freed."""
     guest.insmod(MODULE, params)
     expect_equal(balloon_driver(guest), "aerator", "driver")
     guest.run("sleep 2; rmmod aerator")
 
 
 def device(kernel: str, intake: str) -> Iterator[str]:
-    """All of it with one intake. With the other, which waits for the kernel's passes,
-    what takes a reset while that has handed over pages."""
+    """aerator recovers from each misbehaviour of the device. With the intake treated all of
+    them are tried; with reporting, which waits for the kernel's passes, those that need a
+    reset."""
     some, harmless = (WORKS, _HARMLESS) if intake == "treated" else (WORKS[:1], ())
     params = {"intake": intake, "settle_timeout_ms": _SLOW_MS, "window_ms": 0}
     with device_guest(kernel, f"device-{intake}") as guest:
@@ -359,7 +360,7 @@ def device(kernel: str, intake: str) -> Iterator[str]:
 
 
 def device_reference(kernel: str) -> Iterator[str]:
-    """The device itself, with the driver that everybody has: both do what is right."""
+    """The test device works with virtio_balloon, without violations."""
     with device_guest(kernel, "device-reference") as guest:
         guest.insmod(_FILE, {"features": _FEATURES["treated"]})
         guest.run("modprobe virtio_balloon")
@@ -375,19 +376,19 @@ def device_reference(kernel: str) -> Iterator[str]:
 
 
 def _chains_of(host: Host, pages: int) -> int:
-    """How many chains an inflation by so many pages takes, or the way back."""
+    """The number of chains for inflating and deflating by this many pages."""
     before = host.read("inflate/taken")
     wait_until("a balloon", 20, host.target(pages))
     return host.read("inflate/taken") - before
 
 
 def device_discards(kernel: str) -> Iterator[str]:
-    """What a driver finds out of a device that keeps what it is told of, or reads no long
-    chains; and of one that is silent when it is tried."""
+    """The driver finds out whether a device keeps reported memory, whether it reads long
+    chains, and copes with one that is silent during this check."""
     params = {"settle_timeout_ms": _SLOW_MS, "window_ms": 0, "intake": "reporting"}
     pages = 16 * 512
     with device_guest(kernel, "device-discards") as guest:
-        # Or what is freed may stay in the lists of its processor, all of it.
+        # Otherwise all of the freed memory may stay in a per-CPU list.
         park_little(guest)
         guest.insmod(_FILE, {"features": _FEATURES["reporting"]})
         host, found = Host(guest), []
@@ -397,7 +398,7 @@ def device_discards(kernel: str) -> Iterator[str]:
             host.write("numbers_max", longest)
             guest.insmod(MODULE, params)
             folder = f"{balloon_device(guest)}/aerator"
-            # Once that is over the host was told of something, whenever it was freed.
+            # The flush makes sure that something has been reported.
             _take_and_free(host)
             guest.run(f"echo 1 >{folder}/flush", timeout=90)
             expect_equal(guest.read(f"{folder}/host_discards"), word, "host_discards")

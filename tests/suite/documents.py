@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Documents say what the code says, each file says what it may be used for, and the
-tarball is complete."""
+"""Documents agree with the code, each file has a licence, and the tarball is complete."""
 
 from __future__ import annotations
 
@@ -22,21 +21,22 @@ _DEVICE_FILES = "/sys/bus/virtio/devices/virtioX/aerator/"
 _TRACEPOINTS = "/sys/kernel/tracing/events/aerator/"
 _ABI_TAGS = ["What", "Date", "KernelVersion", "Contact", "Description"]
 
-# What has no comments, and what has its licence from elsewhere: patches, from the kernel.
+# Files without comments, and files whose licence is that of the kernel (patches).
 _NO_SPDX = re.compile(r"LICENSE|.*\.(png|patch)|Documentation/ABI/.*"
                       r"|debian/(copyright|source/format)")
 
 
 def _expect_same(found: Mapping[str, object], wanted: Mapping[str, object],
                  where: str) -> None:
-    """What is there and not in the code is as wrong as the reverse."""
+    """Two mappings are equal: a name in the document that the code lacks is as wrong as the
+    reverse."""
     wrong = [f"{name}: {found.get(name)} there, {wanted.get(name)} in the code"
              for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
     expect(not wrong, f"{where}:\n" + "\n".join(wrong))
 
 
 def _readme_rows(section: str) -> list[list[str]]:
-    """The cells of a section's table, without its head."""
+    """The cells of a section's table, without its header."""
     text = (TOP / "README.md").read_text()
     body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")]
@@ -44,19 +44,19 @@ def _readme_rows(section: str) -> list[list[str]]:
 
 
 def _man_items(section: str) -> dict[str, str]:
-    """Names in bold, and the paragraph that follows each, of one section's source."""
+    """The names in bold of a section of the manual page, each with the paragraph after it."""
     body = _MAN.read_text().partition(f"\n.SH {section}\n")[2].partition("\n.SH ")[0]
     return dict(re.findall(r"^\.TP\n\.B (\w+)\n(.*?)(?=^\.TP|^\.PP|\Z)", body, re.S | re.M))
 
 
 def _man_text() -> str:
-    """As it is read, on one line."""
+    """The formatted manual page, on one line."""
     text = run_script("mandoc", "-Tutf8", "-Owidth=1000", _MAN)
     return " ".join(re.sub(r".\x08", "", text).split())
 
 
 def _abi_entries() -> list[dict[str, str]]:
-    """Tags and what they say, of all documents."""
+    """The entries of all ABI documents: tags and their texts."""
     blocks = [block for path in sorted(_ABI.iterdir())
               for block in re.split(r"\n\n(?=What:)", path.read_text())]
     return [dict(re.findall(r"^(\w+):\s*(.*?)(?=^\w+:|\Z)", block, re.S | re.M))
@@ -64,14 +64,14 @@ def _abi_entries() -> list[dict[str, str]]:
 
 
 def _abi(folder: str) -> dict[str, str]:
-    """What is said of the files of a folder."""
+    """The descriptions of the files of a folder."""
     found = {entry["What"].strip(): entry["Description"] for entry in _abi_entries()}
     return {path.removeprefix(folder): text for path, text in found.items()
             if path.startswith(folder)}
 
 
 def _bounds(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Default, and what is allowed, of manual page and ABI documents."""
+    """The default and the allowed values of each name, from the manual page or the ABI."""
     pattern = re.compile(r"Default: (.+?)\. Allowed: (.+?)\.(?:\s|$)")
     found = {name: pattern.search(" ".join(text.split())) for name, text in texts.items()}
     return {name: match.groups() if match else () for name, match in found.items()}
@@ -95,7 +95,7 @@ def parameters() -> None:
 
 
 def options() -> None:
-    """What can be commented in for modprobe."""
+    """packaging/modprobe.conf has a line for each parameter, commented out, with its default."""
     text = (TOP / "packaging/modprobe.conf").read_text()
     wanted = {name: default.partition(";")[0]
               for name, (default, _) in code.parameters().items()}
@@ -126,14 +126,14 @@ def tracepoints() -> None:
 
 
 def abi_form() -> None:
-    """That of the kernel's own: its scripts/get_abi.pl reads them."""
+    """The ABI documents have the kernel's form, which scripts/get_abi.pl reads."""
     for entry in _abi_entries():
         expect_equal(list(entry), _ABI_TAGS, f"tags of {entry.get('What', entry)}")
         expect(all(entry.values()), f"{entry['What']} has an empty tag")
 
 
 def manual_page() -> None:
-    """It is well formed, and has the lines of the log."""
+    """The manual page is well formed, and has all lines of the log."""
     expect_equal(run_script("mandoc", "-T", "lint", "-W", "warning", _MAN), "", "mandoc")
     text = _man_text()
     missing = [line for line in sorted(code.log_lines()) if line not in text]
@@ -141,7 +141,7 @@ def manual_page() -> None:
 
 
 def versions() -> None:
-    """The one of module/Kbuild is everywhere."""
+    """The version in module/Kbuild is that of all documents."""
     wanted = code.version()
     heads = {"aerator.4": re.search(r'^\.TH .*"aerator (\S+)"', _MAN.read_text(), re.M),
              "CHANGELOG.md": re.search(r"^## ([\w.~]+)", (TOP / "CHANGELOG.md").read_text(), re.M)}
@@ -174,12 +174,13 @@ def _modinfo(module: Path) -> dict[str, list[str]]:
 
 
 def _of_kernel(text: str, patched: bool) -> str:
-    """The part of "32; patched 1024" that holds."""
+    """The part of "32; patched 1024" for this kernel."""
     return text.rpartition("; patched ")[2] if patched else text.partition("; patched ")[0]
 
 
 def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
-    """Each has a description and a type; defaults and bounds that it names are so."""
+    """Each parameter has a description and a type; the defaults and bounds in the description
+    are correct."""
     texts = dict(line.split(":", 1) for line in found.get("parm", []))
     wanted = {name: [_of_kernel(text, kernel == TREATED) for text in texts]
               for name, texts in code.parameters().items()}
@@ -198,7 +199,7 @@ def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
 
 
 def modinfo(kernel: str) -> None:
-    """All that it should say, and defaults and bounds as they are."""
+    """modinfo shows author, licence, version, and correct defaults and bounds of parameters."""
     found = _modinfo(module_file(kernel))
     for name, wanted in {"version": code.version(), "license": "GPL",
                          "author": "The aerator developers",

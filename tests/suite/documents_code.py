@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the module's sources say of it: parameters, files, tracepoints, log lines, version."""
+"""Facts from the module's sources: parameters, files, tracepoints, log lines, version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .harness import expect, run_script
 
 MODULE = TOP / "module"
 
-# The machine that the documents have in mind.
+# The page size that the documents assume.
 _PAGE_SHIFT = 12
 _ORDERS = {"0": 0, "1": 1, "MAX_PAGE_ORDER": 10, "pageblock_order": 9}
 
@@ -22,7 +22,7 @@ def _source(name: str) -> str:
 
 
 def _found(pattern: str, text: str, flags: int = 0) -> list[Any]:
-    """All there is, which is never nothing: the sources may look different one day."""
+    """All matches in a source. No match is an error: the form of the source has changed."""
     found = re.findall(pattern, text, flags)
     expect(found, f"the sources have nothing like {pattern}: has their form changed?")
     return found
@@ -33,7 +33,7 @@ def version() -> str:
 
 
 def _constants(patched: bool) -> dict[str, int]:
-    """Names of numbers, for a kernel with or without the patch."""
+    """The values of constants, for a kernel with or without the patch."""
     flags = ["-DCOMPAT_HAS_AERATION"] if patched else []
     said = run_script("gcc", "-E", "-dM", *flags, "module/params.h")
     found = {name: int(value)
@@ -44,7 +44,7 @@ def _constants(patched: bool) -> dict[str, int]:
 
 
 def _number(expression: str, constants: dict[str, int]) -> int:
-    """A number, the name of one, or one that is shifted."""
+    """The value of a number, a constant, or either of them shifted."""
     value, _, shift = expression.strip().partition(" << ")
     return constants.get(value, 0) if value in constants else int(value) << int(shift or 0)
 
@@ -62,7 +62,7 @@ def _defaults(patched: bool) -> dict[str, str]:
 
 
 def span(low: int, high: int) -> str:
-    """Bounds as the documents write them."""
+    """A range as the documents write it."""
     if high - low == 1:
         return f"{low}, {high}"
     return str(low) if low == high else f"{low} to {high}"
@@ -78,7 +78,7 @@ def _allowed(patched: bool) -> dict[str, str]:
 
 
 def _allowed_orders() -> str:
-    """What newer kernels take, then 6.1, then 5.10."""
+    """The allowed orders: of newer kernels, of 6.1, of 5.10."""
     bounds = _found(r"COMPAT_REPORTING_ORDER_(?:MIN|MAX)\s+(\w+)", _source("compat/compat.h"))
     low, high, later_low, _, old_low, _ = (_ORDERS[bound] for bound in bounds)
     return (f"{span(low, high)} (without the patch, 6.1: from {later_low};"
@@ -91,7 +91,7 @@ def _both(stock: dict[str, str], patched: dict[str, str]) -> dict[str, str]:
 
 
 def parameters() -> dict[str, tuple[str, str]]:
-    """Name, default and what is allowed, as the documents have to say it."""
+    """The default and the allowed values of each parameter, as the documents write them."""
     defaults = _both(_defaults(False), _defaults(True))
     kinds = [_found(r"\.name = \"(\w+)\"", _source(f"intake_{name}.c"))[0]
              for name in ("reporting", "treated")]
@@ -101,7 +101,7 @@ def parameters() -> dict[str, tuple[str, str]]:
 
 
 def device_files() -> dict[str, str]:
-    """What can be done with each."""
+    """The access mode of each of the device's files."""
     text = _source("sysfs.c")
     words = {"WO": "Write only", "RO": "Read only", "ADMIN_RO": "Read only, by root"}
     modes = {name: words[kind] for kind, name in
@@ -111,7 +111,7 @@ def device_files() -> dict[str, str]:
 
 
 def tracepoints() -> dict[str, set[str]]:
-    """Their fields."""
+    """The fields of each tracepoint."""
     text = _source("trace.h")
     stage, *others = (set(_found(r"(\w+)=%", line))
                       for line in _found(r"TP_printk\((.*)", text))
@@ -122,14 +122,14 @@ def tracepoints() -> dict[str, set[str]]:
 
 
 def _spell_out(text: str) -> str:
-    """Strings that have a name, where they are joined to others."""
+    """Replace macros by their strings, where they are concatenated with other strings."""
     for name, string in re.findall(r'^#define (\w+)\s+"(.*)"$', text, re.M):
         text = text.replace(f'" {name}', f'{string}"').replace(f'{name} "', f'"{string}')
     return text
 
 
 def log_lines() -> set[str]:
-    """Pieces of what goes to the log, between the words that vary."""
+    """The constant parts of all log messages, between format specifiers."""
     text = _spell_out("".join(path.read_text() for path in sorted(MODULE.glob("*.[ch]"))))
     calls = _found(r"\b(?:pr|dev)_(?:err|warn|info)(?:_ratelimited)?\((.*?)\);", text, re.S)
     calls += _found(r"\b(?:balloon_fail|vq_give_up)\((.*?)\);", text, re.S)

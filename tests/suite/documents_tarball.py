@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tarball of a release: nothing is missing, it is the same each time, and it builds."""
+"""The tarball of a release: no file is missing, the same bytes each time, and it builds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from .static import tracked
 
 _KERNEL = "6.12"
 
-# Without these it is no release, whatever git has.
+# Files that a release must have, whatever git has.
 _NEEDED = {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "dkms.conf", "kpatch/README",
            "include/linux/memory_aeration.h", "module/Kbuild", "module/main.c",
            "module/compat/Kbuild.include", "Documentation/aerator.4"}
 
-# What must not matter: whoever makes it has habits of his own.
+# Settings of the user's environment, which must not change the tarball.
 _HABITS = {"TZ": "Asia/Tokyo", "XZ_OPT": "-0", "GIT_CONFIG_COUNT": "1",
            "GIT_CONFIG_KEY_0": "tar.umask", "GIT_CONFIG_VALUE_0": "0077"}
 
 
 def _own_git(scratch: Path) -> dict[str, str]:
-    """An index and objects apart from the checkout's, which stay as they are."""
+    """An environment with a separate git index and object store: the checkout's stay as they
+    are."""
     objects = run_script("git", "rev-parse", "--path-format=absolute", "--git-path", "objects")
     (scratch / "objects").mkdir()
     person = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
@@ -39,14 +40,14 @@ def _own_git(scratch: Path) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """All that is there, committed or not."""
+    """Make a commit of all files of the checkout, committed or not."""
     run_script("git", "add", "--all")
     tree = run_script("git", "write-tree").strip()
     return run_script("git", "commit-tree", "-m", "as it is", tree).strip()
 
 
 def _pack(scratch: Path) -> Path:
-    """Twice, and the bytes are the same."""
+    """Pack twice, with different settings; the bytes are the same."""
     with mock.patch.dict(os.environ, _own_git(scratch)):
         commit = _commit()
         first = Path(run_script("scripts/dist", commit, scratch / "first").strip())
@@ -66,12 +67,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def _source_version(module: Path) -> str:
-    """The kernel's own hash over the sources."""
+    """srcversion: the kernel's hash over the module's sources."""
     return run_script("modinfo", "-F", "srcversion", module).strip()
 
 
 def tarball() -> Iterator[str]:
-    """What it builds is the module that the checkout builds."""
+    """The tarball has all files, and builds the same module as the checkout."""
     place = BUILD / "check"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dist-", dir=place) as name:

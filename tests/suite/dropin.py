@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The same actions of a host against both drivers: the same answers, as soon.
+"""The same actions of a host on both drivers: aerator's answers are the same, and as fast.
 
-The rows that are printed are a table in Markdown: Documentation/dropin.md has it.
+The printed rows are a table in Markdown, which Documentation/dropin.md has.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ _OFTEN = "6.12"
 _DRIVERS = ("virtio_balloon", "aerator")
 _GUEST_MIB = 1024
 
-# A program that wants more than there is gets killed, and that is in the log.
+# A program that wants more memory than is available is killed, which is logged.
 _ALLOWED = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:$")
 
 _SCRIPT: tuple[Action, ...] = (
     targets, too_little, statistics, stopped, compacted, memory_short, unbound, rebooted,
     unplugged, reported, deflated, memory_short_deflating)
-# What a host does day by day. Unplugged comes before what wants deflate-on-oom.
+# Frequent actions of a host. "unplugged" precedes the actions that need deflate-on-oom.
 _OFTEN_DONE: tuple[Action, ...] = (targets, statistics, unbound, unplugged, reported, deflated,
                                    memory_short_deflating)
 _SLEEPS = (SUSPEND_TO_IDLE, HIBERNATE, SUSPEND_TO_RAM)
 
-# Page reporting of 5.10 has its work done on a queue that does not freeze, also after
-# virtio_balloon has given up the virtqueue for the night: seen to oops in suspend to idle.
+# Page reporting of 5.10 runs on a workqueue that does not freeze, even after virtio_balloon
+# has deleted the virtqueue for the suspend: seen to oops in suspend to idle.
 _CRASHING = ("5.10", "virtio_balloon")
 _CRASH = "not tried: may crash its guest"
 
-# What aerator is meant to do in its own way.
+# Differences of aerator that are intended.
 _DIFFERENCES = tuple(
     Difference(sleep.name, _CRASH, ".*", "virtio_balloon of 5.10 lets reporting go on")
     for sleep in _SLEEPS)
 
 
 def _devices(disk: Path) -> tuple[str, ...]:
-    """A balloon that can be unplugged, and somewhere to hibernate to."""
+    """QEMU's arguments: a balloon that can be unplugged, and a disk for hibernation."""
     return ("-device", "pcie-root-port,id=rootport,chassis=1",
             "-device", "virtio-balloon-pci,id=balloon,bus=rootport,free-page-reporting=on",
             "-drive", f"if=none,id=swap,format=raw,file={disk}",
             "-device", "virtio-blk-pci,drive=swap")
 
 
-# The agent's console is silent after 7.3 has woken up, with virtio_balloon too; for
-# suspend to RAM see suspend.py.
+# After a resume of 7.3 the agent's console is silent, with virtio_balloon, too; for suspend to
+# RAM see suspend.py.
 _UNHEARD = {"7.3": (SUSPEND_TO_IDLE, HIBERNATE)}
 
 
 def _nights(kernel: str) -> tuple[Sleep, ...]:
-    """How a guest can sleep, and do more afterwards."""
+    """The kinds of suspend after which the guest of this kernel can go on."""
     return () if kernel in _UNHEARD else _SLEEPS
 
 
@@ -103,7 +103,7 @@ def _run_often_done(kernel: str, driver: str) -> list[Row]:
 def _run_script(kernel: str, driver: str) -> list[Row]:
     with _subject(kernel, driver) as subject:
         rows = list(_life(kernel, subject))
-        # After it slept it cannot power off.
+        # After suspend to RAM the guest cannot power off.
         subject.guest.finish(power_off=SUSPEND_TO_RAM not in _nights(kernel))
     for sleep in _UNHEARD.get(kernel, ()):
         with _subject(kernel, driver) as subject:
@@ -113,7 +113,7 @@ def _run_script(kernel: str, driver: str) -> list[Row]:
 
 
 def _compared(theirs: Sequence[Row], ours: Sequence[Row]) -> Iterator[str]:
-    """The table, and then the verdict, so that a failure is seen in its place."""
+    """Yield the table, then check it: in case of a failure the whole table is printed."""
     pairs = pair_up(theirs, ours, _DIFFERENCES)
     yield from TABLE_HEAD
     for pair in pairs:
@@ -123,13 +123,14 @@ def _compared(theirs: Sequence[Row], ours: Sequence[Row]) -> Iterator[str]:
 
 
 def drop_in(kernel: str) -> Iterator[str]:
-    """What a host does day by day gets the same answers from both drivers, as soon."""
+    """Frequent actions of a host get the same answers from both drivers, as fast."""
     yield from _compared(*beside(functools.partial(_run_often_done, kernel, driver)
                                  for driver in _DRIVERS))
 
 
 def drop_in_whole(kernel: str) -> Iterator[str]:
-    """All that a host can do, nights included, gets the same answers from both, as soon."""
+    """All actions of a host, suspend included, get the same answers from both drivers, as
+    fast."""
     yield from _compared(*beside(functools.partial(_run_script, kernel, driver)
                                  for driver in _DRIVERS))
 
@@ -140,18 +141,18 @@ def _balloon(*options: str) -> tuple[str, ...]:
 
 
 def _mmio(legacy: str) -> tuple[str, ...]:
-    """The agent stays on PCI: it is there before anyone can load a driver.
+    """Arguments for a balloon on virtio-mmio. The agent stays on PCI, as its driver has to
+    work before a test can load other drivers.
 
-    This machine has nothing but its PIT to learn from how fast its other clocks are, and
-    a guest that was not let to look in time has no clock then, and hangs. Where time is
-    a count of instructions it always is in time.
+    This machine type calibrates its clocks with the PIT only. An emulated guest that is
+    delayed during the calibration has no clock, and hangs. With icount it is never delayed.
     """
     return ("-machine", "type=microvm,acpi=on,pcie=on", "-icount", "shift=0",
             "-global", f"virtio-mmio.force-legacy={legacy}",
             "-device", "virtio-balloon-device,id=balloon,free-page-reporting=on")
 
 
-# What a host may attach a balloon with. QEMU has no must-tell-host.
+# The transports with which a host may attach a balloon. QEMU does not offer must-tell-host.
 _TRANSPORTS = {
     "PCI, modern": _balloon("disable-legacy=on"),
     "PCI, transitional": _balloon("disable-legacy=off", "disable-modern=off"),
@@ -167,7 +168,7 @@ _TRANSPORT_SCRIPT: tuple[Action, ...] = (halves, statistics, reported)
 
 
 def _on_transport(kernel: str, name: str) -> list[list[Row]]:
-    """Both drivers in one guest, one after the other."""
+    """Run both drivers in one guest, one after the other."""
     folder = f"dropin-{name.replace(', ', '-').replace(' ', '-')}"
     with make_guest(kernel, folder, mem=_GUEST_MIB, smp=1, balloon=None,
                     qemu_args=_TRANSPORTS[name]) as guest:
@@ -181,7 +182,7 @@ def _on_transport(kernel: str, name: str) -> list[list[Row]]:
 
 
 def _untimed(transport: str, row: Row) -> Row:
-    """Other guests run at the same time: how long it takes says little."""
+    """The row without its time as a criterion, as other guests run at the same time."""
     shown = row.shown if row.seconds is None else f"after {row.seconds:.2f} s"
     return dataclasses.replace(row, action=f"{transport}: {row.action}", seconds=None,
                                shown=shown)
@@ -193,22 +194,22 @@ def _compare_on(kernel: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def transports(kernel: str) -> Iterator[str]:
-    """Both drivers answer alike on transports that differ most: the ring's two forms, and
-    its two registers' layouts."""
+    """Both drivers answer alike on the transports that differ most: packed and split ring,
+    legacy and modern registers."""
     yield from _compare_on(kernel, ("PCI, legacy", "packed ring", "MMIO, modern"))
 
 
 def all_transports(kernel: str) -> Iterator[str]:
-    """Both drivers answer alike on each transport that a host may attach a balloon with."""
+    """Both drivers answer alike on each transport of a balloon."""
     yield from _compare_on(kernel, _TRANSPORTS)
 
 
-# Nobody else does anything in that guest: 500 rounds were seen to differ by 68.
+# No other program runs in that guest: after 500 rounds a difference of 68 kB was seen.
 _LOST_KB = 512
 
 
 def _take_over(subject: Subject) -> None:
-    """There and back, with the balloon at half all the time."""
+    """Load aerator and unload it again, with the balloon at half all the time."""
     guest = subject.guest
     half = subject.bytes // 2
     guest.insmod(MODULE)
@@ -227,7 +228,7 @@ def _again_and_again(kernel: str, rounds_: int, takeovers: int) -> Iterator[str]
                     time_limit=1800) as guest:
         bind(guest, "virtio_balloon")
         subject = Subject(guest, "aerator", size)
-        # Once before the count: what a first time allocates for good.
+        # Once before the count: the first time allocates memory that is never freed.
         subject.reach(size // 2)
         _take_over(subject)
         subject.reach(size)
@@ -266,12 +267,12 @@ def _check_all_there(subject: Subject, free: int) -> str:
 
 
 def rounds(kernel: str) -> Iterator[str]:
-    """Balloon and takeovers again and again: no memory is lost."""
+    """No memory is lost in repeated inflations and takeovers."""
     yield from _again_and_again(kernel, 15, 4)
 
 
 def many_rounds(kernel: str) -> Iterator[str]:
-    """The same as rounds, hundreds of times."""
+    """No memory is lost in hundreds of inflations and takeovers."""
     yield from _again_and_again(kernel, 500, 100)
 
 

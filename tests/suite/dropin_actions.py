@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a host does to a balloon. Each action begins and ends with an empty one."""
+"""The actions of a host. Each of them begins and ends with an empty balloon."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from .harness import MIB, balloon_driver, expect, settled_free
 Action = Callable[[Subject], Iterator[Row]]
 
 HALF = 512 * MIB
-# What it still lives with.
+# The least memory that the guest can run with.
 _LEAST = 256 * MIB
 _DRIVERS = "/sys/bus/virtio/drivers"
 _ROOT_PORT = "rootport"
 _UNSET = (1 << 64) - 1
 
-# What a guest of 1 GiB is asked to come to: down, up, by little, by single pages, by
-# what is no page, to nearly nothing, and above what it has.
+# Targets for a guest of 1 GiB: down, up, by a small amount, by single pages, by a part of a
+# page, to the minimum, and above the guest's memory.
 _TARGETS = (768 * MIB, HALF, 896 * MIB, 892 * MIB, 700 * MIB + 3 * PAGE,
             600 * MIB + 1234, _LEAST, 4096 * MIB)
 _TOO_LITTLE = 16 * MIB
 
-# For the guest's programs: more than it has left then, less than it has.
+# For the guest's programs: more than is left at the minimum, less than the guest has.
 _TOO_MUCH_MIB = 700
 
-# What QEMU itself uses, with the code that it made of the guest's.
+# Memory of QEMU itself, including translated code.
 _QEMU_MIB = 120
 
-# In MiB. The rest may be as much as the host held before, in pieces that are too small to
-# be reported: 50 MiB of them in a guest that ran for a while.
+# In MiB. The difference may be fragments that are too small to be reported, which the host
+# held already: 50 MiB of them in a guest that ran for a while.
 _MOST_OF_300 = 200
 
-# As single pages, to have some of what is compacted.
+# As single pages, so that compaction moves some of them.
 _SCATTERED_MIB = 200
 
-# Until what was freed has been reported, or most of it.
+# Time in which most of the freed memory is reported.
 _REPORTED_SECONDS = 8
-# And what a guest that does nothing may touch meanwhile.
+# Memory that an idle guest may touch meanwhile.
 _OTHERS_MIB = 40
 
-# A free part of memory, which the host does not drop unless it is told of it.
+# Memory that is touched and freed: the host drops it only if it is reported or ballooned.
 _TOUCHED_MIB = 800
 
 
 def targets(subject: Subject) -> Iterator[Row]:
-    """Memory that the guest used and freed is the host's while it is in the balloon."""
+    """Memory in the balloon is not in use on the host, even if the guest has used it before."""
     for target in _TARGETS:
         subject.guest.run(f"echo | memtool hold {_fitting(subject)}")
         wanted = subject.aim(target)
@@ -68,18 +68,18 @@ def targets(subject: Subject) -> Iterator[Row]:
 
 
 def _fitting(subject: Subject) -> int:
-    """MiB that a program can have now without need of what is in the balloon."""
+    """MiB that a program can have now without deflating the balloon."""
     return min(_TOUCHED_MIB, max(1, subject.actual() // MIB - 256))
 
 
 def halves(subject: Subject) -> Iterator[Row]:
-    """Down and up."""
+    """Inflate to half of memory, and deflate again."""
     took = subject.reach(HALF) + subject.reach(subject.bytes)
     yield Row("balloon 512 MiB and back", f"actual {mib(subject.actual())}", took)
 
 
 def too_little(subject: Subject) -> Iterator[Row]:
-    """Less than the guest can live on: it gives what it can, and lives on."""
+    """A target below the guest's minimum: the guest inflates as far as it can, and survives."""
     subject.aim(_TOO_LITTLE)
     subject.wait("most is in the balloon", lambda: subject.actual() < HALF)
     time.sleep(5)
@@ -94,7 +94,7 @@ def too_little(subject: Subject) -> Iterator[Row]:
 
 
 def statistics(subject: Subject) -> Iterator[Row]:
-    """What the guest says of itself is what its own files say."""
+    """The statistics agree with the guest's /proc."""
     start = time.monotonic()
     subject.poll_statistics(1)
     subject.wait("statistics", lambda: subject.statistics()["last-update"] > 0)
@@ -125,7 +125,7 @@ _SOURCES = {
 
 
 def _compare_statistics(subject: Subject, told: dict[str, int]) -> str:
-    """Those that are off by more than a thirtieth and what little things take."""
+    """Statistics that differ from /proc by more than a thirtieth and a constant."""
     wrong = []
     for name, (key, path, unit) in _SOURCES.items():
         line = subject.guest.run(f"grep -E '^{key}:? ' {path}")
@@ -137,7 +137,7 @@ def _compare_statistics(subject: Subject, told: dict[str, int]) -> str:
 
 
 def stopped(subject: Subject) -> Iterator[Row]:
-    """A target that is set while the guest does not run."""
+    """A target that is set while the guest is stopped."""
     subject.guest.qmp.execute("stop")
     wanted = subject.aim(HALF)
     time.sleep(1)
@@ -149,7 +149,7 @@ def stopped(subject: Subject) -> Iterator[Row]:
 
 
 def _hold_too_much(subject: Subject) -> tuple[bool, float]:
-    """Whether a program got more memory than was left, and after how long."""
+    """Whether a program got more memory than was left, and the seconds."""
     start = time.monotonic()
     answer = subject.guest.execute(f"echo | memtool hold {_TOO_MUCH_MIB}", timeout=120)
     return answer.status == 0, time.monotonic() - start
@@ -161,7 +161,8 @@ def memory_short(subject: Subject) -> Iterator[Row]:
     got, took = _hold_too_much(subject)
     killed = "Killed process" in subject.guest.dmesg()
     subject.guest.run("dmesg -c >/dev/null")
-    # The less of free memory the host has, the longer it takes to find that too little.
+    # If the host holds less of the free memory, touching it takes longer: the time is not
+    # compared.
     yield Row(f"{_TOO_MUCH_MIB} MiB wanted at {mib(_LEAST)}, deflate-on-oom=off",
               f"{'got' if got else 'not got'}, {'killed' if killed else 'not killed'},"
               f" actual {mib(subject.actual())}", shown=f"after {took:.2f} s")
@@ -169,7 +170,7 @@ def memory_short(subject: Subject) -> Iterator[Row]:
 
 
 def memory_short_deflating(subject: Subject) -> Iterator[Row]:
-    """With it the balloon gives way. What it is then is up to the guest."""
+    """With deflate-on-oom the balloon shrinks. Its size afterwards depends on the guest."""
     subject.reach(_LEAST)
     got, took = _hold_too_much(subject)
     killed = "Killed process" in subject.guest.dmesg()
@@ -185,7 +186,8 @@ def memory_short_deflating(subject: Subject) -> Iterator[Row]:
 
 
 def unbound(subject: Subject) -> Iterator[Row]:
-    """Through sysfs, half inflated: what a crashed or updated driver comes down to."""
+    """The driver is unbound through sysfs with a half inflated balloon, and bound again, as
+    when a driver is updated."""
     subject.reach(HALF)
     device = subject.device()
     folder = f"{_DRIVERS}/{subject.driver}"
@@ -204,13 +206,13 @@ def unbound(subject: Subject) -> Iterator[Row]:
 
 
 def _vmstat(subject: Subject) -> dict[str, int]:
-    """Pages that went into a balloon, out of it, and from one place to another in it."""
+    """Pages that were inflated, deflated and migrated."""
     lines = subject.guest.run("grep ^balloon_ /proc/vmstat").splitlines()
     return {name.removeprefix("balloon_"): int(value) for name, value in map(str.split, lines)}
 
 
 def _compact(subject: Subject) -> None:
-    """With a hole behind each small page that is in use, pages have somewhere to go."""
+    """Compact memory; free pages between small pages in use are the targets."""
     job = subject.guest.start_job(f"memtool --small hold {_SCATTERED_MIB} 0")
     job.wait_for("touched")
     job.tell()
@@ -220,7 +222,8 @@ def _compact(subject: Subject) -> None:
     job.wait()
 
 
-# A block of memory, which has to be empty for that. There are others that cannot be.
+# Take memory blocks offline until pages of the balloon have moved. Some blocks cannot go
+# offline.
 _OFFLINE = """
 cd /sys/devices/system/memory
 before=$(grep balloon_migrate /proc/vmstat)
@@ -232,10 +235,10 @@ done 2>/dev/null
 
 
 def compacted(subject: Subject) -> Iterator[Row]:
-    """Pages in the balloon are moved, and none of them is lost or there twice."""
+    """Pages in the balloon are migrated; none of them is lost or counted twice."""
     before = _vmstat(subject)
     subject.reach(HALF)
-    # Where all of the balloon lies above what is free there is nothing to move for this.
+    # If all of the balloon lies above the free memory, compaction moves none of its pages.
     _compact(subject)
     subject.guest.run(_OFFLINE)
     moved = "moved" if _vmstat(subject)["migrate"] > before["migrate"] else "not moved"
@@ -256,7 +259,7 @@ def rebooted(subject: Subject) -> Iterator[Row]:
     start = time.monotonic()
     bind(subject.guest, subject.driver)
     subject.wait("a balloon again", lambda: subject.missing() == mib(subject.bytes - HALF))
-    # The host is told when a page is in the balloon, which is a moment later.
+    # MemTotal changes before the driver updates "actual".
     subject.wait_actual(HALF)
     took = time.monotonic() - start
     yield Row("system_reset at 512 MiB", f"actual {actual}, then {mib(subject.actual())},"
@@ -265,20 +268,20 @@ def rebooted(subject: Subject) -> Iterator[Row]:
 
 
 def unplugged(subject: Subject) -> Iterator[Row]:
-    """The device goes with half of memory in it; another one comes, which deflates
-    when memory is short."""
+    """A half inflated device is unplugged; then another one is plugged in, which has
+    deflate-on-oom."""
     subject.reach(HALF)
     qmp = subject.guest.qmp
     start = time.monotonic()
     qmp.execute("device_del", id="balloon")
-    # Parts of the device have no name of their own and go first.
+    # Events of the device's parts, which have no id, come first.
     while qmp.wait_event("DEVICE_DELETED", 30)["data"].get("device") != "balloon":
         pass
     took = time.monotonic() - start
     yield Row("device_del at 512 MiB", f"MemTotal less {subject.missing()}", took)
     qmp.execute("device_add", driver="virtio-balloon-pci", id="balloon", bus=_ROOT_PORT,
                 **{"free-page-reporting": True, "deflate-on-oom": True})
-    # Whoever was loaded first may have it for a moment.
+    # With both drivers loaded, the other one may be bound for a moment.
     took = subject.wait("its driver has it", lambda: _bound(subject) == subject.driver, 10)
     yield Row("device_add", f"same driver, actual {mib(subject.actual())}", took)
     took = subject.reach(HALF)
@@ -288,7 +291,7 @@ def unplugged(subject: Subject) -> Iterator[Row]:
 
 
 def _bound(subject: Subject) -> str | None:
-    """Who has the balloon, if there is one and anyone has it."""
+    """The driver of the balloon; None if there is no balloon, or no driver is bound."""
     paths = "/sys/bus/virtio/devices/*/device"
     if subject.guest.execute(f"grep -q 0x0005 {paths}").status:
         return None
@@ -296,22 +299,22 @@ def _bound(subject: Subject) -> str | None:
 
 
 def reported(subject: Subject) -> Iterator[Row]:
-    """What the guest frees, the host has after a while."""
+    """Memory that the guest frees is reported after a while."""
     job = subject.guest.start_job("memtool hold 300")
     job.wait_for("touched")
     held = subject.held()
     job.tell()
     took = subject.wait("freed memory is the host's",
                         lambda: subject.held() < held - _MOST_OF_300)
-    # virtio_balloon comes by every other second: how soon it does is luck.
+    # virtio_balloon runs every two seconds: its time is random, and not compared.
     yield Row("300 MiB freed", "the host has it", shown=f"after {took:.1f} s")
     job.tell()
     job.wait()
 
 
 def deflated(subject: Subject) -> Iterator[Row]:
-    """What comes out of the balloon is free and not in the host's memory. Only the
-    allocator could know that, so it is reported like all that was freed."""
+    """Memory that was deflated is free, and not in use on the host. The allocator does not
+    know that, so it is reported as all freed memory is; the host's memory stays the same."""
     subject.reach(HALF)
     held = subject.held()
     with subject.guest.host.madvise_traced() as dropped:
@@ -326,9 +329,9 @@ def deflated(subject: Subject) -> Iterator[Row]:
 class Sleep:
     """An action: the guest sleeps with half of its memory in the balloon.
 
-    wake is called while it goes to sleep, and returns when it does no longer, with
-    what the host saw in between. Until then nobody asks the agent anything: a guest
-    that hibernates forgets what it got after its image was made.
+    wake() is called when the suspend begins, and returns when the guest is awake, with the
+    balloon's size in between. Until then no request is sent to the agent: a guest that
+    hibernates loses everything that it received after its image was written.
     """
 
     name: str
@@ -337,7 +340,7 @@ class Sleep:
 
     def __call__(self, subject: Subject) -> Iterator[Row]:
         subject.reach(HALF)
-        # The agent has to answer before it sleeps too.
+        # The agent has to answer before the suspend freezes it.
         job = subject.guest.start_job(f"sleep 1; {self.command}")
         asleep = self.wake(subject)
         start = time.monotonic()
@@ -350,12 +353,12 @@ class Sleep:
 
 
 def _log(subject: Subject) -> str:
-    """Of the kernel, whether it answers or not."""
+    """The kernel's log on the serial console, which works without the agent."""
     return subject.guest.serial_log.read_text(errors="replace")
 
 
 def _push_button(subject: Subject) -> int:
-    """The power button is the one device there that wakes a guest from idle."""
+    """Press the power button: only this device wakes a guest from suspend to idle."""
     subject.wait("the guest sleeps", lambda: "suspend entry (s2idle)" in _log(subject))
     time.sleep(3)
     asleep = subject.actual()
@@ -371,8 +374,8 @@ def _wake_up(subject: Subject) -> int:
 
 
 def _come_back(subject: Subject) -> int:
-    """By itself, through the image on the disk. Linux 6.1 finds the disk busy then and
-    goes on as the kernel that it is, which drivers have to live through as well."""
+    """Wait until the guest has resumed, from the image on its disk. Linux 6.1 finds the disk
+    busy then, and continues as the same kernel, which drivers must support as well."""
     subject.wait("an image", lambda: "Image saving done" in _log(subject))
     asleep = subject.actual()
     subject.wait("the guest is back", lambda: "hibernation exit" in _log(subject))
@@ -383,26 +386,26 @@ _SWAP = "/dev/vda"
 
 SUSPEND_TO_IDLE = Sleep("suspend to idle at 512 MiB",
                         "modprobe button; echo freeze >/sys/power/state", _push_button)
-# Once a guest, and the last: see suspend.py.
+# Only once in a guest, as its last action: see suspend.py.
 SUSPEND_TO_RAM = Sleep("suspend to RAM at 512 MiB",
                        "echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state", _wake_up)
-# To a disk and, without a power cycle, back from it: the image is written, read again,
-# and put in place of the running kernel.
+# Hibernate and resume without a power cycle: the image is written to the disk, read again, and
+# replaces the running kernel.
 HIBERNATE = Sleep("hibernate at 512 MiB",
                   f"modprobe virtio_blk && mkswap {_SWAP} && swapon {_SWAP} &&"
                   f" cat /sys/block/{Path(_SWAP).name}/dev >/sys/power/resume;"
                   " echo test_resume >/sys/power/disk && echo disk >/sys/power/state", _come_back)
 
 
-# The host has its target again by then.
+# Time in which the balloon reaches its target again.
 _SETTLED_SECONDS = 6
 _AWAKE = re.compile(r"PM: (suspend|hibernation:.*) exit")
 _TOTAL = re.compile(r"MemTotal: +(\d+) kB\n")
 
 
 def unheard(subject: Subject, sleep: Sleep) -> Iterator[Row]:
-    """The same where the agent is silent from then on, and the last that this guest does:
-    what it has to say goes to its log."""
+    """The same as class Sleep, for kernels on which the agent is silent after a resume: the
+    guest writes its answer to the kernel log. It is the last action of this guest."""
     subject.reach(HALF)
     subject.guest.start_job(f"sleep 1; {sleep.command}; sleep {_SETTLED_SECONDS};"
                             " grep MemTotal: /proc/meminfo >/dev/kmsg")
@@ -416,7 +419,7 @@ def unheard(subject: Subject, sleep: Sleep) -> Iterator[Row]:
 
 
 def all_is_back(subject: Subject) -> Iterator[Row]:
-    """Nothing stays in the balloon, whatever happened to it."""
+    """After all actions the balloon is empty."""
     free = settled_free(subject.guest) / 1024
     yield Row("in the end", f"actual {mib(subject.actual())}, MemTotal less"
               f" {subject.missing()}", mib=subject.bytes / MIB - free)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What two drivers made of the same actions, row by row, and whether that is alike."""
+"""Results of the same actions with two drivers, row by row, and their comparison."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-# What one of two equal runs may take longer where guests are emulated.
+# The ratio by which two equal runs of emulated guests may differ.
 _TIMES_LONGER = 1.5
 _SECONDS_LONGER = 0.5
-# What a kernel keeps in lists of its own varies by as much.
+# The variation of memory in a kernel's own lists.
 _MORE_MIB = 100
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one action of the host.
+    """The result of one action of the host.
 
-    answer   what anyone could see of it, and has to be the same
-    seconds  how long it took
-    mib      an amount that is similar in equal runs, and better if it is less
-    shown    what differs from run to run, and is only there to be read
+    answer   the visible result, which has to be the same with both drivers
+    seconds  the time that the action took
+    mib      an amount that is similar in equal runs; less is better
+    shown    a figure that differs between runs, and is only printed
     """
 
     action: str
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def measured(self) -> str:
-        """Figures, which differ from run to run."""
+        """The row's figures, which differ between runs."""
         figures = [f"{self.seconds:.2f} s" if self.seconds is not None else "",
                    f"{self.mib:.0f} MiB" if self.mib is not None else "", self.shown]
         return ", ".join(figure for figure in figures if figure)
@@ -40,10 +40,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """One that is meant: an action, what each of the two answers, and why."""
+    """An intended difference: an action, the answers of both drivers, and the reason."""
 
     action: str
-    theirs: str  # regular expression, as the next
+    theirs: str  # regular expression, as "ours"
     ours: str
     why: str
 
@@ -55,14 +55,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """One action's rows, of virtio_balloon and of aerator."""
+    """The rows of one action: virtio_balloon's and aerator's."""
 
     theirs: Row
     ours: Row
     why: str | None
 
     def faults(self) -> Iterator[str]:
-        """What the user of aerator has lost."""
+        """Respects in which aerator is worse."""
         theirs, ours = self.theirs, self.ours
         if ours.answer != theirs.answer and self.why is None:
             yield f"answered {ours.answer!r}, not {theirs.answer!r}"
@@ -91,7 +91,8 @@ def _exceeds(ours: float | None, theirs: float | None, times: float, more: float
 
 def pair_up(theirs: Sequence[Row], ours: Sequence[Row],
             differences: Iterable[Difference]) -> list[Pair]:
-    """Rows of the same script, which has the same actions in the same order."""
+    """Pair the rows of two runs of the same script, which have the same actions in the same
+    order."""
     actions = [row.action for row in theirs]
     if actions != [row.action for row in ours]:
         raise ValueError("the two scripts did not do the same")
@@ -101,5 +102,5 @@ def pair_up(theirs: Sequence[Row], ours: Sequence[Row],
 
 
 def faults(pairs: Iterable[Pair]) -> list[str]:
-    """Of all rows, with their action."""
+    """The faults of all pairs, each with its action."""
     return [f"{pair.theirs.action}: {fault}" for pair in pairs for fault in pair.faults()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest whose balloon is looked at from both sides."""
+"""A guest with a balloon, observed from the guest and from the host."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .harness import MIB, TestFailed, balloon_device, meminfo
 
 PAGE = 4096
 _PATH = "/machine/peripheral/balloon"
-# No target is further away than this, also where guests are emulated.
+# Time in which an emulated guest reaches any target.
 _REACH_SECONDS = 60
-# QEMU holds such events back so that there is no more than one a second.
+# QEMU limits the rate of these events to one per second.
 _EVENT_SECONDS = 4
 
 
 def mib(count: int) -> str:
-    """Bytes, so that one page more or less is seen."""
+    """An amount in MiB and KiB, so that a difference of one page is visible."""
     whole, rest = divmod(count, MIB)
     return f"{whole} MiB" + (f" + {rest // 1024} KiB" if rest else "")
 
 
 @dataclass
 class Subject:
-    """A guest of so many bytes, whose balloon the driver of that name has."""
+    """A guest, its size in bytes, and the name of its balloon's driver."""
 
     guest: Guest
     driver: str
@@ -39,28 +39,28 @@ class Subject:
         self.look_again()
 
     def look_again(self) -> None:
-        """What MemTotal is while nothing is in the balloon: a kernel that has just booted
-        takes some for itself."""
+        """Read MemTotal with an empty balloon again: a kernel that has just booted reserves
+        some memory."""
         self.total_kb = meminfo(self.guest, "MemTotal")
 
     # The host's side
 
     def actual(self) -> int:
-        """What the host believes that the guest has."""
+        """The guest's memory in bytes, as QEMU computes it from the balloon's size."""
         return self.guest.qmp.execute("query-balloon")["actual"]
 
     def aim(self, target: int) -> int:
-        """Tell the guest to have so much; returns what it can come to: the device
-        counts pages that the guest is to give."""
+        """Set the target; returns the size that the guest can reach, a multiple of the page
+        size, as the device counts pages."""
         self.guest.qmp.execute("balloon", value=target)
         return self.bytes - max(self.bytes - target, 0) // PAGE * PAGE
 
     def wait_actual(self, wanted: int) -> float:
-        """Seconds until the guest has come to its target."""
+        """Wait until the guest has reached its target; returns the seconds."""
         return self.wait(f"actual is {mib(wanted)}", lambda: self.actual() == wanted)
 
     def reach(self, target: int) -> float:
-        """The seconds that it takes from one target to another."""
+        """Set a target and wait until it is reached; returns the seconds."""
         return self.wait_actual(self.aim(target))
 
     def wait(self, what: str, truth: Callable[[], bool],
@@ -74,11 +74,11 @@ class Subject:
         return time.monotonic() - start
 
     def held(self) -> float:
-        """MiB that the host has in use for it."""
+        """MiB that the host has in use for the guest."""
         return (self.guest.host.memory_current() or self.guest.host.rss()) / MIB
 
     def announced(self, wanted: int) -> bool:
-        """Whether the host was told of that size without asking."""
+        """Whether QEMU has sent an event with that size."""
         try:
             while self.guest.qmp.wait_event("BALLOON_CHANGE", _EVENT_SECONDS)[
                     "data"]["actual"] != wanted:
@@ -97,9 +97,9 @@ class Subject:
     # The guest's side
 
     def device(self) -> str:
-        """Its name on the bus: another one after it was plugged again."""
+        """The device's name on the virtio bus, which differs after a hotplug."""
         return balloon_device(self.guest).rpartition("/")[2]
 
     def missing(self) -> str:
-        """How much less than at first the guest says that it has."""
+        """The decrease of MemTotal since look_again()."""
         return mib((self.total_kb - meminfo(self.guest, "MemTotal")) * 1024)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whatever the host offers: bound and working, or refused with the reason."""
+"""All combinations of the host's features: the driver works, or refuses with a reason."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OPTIONS = ("free-page-reporting", "free-page-hint", "page-poison", "deflate-on-
 
 
 def _check_works(guest: Guest) -> None:
-    """Memory comes back, and nothing hangs when the module goes."""
+    """Memory is reported, and the module can be unloaded."""
     expect_equal(balloon_driver(guest), "aerator", "driver")
     folder = f"{balloon_device(guest)}/aerator"
-    # The wrong queue may answer too: what counts is that the host drops it.
+    # A wrong queue may answer, too: the host must have dropped the memory.
     with guest.host.madvise_traced() as dropped:
         guest.run("echo | memtool hold 128")
         guest.run(f"echo 1 >{folder}/flush", timeout=90)
@@ -34,14 +34,14 @@ _HELD_MIB = 192
 
 
 def _told_free_mib(guest: Guest) -> float:
-    """What the host was told last. What it was not told is 2^64 - 1 there."""
+    """Free memory in the last statistics; QEMU shows 2^64 - 1 if it never got any."""
     stats = guest.qmp.execute("qom-get", path=_BALLOON, property="guest-stats")
     return stats["stats"]["stat-free-memory"] / MIB
 
 
 def _check_statistics(guest: Guest) -> None:
-    """They follow what the guest does: the host still has what virtio_balloon told it. It
-    asks for them through the queue before the reporting queue."""
+    """Statistics follow the guest's free memory: those of virtio_balloon would stay the same.
+    The statistics queue precedes the reporting queue."""
     guest.qmp.execute("qom-set", path=_BALLOON, value=1,
                       property="guest-stats-polling-interval")
     free = meminfo(guest, "MemFree") // 1024
@@ -65,7 +65,7 @@ def _check_refused(guest: Guest) -> None:
 
 def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> str:
     balloon: dict[str, object] = dict(zip(_OPTIONS, switches))
-    # QEMU has hints handled by a thread of their own, or not at all.
+    # QEMU offers free page hints only with an iothread.
     iothread = ("-object", "iothread,id=hints") if balloon["free-page-hint"] else ()
     if iothread:
         balloon["iothread"] = "hints"
@@ -79,12 +79,12 @@ def _combination(kernel: str, switches: tuple[bool, ...], append: str = "") -> s
 
 
 def features(kernel: str) -> Iterator[str]:
-    """Each combination of the host's features works, or is refused with the reason."""
+    """Each combination of the host's features works, or is refused with a reason."""
     yield _combine(kernel, itertools.product((False, True), repeat=len(_OPTIONS)))
 
 
 def feature_pairs(kernel: str) -> Iterator[str]:
-    """Any two of the host's features beside each other, both, one or none of them."""
+    """Any two of the host's features work in all four combinations of on and off."""
     yield _combine(kernel, ((True, False, False, False), (True, False, True, True),
                             (True, True, False, True), (True, True, True, False),
                             (False, True, True, True)))
@@ -96,7 +96,8 @@ def _combine(kernel: str, combinations: Iterable[tuple[bool, ...]]) -> str:
 
 
 def init_on_free(kernel: str) -> None:
-    """Zeroed free pages: works if the host keeps them so, else is refused."""
+    """With init_on_free the device is bound if the host preserves zeroed pages, and refused
+    otherwise."""
     _combination(kernel, (True, False, True, False), "init_on_free=1")
     balloon = {"free-page-reporting": True, "page-poison": False}
     with make_guest(kernel, "features-unkept", balloon=balloon,
@@ -108,8 +109,8 @@ def init_on_free(kernel: str) -> None:
 
 
 def page_poison(kernel: str) -> None:
-    """Pages with a pattern: bound, but QEMU keeps what is reported, and that is said; and
-    what is free has its pattern still, or the kernel complains."""
+    """With page poisoning the device is bound, and the log warns that QEMU keeps reported
+    memory. Free pages keep their pattern, which the kernel checks."""
     with make_guest(kernel, "features-poison", mem=768) as guest:
         folder = load_aerator(guest, window_ms=0)
         expect("free pages are poisoned: QEMU keeps" in guest.dmesg(), "no warning in the log")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a test is, and what several of them need."""
+"""The class Case, and functions that several groups of tests use."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
 from aerator_vm.common import TOP
 
-# Kernels that guests are booted with, and those that the module is built for.
+# Kernels of guests, and kernels for which the module is built.
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
 BUILD_KERNELS = ("5.10", *GUEST_KERNELS)
 
-# Kernels that are built here, with the patch: that of every run, that of --debug, and
-# those that are for --all only.
+# Kernels with the patch, which are built here: for each run, for --debug, for --all only.
 TREATED = "6.12-treated"
 KASAN = f"{TREATED}-kasan"
 PAGEALLOC = f"{TREATED}-pagealloc"
@@ -34,17 +33,17 @@ TREATED_KERNELS = tuple(f"{series}-treated" for series in GUEST_KERNELS
                         if any((TOP / "kpatch" / series).glob("*.patch")))
 DEBUG_KERNELS = (KASAN, PAGEALLOC, KCSAN)
 
-# What a kernel looks for only if it is told to at boot.
+# Boot parameters of a debug kernel's checks.
 _DEBUG_PARAMETERS = {PAGEALLOC: "page_poison=1 page_owner=on debug_pagealloc=on"}
 
-# Races of the kernel's own, between two functions that are none of our business: the
-# idle loop looks at what its timer's interrupt writes.
+# Races within the kernel, without code of this project: the idle loop reads a variable that
+# its timer's interrupt writes.
 _DEBUG_ALLOWED = {KCSAN: (r"KCSAN: data-race in tick_nohz_\w+ / tick_nohz_\w+$",)}
 
-# Groups that boot no guest.
+# Groups whose cases boot no guest.
 _NO_GUEST = ("static", "builds", "patch", "unit")
 
-# Debug kernels are slow where they are emulated.
+# Debug kernels boot slowly under emulation.
 _DEBUG_BOOT_SECONDS = 240
 _LEAKS = "/sys/kernel/debug/kmemleak"
 _LEAKS_SECONDS = 180
@@ -53,33 +52,33 @@ MIB = 1 << 20
 
 _T = TypeVar("_T")
 
-# No build or checker takes so long, downloads included.
+# A time limit for builds and checkers, including downloads.
 _SCRIPT_SECONDS = 900
 MODULE = "/aerator.ko"
 PARAMETERS = "/sys/module/aerator/parameters"
 
 
 class TestFailed(Exception):
-    """What was seen is not what has to be."""
+    """A test has failed: a result is not as expected."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A test: its name, and a function that returns notes worth printing. The first
-    sentence of the function's docstring, or its module's, says what it shows."""
+    """A test: its name, and a function that returns notes for the report. The first sentence
+    of the function's docstring, or else of its module's, says what the test shows."""
 
     name: str
     function: Callable[[], Iterable[str] | None]
     kernel: str | None = None
     long: bool = False
     group: str = ""
-    # Of the host's, for itself alone: what measures time has as many as guests at a time.
-    # With 0 it runs wherever there is room, as what waits or counts may.
+    # Processors of the host that only this case uses: a case that measures time needs one for
+    # each of its guests. With 0, the case shares processors with other cases.
     cores: int = 0
 
     @property
     def about(self) -> str:
-        """What it shows, on one line."""
+        """What the case shows, on one line."""
         function = self.function
         while isinstance(function, functools.partial):
             function = function.func
@@ -88,34 +87,33 @@ class Case:
 
     @property
     def built_kernel(self) -> str | None:
-        """The kernel that it needs, if that is one that we build, and no release of
-        Debian's (uname -r)."""
+        """The kernel of the case if it is built here; otherwise None."""
         if self.kernel and "-" in self.kernel and not self.kernel.endswith("-amd64"):
             return self.kernel
         return None
 
     @property
     def background(self) -> bool:
-        """It boots no guest: nothing in it waits, and nothing hangs on how soon it ends."""
+        """Whether the case boots no guest: it does not wait for timers, and may run slowly."""
         return self.group in _NO_GUEST
 
     @property
     def rare(self) -> bool:
-        """For --all only."""
+        """Whether only --all runs the case."""
         return self.long or (self.built_kernel is not None
                              and self.kernel not in (TREATED, KASAN))
 
     @property
     def debug(self) -> bool:
-        """For --debug, and --all: on the kernel that looks for mistakes."""
+        """Whether the case is on a debug kernel, for --debug and --all."""
         return self.kernel == KASAN and not self.rare
 
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
                kernels: Iterable[str] = GUEST_KERNELS, long: bool = False,
                cores: int = 0, rarely: Iterable[str] = ()) -> list[Case]:
-    """One case for each kernel. Those that take long, and kernels that show little that
-    others do not, are for --all."""
+    """One case for each kernel. Only --all runs long cases, and kernels in @rarely, which
+    rarely show a fault that the other kernels do not."""
     name = function.__name__.replace("_", "-")
     return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, rare,
                  cores=cores)
@@ -123,8 +121,8 @@ def on_kernels(function: Callable[[str], Iterable[str] | None],
 
 
 def beside(works: Iterable[Callable[[], _T]]) -> list[_T]:
-    """Do what measures at the same time, each on one of the case's cores, and give what
-    came of each."""
+    """Run several measurements at the same time, each on one of the case's cores; return
+    their results."""
     cores = sorted(os.sched_getaffinity(0))
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in cores:
@@ -138,12 +136,12 @@ def beside(works: Iterable[Callable[[], _T]]) -> list[_T]:
 
 
 def is_treated(kernel: str) -> bool:
-    """Whether it has the patch."""
+    """Whether a kernel has the patch."""
     return "-treated" in kernel
 
 
 def is_debug(kernel: str | None) -> bool:
-    """Whether it looks for mistakes, and is slow."""
+    """Whether a kernel is a debug kernel, which is slow."""
     return kernel in DEBUG_KERNELS
 
 
@@ -157,7 +155,7 @@ def expect_equal(found: object, wanted: object, what: str) -> None:
 
 
 def run_script(*command: str | Path) -> str:
-    """Run a command in the checkout; what it says is shown if it fails."""
+    """Run a command in the checkout and return its output; raise TestFailed if it fails."""
     result = subprocess.run(command, cwd=TOP, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                             timeout=_SCRIPT_SECONDS)
@@ -166,13 +164,13 @@ def run_script(*command: str | Path) -> str:
     return result.stdout
 
 
-# The folder of this run of the tests, in the environment of every case.
+# The environment variable of every case with the folder of this run.
 RUN_FOLDER = "AERATOR_TESTS_RUN"
 
 
 def once_a_run(name: str, make: Callable[[], str]) -> str:
-    """What a function says, which several cases need and which is to run only once: cases
-    are processes that run beside each other."""
+    """The result of a function that runs only once for all cases of a run. Cases are
+    processes that run in parallel: the result is kept in a file."""
     with Path(os.environ[RUN_FOLDER], name).open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
@@ -184,20 +182,20 @@ def once_a_run(name: str, make: Callable[[], str]) -> str:
 
 
 def module_file(kernel: str, folder: str = "module") -> Path:
-    """The module for a kernel, built if need be."""
+    """The module for a kernel; built if it does not exist, or inputs have changed."""
     result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
                             stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip())
 
 
 class LineStuck(GuestFailed):
-    """QEMU went wrong, and the guest with it.
+    """An interrupt line of QEMU was stuck, and the guest has disabled it.
 
-    QEMU has a thread of its own give back free page hints (iothread), and that raises the
-    balloon's interrupt without the lock under which QEMU counts who wants the line up
-    (virtio_notify() in hw/virtio/virtio-balloon.c, pci_change_irq_level()). Once in a
-    hundred migrations or more the count is wrong then: the line stays up, and the guest
-    turns it off.
+    QEMU's iothread completes free page hints, and raises the balloon's interrupt without
+    the lock that protects the number of devices that assert the line (virtio_notify() in
+    hw/virtio/virtio-balloon.c, pci_change_irq_level()). In less than one of a hundred
+    migrations that number is then wrong: the line stays asserted, and the guest disables
+    it.
     """
 
 
@@ -205,7 +203,8 @@ _STUCK = "nobody cared (try booting with"
 
 
 class CheckedGuest(Guest):
-    """One that also looks for leaks before it ends, where its kernel can."""
+    """A guest that is also checked for memory leaks before it ends, if its kernel has
+    kmemleak."""
 
     def __exit__(self, *exc: Any) -> None:
         try:
@@ -220,8 +219,8 @@ class CheckedGuest(Guest):
         super().finish(power_off)
 
     def _check_leaks(self) -> None:
-        """What looks lost must do so twice: a pointer may be on its way. A find is
-        no line of the log unless it is new, so the file is read."""
+        """No object is reported by two scans of kmemleak: one scan may miss a pointer that is
+        just being copied. Only new finds are logged, so the file is read."""
         found = self.run(f"[ ! -e {_LEAKS} ] || {{ sleep 6; echo scan >{_LEAKS} &&"
                          f" echo scan >{_LEAKS} && cat {_LEAKS}; }}",
                          timeout=_LEAKS_SECONDS)
@@ -230,7 +229,7 @@ class CheckedGuest(Guest):
 
 def make_guest(kernel: str, name: str, append: str = "",
                **arguments: Any) -> Guest:
-    """A guest that has the module at hand and a host that offers reporting."""
+    """A guest with the module as a file, on a host that offers free page reporting."""
     arguments.setdefault("balloon", {"free-page-reporting": True})
     if is_debug(kernel):
         arguments.setdefault("boot_limit", _DEBUG_BOOT_SECONDS)
@@ -242,7 +241,7 @@ def make_guest(kernel: str, name: str, append: str = "",
 
 
 def load_aerator(guest: Guest, **params: object) -> str:
-    """As on a distribution: virtio_balloon has the device when we come. Return
+    """Load aerator as on a distribution, where virtio_balloon has the device before. Return
     the folder with the device's files."""
     guest.run("modprobe virtio_balloon")
     guest.insmod(MODULE, params)
@@ -251,7 +250,7 @@ def load_aerator(guest: Guest, **params: object) -> str:
 
 
 def balloon_driver(guest: Guest) -> str | None:
-    """Who has the balloon."""
+    """The driver of the balloon."""
     path = guest.run(f"readlink {balloon_device(guest)}/driver", check=False)
     return path.strip().rpartition("/")[2] or None
 
@@ -267,7 +266,7 @@ def counters(guest: Guest, folder: str) -> dict[str, int]:
 
 
 def wait_until(what: str, seconds: float, truth: Callable[[], bool]) -> float:
-    """Return how many seconds it took."""
+    """Wait until a condition is true; return the seconds. Fail at the time limit."""
     start = time.monotonic()
     while not truth():
         expect(time.monotonic() - start < seconds, f"not within {seconds} s: {what}")
@@ -276,13 +275,13 @@ def wait_until(what: str, seconds: float, truth: Callable[[], bool]) -> float:
 
 
 def meminfo(guest: Guest, key: str) -> int:
-    """A line of /proc/meminfo, kB."""
+    """The value of a line of /proc/meminfo, kB."""
     return int(guest.run(f"sed -n 's/^{key}: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"))
 
 
 def settled_free(guest: Guest) -> int:
-    """Free memory in kB, with what stands in the lists of single processors:
-    after a churn that is more than any leak would be."""
+    """Free memory in kB, including the per-CPU lists: after a churn these have more pages
+    than any leak."""
     guest.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1")
     parked = int(guest.run("awk '/count:/ { n += $2 } END { print n }' /proc/zoneinfo"))
     return meminfo(guest, "MemFree") + parked * 4

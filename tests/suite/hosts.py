@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Hosts that drop what they are told of, and hosts that keep it: the guest knows which,
-and the host of huge pages gets them back."""
+"""Hosts that drop reported memory, and hosts that keep it: the guest finds out which, and
+inflating returns huge pages to a host that uses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 _HUGE_MIB = 2
 _MEM = 1024
 _TARGET = 512
-# What a batch of the balloon has at a time, and what a guest and its QEMU do besides.
+# The memory of one batch of the balloon, and noise of the guest and its QEMU.
 _BATCH_MIB = 16
 _NOISE_MIB = 40
 
@@ -31,13 +31,13 @@ def _huge(name: str) -> int:
 
 
 def _huge_in_use() -> int:
-    """MiB in huge pages of the host."""
+    """MiB of the host's huge pages in use."""
     return (_huge("nr_hugepages") - _huge("free_hugepages")) * _HUGE_MIB
 
 
 @contextlib.contextmanager
 def _huge_pages(mib: int) -> Iterator[bool]:
-    """The host has so much more in huge pages; False where it does not give them."""
+    """Let the host reserve huge pages; yields False if it has not enough memory."""
     before = _huge("nr_hugepages")
     wanted = before + mib // _HUGE_MIB
     try:
@@ -50,7 +50,7 @@ def _huge_pages(mib: int) -> Iterator[bool]:
 
 
 def _discards(guest: Guest, folder: str, wanted: str) -> None:
-    """What the guest found out of its host, once it has reported something."""
+    """host_discards and the log are as expected, once memory has been reported."""
     guest.run(f"echo 1 >{folder}/flush", timeout=60)
     expect_equal(guest.read(f"{folder}/host_discards"), wanted, "host_discards")
     expect_equal(guest.dmesg().count(_KEEPS_REPORTS), int(wanted == "no"), "lines in the log")
@@ -63,7 +63,8 @@ def _set_balloon(guest: Guest, mib: int) -> None:
 
 
 def _inflate_huge(guest: Guest, folder: str) -> str:
-    """What was returned before does not come back, and what was not is returned."""
+    """Inflating takes no reported memory from the host again, and returns memory that was not
+    reported."""
     idle = _huge_in_use()
     _set_balloon(guest, _TARGET)
     inflated = _huge_in_use()
@@ -82,7 +83,7 @@ def _inflate_huge(guest: Guest, folder: str) -> str:
 
 
 def huge_host(kernel: str) -> Iterator[str]:
-    """A host that has the guest's memory in huge pages, shared."""
+    """Reports and the balloon return memory to a host that backs the guest with huge pages."""
     with _huge_pages(_MEM) as given:
         if not given:
             yield f"SKIPPED: the host has no {_MEM} MiB in huge pages"
@@ -99,7 +100,7 @@ def huge_host(kernel: str) -> Iterator[str]:
 
 
 def _peak(guest: Guest) -> str:
-    """Of memory that the host was rid of already, it gets no more back than a batch."""
+    """Inflating reported memory makes the host's memory grow by no more than one batch."""
     before = guest.host.sample()
     with Sampler(guest.host) as sampler:
         _set_balloon(guest, _TARGET)
@@ -113,6 +114,8 @@ def _peak(guest: Guest) -> str:
 
 
 def plain_host(kernel: str) -> Iterator[str]:
+    """On a host with small pages, reported memory is dropped, and inflating takes none of it
+    back."""
     with make_guest(kernel, "plain-host", mem=_MEM) as guest:
         folder = load_aerator(guest)
         _discards(guest, folder, "yes")
@@ -121,7 +124,7 @@ def plain_host(kernel: str) -> Iterator[str]:
 
 
 def locked_host(kernel: str) -> None:
-    """It answers as any other, and keeps everything."""
+    """A host with locked memory, which keeps reported memory, is detected."""
     with make_guest(kernel, "locked-host", mem=512,
                     qemu_args=("-overcommit", "mem-lock=on")) as guest:
         folder = load_aerator(guest)

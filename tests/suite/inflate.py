@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The balloon where a guest could be hurt by it: a target that cannot be reached, no
-memory left, a host that is silent then, sleep, a kernel that saves a crashed one."""
+"""Situations in which a balloon could harm the guest: a target that cannot be reached, OOM,
+OOM with a silent host, suspend, a crash kernel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .harness import (MIB, MODULE, balloon_device, expect, expect_equal,
                       load_aerator, make_guest, module_file, on_kernels, wait_until)
 from .silence import set_master
 
-# The crash kernel: how much memory is set aside for it, what it boots, what it says.
+# The crash kernel: its reserved memory, its init.
 _CRASH_MEMORY = "192M"
 _CRASH_IMAGE = "/crash-vmlinuz"
 _CRASH_ARCHIVE = "/crash-initramfs"
@@ -39,13 +39,13 @@ sleep 8
 dd if=/dev/zero of=/room bs=1M count=40 && echo "crash kernel: alive" >/dev/kmsg
 exec sleep 1000
 """
-# What the crash itself says, and a processor that took its time over it.
+# Log lines of the crash itself, and of a processor that was slow to stop.
 _CRASH_LINES = (r"sysrq: Trigger a crash", r"Kernel panic - not syncing: sysrq triggered crash",
                 r"Call Trace:")
 
 
 def _actual(guest: Guest) -> int:
-    """MiB that the guest has, as its host was told."""
+    """MiB of the guest, as the host computes them from the balloon's size."""
     return guest.qmp.execute("query-balloon")["actual"] // MIB
 
 
@@ -54,7 +54,7 @@ def _set_target(guest: Guest, mib: int) -> None:
 
 
 def _crash_files(kernel: str, folder: Path) -> dict[str, Path]:
-    """The crash kernel as files of the guest: the same kernel, with another init."""
+    """The files of the crash kernel: the same kernel as the guest's, with another init."""
     image, initramfs = kernel_files(kernel)
     init, archive = folder / "init", folder / "archive"
     init.write_text(_CRASH_INIT)
@@ -68,7 +68,7 @@ def _log(guest: Guest) -> str:
 
 
 def _crash(guest: Guest, target: int) -> None:
-    """The host wants more than all of the crash kernel's memory."""
+    """Crash the guest, while the host's target is larger than the crash kernel's memory."""
     load_aerator(guest)
     parameters = guest.read("/proc/cmdline").replace(f"crashkernel={_CRASH_MEMORY}", "")
     guest.run(f"crash {_CRASH_IMAGE} {_CRASH_ARCHIVE}"
@@ -79,7 +79,7 @@ def _crash(guest: Guest, target: int) -> None:
 
 
 def crash_kernel(kernel: str) -> Iterator[str]:
-    """A kernel that saves the memory of a crashed one gives nothing of its own away."""
+    """A crash kernel (kdump) does not inflate the balloon, and reports nothing."""
     mem, target = 1024, 640
     with tempfile.TemporaryDirectory() as folder, \
             make_guest(kernel, "crash-kernel", mem=mem, smp=1, allow=_CRASH_LINES,
@@ -94,17 +94,17 @@ def crash_kernel(kernel: str) -> Iterator[str]:
             expect(guest.alive(), f"the crash kernel died; actual was {seen}")
             seen.add(_actual(guest))
             time.sleep(0.5)
-        expect_equal(seen, {target}, "MiB that the guest has, as its host was told")
+        expect_equal(seen, {target}, "MiB of the guest, as the host computes them")
         expect_equal(_log(guest).count("bound, and left alone"), 1, "lines in the log")
-        yield f"the crash kernel has its memory, the host was told of {target} MiB as before"
+        yield f"the crash kernel has its memory; for the host the guest still has {target} MiB"
         guest.finish_unheard()
 
 
-# A target that cannot be reached. The guest has next to nothing left then, and whatever is
-# asked of it could be killed: so nothing is, until the target is another one.
+# A target that cannot be reached. The guest then has next to no memory, and any program could
+# be killed: so no command is run until the target has changed.
 _SHORT_LINE = "no memory for the balloon"
 _STEADY_SECONDS = 8
-# Tries would come so soon after one another without the waits in between, ms.
+# The time between tries without backoff, ms.
 _RETRY_MS = 200
 _GROWN = "grown aerator:balloon_inflate_grow ret=$retval:s32"
 _TRACING = "/sys/kernel/tracing"
@@ -116,14 +116,14 @@ def _inflated(guest: Guest, folder: str) -> int:
 
 
 def _second_port(path: str) -> tuple[str, ...]:
-    """Arguments for a guest with another serial port, whose other end is that socket. Input
-    there costs the guest no memory."""
+    """Arguments for a second serial port that is connected to a socket. Input from it needs no
+    memory of the guest."""
     return ("-chardev", f"socket,id=port,path={path},server=on,wait=off",
             "-device", "isa-serial,chardev=port,index=1")
 
 
 def _steady(guest: Guest) -> int:
-    """MiB that the guest has, once that does not change any more."""
+    """MiB of the guest, once they do not change any more."""
     actual, since = _actual(guest), time.monotonic()
     while time.monotonic() < since + _STEADY_SECONDS:
         time.sleep(0.5)
@@ -139,7 +139,8 @@ def _trace_growing(guest: Guest) -> None:
 
 
 def unreachable(kernel: str) -> Iterator[str]:
-    """As far as it goes, with one line, and then seldom a try; further when memory is free."""
+    """A target that cannot be reached is approached as far as possible, with one log line and
+    backoff between tries; when memory is freed, the balloon grows further."""
     mem, held = 512, 200
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as port, \
             make_guest(kernel, "unreachable", mem=mem,
@@ -152,7 +153,7 @@ def unreachable(kernel: str) -> Iterator[str]:
         _set_target(guest, 16)
         short = _steady(guest)
         port.sendall(b"\n")
-        took = wait_until("what was freed is inflated", 30,
+        took = wait_until("freed memory is inflated", 30,
                           lambda: _actual(guest) < short - held * 3 // 4)
         _set_target(guest, mem)
         wait_until("no balloon", 60, lambda: _actual(guest) == mem)
@@ -166,13 +167,13 @@ def unreachable(kernel: str) -> Iterator[str]:
 
 
 def _eat(guest: Guest, mib: int) -> None:
-    """Take so much and free it; nothing is killed for it."""
+    """Allocate this much memory and free it; no program may be killed."""
     guest.run(f"memtool --small hold {mib} </dev/null", timeout=120)
 
 
 def yields(kernel: str) -> Iterator[str]:
-    """A balloon that gave way stays so until there is another target, whatever else the host
-    changes."""
+    """A balloon that was deflated on OOM stays small until the host sets another target, even
+    if another part of the configuration changes."""
     mem, target = 1024, 256
     balloon = {"free-page-reporting": True, "deflate-on-oom": True}
     with make_guest(kernel, "yields", mem=mem, balloon=balloon) as guest:
@@ -192,14 +193,14 @@ def yields(kernel: str) -> Iterator[str]:
 
 
 def _when(guest: Guest, line: str) -> float:
-    """The time of a line of the kernel's log, of which there is one: seconds."""
+    """The time of the only line of the kernel's log that matches, in seconds."""
     times = re.findall(rf"^\[ *([\d.]+)\] .*{line}", guest.dmesg(), re.M)
     expect_equal(len(times), 1, f"lines {line!r}")
     return float(times[0])
 
 
 def silent_oom(kernel: str) -> Iterator[str]:
-    """A guest out of memory does not wait for as long as its host may be silent."""
+    """A guest that is out of memory does not wait for the whole settle_timeout_ms."""
     mem, target = 1024, 512
     balloon = {"free-page-reporting": True, "deflate-on-oom": True}
     with make_guest(kernel, "silent-oom", mem=mem, balloon=balloon,
@@ -208,24 +209,24 @@ def silent_oom(kernel: str) -> Iterator[str]:
         guest.run("rmmod virtio_balloon")
         _set_target(guest, target)
         wait_until("a balloon", 60, lambda: _actual(guest) == target)
-        # Messages of interrupts need it too, the old kind does not.
+        # MSI needs bus mastering, too; legacy interrupts do not.
         set_master(guest, False)
-        # What is given back has to be told, and nothing is answered.
+        # The driver has to tell the host of deflated pages, and the host does not answer.
         _eat(guest, 600)
         took = _when(guest, "resetting the device") - _when(guest, "the balloon gives way")
-        expect(took < 5, f"the host was waited for {took:.1f} s without memory")
-        yield f"the host was waited for {took:.1f} s, {_inflated(guest, folder)} MiB are left"
+        expect(took < 5, f"the guest waited {took:.1f} s for its host without memory")
+        yield f"the guest waited {took:.1f} s, {_inflated(guest, folder)} MiB are left"
 
 
 def awake(kernel: str) -> Iterator[str]:
-    """A guest that is told to sleep first gets the balloon to where the host wants it."""
+    """A guest that is about to suspend stays awake until its balloon has reached the target."""
     mem, target = 6144, 512
     with make_guest(kernel, "awake", mem=mem) as guest:
         folder = load_aerator(guest, enabled=0)
         wakeup = f"{balloon_device(guest)}/power/wakeup"
         guest.run(f"echo enabled >{wakeup}")
         _set_target(guest, target)
-        # What is about to sleep reads this first, and waits here.
+        # A program that suspends the guest reads this file first; the read waits.
         guest.run("until grep -q . /sys/power/wakeup_count; do :; done", timeout=120)
         asleep = _inflated(guest, folder)
         expect_equal(asleep, mem - target, "MiB in the balloon when the guest could sleep")

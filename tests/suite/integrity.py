@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""No page in use is ever reported: what programs hold stays what it was."""
+"""No page in use is ever reported: the memory of programs keeps its content."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _DEBUG_SECONDS = 40
 
 
 def integrity(kernel: str) -> Iterator[str]:
-    """Eager settings, so that as much as can be is reported while two programs
-    check gigabytes of their own and a third takes and frees."""
-    # A kernel with checkers does a part in the time, and needs memory for them.
+    """Programs find their memory unchanged while free memory is reported as often as possible:
+    two programs check gigabytes, a third one allocates and frees."""
+    # A debug kernel is slower, and needs memory for its checkers.
     part, seconds = (4, _DEBUG_SECONDS) if is_debug(kernel) else (1, _SECONDS)
     params = {"reactors": 2, "reactor_size": 64, "order": 4} if is_treated(kernel) else {}
     with make_guest(kernel, "integrity", mem=4096 // part + 512 * (part > 1),
@@ -31,5 +31,5 @@ def integrity(kernel: str) -> Iterator[str]:
         yield f"{reported / 1024:.1f} GiB reported meanwhile"
 
 
-# The checkers see more than the same kernel without them.
+# Debug kernels find more than the same kernel without checkers.
 CASES = on_kernels(integrity, DEBUG_KERNELS, rarely=(*GUEST_KERNELS, *TREATED_KERNELS))

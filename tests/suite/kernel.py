@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The patch in kpatch/, from inside of guests: tests/kernel, and what users need."""
+"""The patch in kpatch/, tested in guests: by KUnit (tests/kernel), and with other users of
+free blocks."""
 
 from __future__ import annotations
 
@@ -18,22 +19,22 @@ _MODULE = "/aeration_test.ko"
 _PARAMETERS = "/sys/module/aeration_test/parameters"
 _SUITE = "aeration"
 
-# Cases take up to half a minute each when they are emulated.
+# A KUnit case takes up to half a minute under emulation.
 _SECONDS = 500
 _RESULT = re.compile(r"^( *)(not )?ok (\d+) (\S+)")
 _TIME = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?", re.MULTILINE)
 
 
 def _guest(kernel: str, name: str, append: str, **arguments: Any) -> Guest:
-    """Nobody but the tests is registered for page reporting: no balloon. What is
-    allocated is not zeroed, which emulated guests are slow at."""
+    """A guest without a balloon, so that only the tests register for page reporting. Allocated
+    memory is not zeroed, which would be slow under emulation."""
     return make_guest(kernel, name, append=f"init_on_alloc=0 {append}", balloon=None,
                       files={_MODULE: module_file(kernel, "tests/kernel")},
                       time_limit=_SECONDS + 90, **arguments)
 
 
 def module(kernel: str) -> None:
-    """The module of these tests is built without a word of compiler and sparse."""
+    """The module of the KUnit tests builds without a message of compiler and sparse."""
     output = run_script("scripts/module", "--anew", "--of", "tests/kernel", kernel,
                         "C=2", "CF=-D__CHECK_ENDIAN__")
     said = [line for line in output.splitlines() if re.search(r"\b(warning|error|note):", line)]
@@ -45,7 +46,7 @@ def _cases(source: Path) -> list[str]:
 
 
 def _check_results(log: str) -> list[str]:
-    """Each case has a result, and the suite has one behind them; none is bad."""
+    """Each case has a result, followed by that of the suite; none has failed."""
     begin = log.rfind(f"# Subtest: {_SUITE}\n")
     expect(begin >= 0, "KUnit has not begun")
     lines = log[begin:].splitlines()
@@ -66,13 +67,13 @@ def _run(guest: Guest, parameters: str = "") -> list[str]:
 
 
 def kunit(kernel: str) -> Iterator[str]:
-    """One processor, and time is a count of instructions: figures are exact."""
+    """KUnit tests of the patch pass on one processor, with exact costs in instructions."""
     with _guest(kernel, "kunit", "kunit.enable=1", icount=True) as guest:
         yield from _run(guest, "instructions=1")
 
 
 def kunit_shuffled(kernel: str) -> Iterator[str]:
-    """Two processors, and blocks that are freed go to either end of their list."""
+    """KUnit tests of the patch pass on two processors with shuffled free lists."""
     with _guest(kernel, "kunit-shuffled",
                 "kunit.enable=1 page_alloc.shuffle=1") as guest:
         expect_equal(guest.read("/sys/module/page_alloc/parameters/shuffle"), "Y",
@@ -81,9 +82,9 @@ def kunit_shuffled(kernel: str) -> Iterator[str]:
     yield from ()
 
 
-# Users of what the driver takes. Each is a shell script that tries again and again;
-# what counts is how often it was done at once. The last movable block of memory is
-# left out: it ends with what the firmware keeps.
+# Other users of free blocks. Each is a shell script with many tries; the result is the number
+# of tries that succeed at once. The last movable memory block is left out: its end belongs to
+# the firmware.
 
 _COUNT = """
 tried=0 done=0
@@ -108,7 +109,7 @@ for round in $(seq 1 20); do
 done
 """
 
-# Some of it, all of it. Areas are freed before the next is taken.
+# Allocate a part of the CMA area, and all of it. Each allocation is freed before the next.
 _CMA = """
 churn
 cd /sys/kernel/debug/cma/*/ || exit
@@ -120,8 +121,8 @@ for round in $(seq 1 20); do
 done
 """
 
-# Pages here and there in each block, nearly all of them free, and made usable again.
-# One that a program has at the moment may have to be asked for twice.
+# Soft-offline some pages in each block, nearly all of them free, and make them usable again.
+# A page that a program has at the moment may need a second try.
 _SOFT_OFFLINE = """
 churn
 blocks=$(movable) && cd /sys/devices/system/memory || exit
@@ -153,8 +154,8 @@ for round in $(seq 1 50); do
 done
 """
 
-# Which of the module's two ways of cycling, and what is done meanwhile. That which
-# leaves all raw is for free memory that is all raw yet.
+# For each user the module's mode (parameter "cycling") and the script. The mode that leaves
+# all memory raw comes first, as it needs memory that is still raw.
 _USERS = {"pages soft-offlined": (2, _SOFT_OFFLINE), "blocks offlined": (1, _OFFLINE),
           "CMA allocations": (1, _CMA), "compactions": (1, _COMPACT)}
 
@@ -171,7 +172,7 @@ def _batches(guest: Guest) -> int:
 
 
 def _use_with_driver(guest: Guest, script: str, cycling: int) -> tuple[int, int]:
-    """How often it was done, and batches."""
+    """The number of successes and tries while the driver works, and the number of batches."""
     guest.run(f"echo {cycling} >{_PARAMETERS}/cycling")
     done, _ = _use(guest, script)
     batches = _batches(guest)
@@ -180,7 +181,8 @@ def _use_with_driver(guest: Guest, script: str, cycling: int) -> tuple[int, int]
 
 
 def users(kernel: str) -> Iterator[str]:
-    """They get what they need as often as they do without a driver at work."""
+    """Other users of free blocks (offlining, CMA, compaction) succeed as often as without a
+    driver at work."""
     with _guest(kernel, "users", "kunit.enable=0 cma=64M kernelcore=400M",
                 mem=1024) as guest:
         guest.run(f"insmod {_MODULE}")

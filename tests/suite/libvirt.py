@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""libvirt's commands, as a user gives them: the same answers with either driver.
+"""libvirt's commands have the same answers with either driver.
 
 One script of commands runs once with virtio_balloon in the guest and once with
-aerator. What it sees becomes rows of a table; a row has an answer, which must be
-the same for both, and figures, which depend on the moment and are shown beside it.
+aerator. Its results are the rows of a table; a row has an answer, which must be the
+same for both, and figures, which vary, and are only printed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _DRIVERS = ("virtio_balloon", "aerator")
 _WAIT_SECONDS = 60
 _KIB = 1024
 
-# What the guest knows by another name. It moves by a little between two looks.
+# Statistics, and their names in the guest. Their values change slightly between two reads.
 _GAUGES = {"unused": "MemFree", "available": "MemTotal", "usable": "MemAvailable",
            "disk_caches": "Cached"}
 _SLACK_KIB = 16 * _KIB
 _LOOKS = 5
-# These only grow, so a figure lies between what the guest says before and after it.
+# Counters only grow: a value lies between two values that the guest reads before and after.
 _COUNTS = {"minor_fault": "pgfault", "major_fault": "pgmajfault", "swap_in": "pswpin",
            "swap_out": "pswpout"}
 
-# Memory that the guest touches and frees; a part of it is soon back.
+# Memory that the guest touches and frees, and of which a part is soon reported.
 _RELEASED = 300
-# Every other page of so much is freed, which nobody reports: a balloon has to bring
-# back what the free memory beside it cannot give.
+# Memory of which every other page is freed. Such pages are not reported: only the balloon
+# can return them to the host.
 _FRAGMENTED = 700
 _FRAGMENTS_TARGET = 640
 _FRAGMENTS_BACK = 100
@@ -49,14 +49,14 @@ class _Row:
 
 
 class _User:
-    """Who sits at the host and types commands."""
+    """The user of virsh: runs commands, and returns rows."""
 
     def __init__(self, guest: LibvirtGuest) -> None:
         self.guest = guest
         self.virsh = guest.domain.virsh
 
     def asks(self, *words: str) -> _Row:
-        """A command, and what virsh says to it."""
+        """Run a command; the row has the output of virsh."""
         try:
             answer = self.virsh(words[0], DOMAIN, *words[1:])
         except VirshFailed as failure:
@@ -64,28 +64,28 @@ class _User:
         return _Row(" ".join(words), answer or "(nothing)")
 
     def memory(self) -> dict[str, int]:
-        """KiB and counts, as dommemstat shows them."""
+        """The figures of dommemstat: KiB, and counts."""
         lines = self.virsh("dommemstat", DOMAIN).splitlines()
         return {name: int(value) for name, value in map(str.split, lines)}
 
     def fresh_memory(self) -> dict[str, int]:
-        """Such that the guest was asked after now: last_update counts seconds, and
-        moves on when the guest has answered. The first answer of all, and the first
-        after a restore, may be older."""
+        """Statistics that the guest has sent after this call: last_update is in seconds, and
+        changes when the guest answers. The very first answer, and the first one after a
+        restore, may be older, and are skipped."""
         _wait(lambda: "last_update" in self.memory(), "statistics")
         old = self.memory()["last_update"]
         _wait(lambda: self.memory()["last_update"] > old + 1, "new statistics")
         return self.memory()
 
     def cost(self) -> dict[str, int]:
-        """MiB that the host has in use for it: RSS, and the measure to trust if there
-        is one (scripts/aerator_vm/cgroup.py)."""
+        """MiB that the host has in use for the guest: RSS, and the cgroup's memory if there is
+        a cgroup (scripts/aerator_vm/cgroup.py)."""
         cost = {"rss": self.memory()["rss"] // _KIB}
         current = self.guest.domain.memory_current()
         return cost if current is None else {**cost, "cgroup": current // MIB}
 
     def balloon(self) -> dict[str, str]:
-        """The same memory, as domstats shows it."""
+        """The balloon's figures of domstats."""
         lines = self.virsh("domstats", "--balloon", DOMAIN).splitlines()[1:]
         return dict(line.strip().removeprefix("balloon.").split("=") for line in lines)
 
@@ -108,7 +108,7 @@ def _numbers(guest: LibvirtGuest) -> dict[str, int]:
 
 def _implausible(memory: dict[str, int], before: dict[str, int],
                  after: dict[str, int]) -> str:
-    """What the host hears and the guest itself does not say, or nothing."""
+    """The first statistic that contradicts the guest's /proc, or an empty string."""
     for names, slack in ((_GAUGES, _SLACK_KIB), (_COUNTS, 0)):
         for name in names.keys() & memory.keys():
             inside = names[name]
@@ -119,8 +119,8 @@ def _implausible(memory: dict[str, int], before: dict[str, int],
 
 
 def _true_memory(user: _User) -> dict[str, int]:
-    """Statistics that are plausible. Not at once, it may be: what is on its way to the
-    host, 128 MiB at a time, is not free meanwhile."""
+    """Wait for plausible statistics: a batch in flight, of up to 128 MiB, does not count as
+    free meanwhile."""
     for _ in range(_LOOKS):
         before = _numbers(user.guest)
         memory = user.fresh_memory()
@@ -133,7 +133,7 @@ def _true_memory(user: _User) -> dict[str, int]:
 
 
 def _statistics(user: _User) -> Iterator[_Row]:
-    """Which there are."""
+    """The names of the statistics."""
     memory = _true_memory(user)
     yield _Row("dommemstat", f"{memory['actual'] // _KIB} MiB, {' '.join(sorted(memory))}",
                f"unused {memory['unused'] // _KIB}, rss {memory['rss'] // _KIB} MiB")
@@ -143,8 +143,8 @@ def _statistics(user: _User) -> Iterator[_Row]:
 
 
 def _setmem(user: _User, target: int) -> Iterator[_Row]:
-    """The command returns at once; the guest then does what it says. QEMU asks it for
-    one figure, and sends the other to libvirt, once a second at most."""
+    """Set a target. The command returns at once, and the guest follows. libvirt queries one
+    figure of the size, and gets the other one by an event, at most once per second."""
     row = user.asks("setmem", f"{target}M", "--live")
     took = _wait(lambda: user.memory()["actual"] == target * _KIB, f"{target} MiB")
     _wait(lambda: int(user.balloon()["current"]) == target * _KIB, "an event with that")
@@ -152,7 +152,7 @@ def _setmem(user: _User, target: int) -> Iterator[_Row]:
 
 
 def _release(user: _User) -> _Row:
-    """What the guest frees comes back without a command."""
+    """Memory that the guest frees is reported without a command."""
     job = user.guest.start_job(f"memtool hold {_RELEASED}")
     job.wait_for("touched")
     full = user.memory()["rss"]
@@ -166,7 +166,7 @@ def _release(user: _User) -> _Row:
 
 
 def _fragments(user: _User) -> Iterator[_Row]:
-    """Pages that are free one by one: only a balloon gets them back."""
+    """Single free pages are returned to the host by the balloon only."""
     job = user.guest.start_job(f"memtool --small hold {_FRAGMENTED} 0")
     job.wait_for("touched")
     job.tell()
@@ -183,14 +183,14 @@ def _fragments(user: _User) -> Iterator[_Row]:
 
 
 def _resume(user: _User) -> Iterator[_Row]:
-    """In another QEMU; it starts paused, so that the line to the guest is there first."""
+    """Resume in a new QEMU; it starts paused, so that the agent's connection is made first."""
     user.guest.reconnect()
     yield user.state("(restored)")
     yield user.asks("resume")
 
 
 def _goes_on(user: _User) -> Iterator[_Row]:
-    """The driver in the guest has lived on through it."""
+    """The driver works after the restore."""
     yield from _statistics(user)
     yield _release(user)
     yield from _setmem(user, 896)
@@ -198,7 +198,7 @@ def _goes_on(user: _User) -> Iterator[_Row]:
 
 
 def _save_and_restore(user: _User) -> Iterator[_Row]:
-    """With a balloon in it, while its memory is in use."""
+    """Save and restore the guest with an inflated balloon, while its memory is in use."""
     pattern = user.guest.start_job("memtool pattern 200 6")
     yield from _setmem(user, 768)
     path = str(user.guest.domain.work / "saved")
@@ -219,7 +219,7 @@ def _managed_save(user: _User) -> Iterator[_Row]:
 
 
 def _period(user: _User) -> Iterator[_Row]:
-    """No statistics while nobody wants them."""
+    """Without a period, no statistics are sent."""
     yield user.asks("dommemstat", "--period", "0", "--live")
     last = user.memory().get("last_update")
     time.sleep(3)
@@ -250,7 +250,7 @@ def _load(guest: LibvirtGuest, driver: str) -> None:
 
 
 def _check_undisturbed(guest: LibvirtGuest, driver: str) -> None:
-    """aerator has not been in need of a reset."""
+    """aerator has not reset the device."""
     expect_equal(balloon_driver(guest), driver, "driver")
     found = counters(guest, f"{balloon_device(guest)}/aerator")
     for name in ("settle_timeouts", "errors"):
@@ -258,7 +258,7 @@ def _check_undisturbed(guest: LibvirtGuest, driver: str) -> None:
 
 
 def _rows(kernel: str, driver: str) -> Iterator[_Row]:
-    """All that the script sees with one driver."""
+    """All rows of the script with one driver."""
     with LibvirtGuest(kernel, name=f"libvirt-{driver}-{kernel}", mem=_MEM, smp=1,
                       files={MODULE: module_file(kernel)}) as guest:
         _load(guest, driver)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Coming and going, again and again, while memory is churned."""
+"""Loading, unloading, binding and unbinding, again and again, during a churn."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _BINDS = 20
 _DEBUG_BINDS = 5
 _DRIVERS = "/sys/bus/virtio/drivers"
 
-# What a rest of the page cache or a slab may differ by, kB; a block that was
-# lost is 2048, and fifty loads would lose more than one.
+# Noise of the page cache and slabs, kB. A lost block is 2048 kB, and a fault would lose
+# several of them in fifty loads.
 SLACK_KB = 8192
-# KASAN keeps what is freed from being used again: so much of memory, one part in.
+# KASAN quarantines freed objects: up to 1/QUARANTINE of memory.
 QUARANTINE = 32
 
 
-# A loop in the guest: a request for each step would take most of the time. What bound()
-# looks at is there as long as that driver has the device.
+# A loop in the guest: a request for each step would take most of the time. bound() checks for
+# the link that exists as long as a driver has the device.
 _LOOP = """
 bound() {{
 	[ -e {drivers}/$1/{device} ] || {{ echo "round $round: $1 does not have it"; exit 1; }}
@@ -53,12 +53,12 @@ _BIND = """
 	bound virtio_balloon
 """
 _LOOP_SECONDS = 400
-# What the log says of a device that did not answer: this one always does.
+# Log line for a device that did not answer; here the device always answers.
 _RESET = "resetting the device"
 
 
 def _repeat(guest: Guest, times: int, steps: str) -> float:
-    """Seconds that it takes."""
+    """Repeat steps in the guest; return the seconds."""
     names = {"drivers": _DRIVERS, "module": MODULE,
              "device": balloon_device(guest).rpartition("/")[2]}
     start = time.monotonic()
@@ -72,7 +72,7 @@ def _loads(guest: Guest, times: int) -> str:
 
 
 def _binds(guest: Guest, rounds: int) -> str:
-    """By hand, through sysfs: the device goes from one to the other."""
+    """Move the device between both drivers through sysfs."""
     guest.insmod(MODULE, {"takeover": 0, "window_ms": 0})
     expect_equal(balloon_driver(guest), "virtio_balloon", "driver after takeover=0")
     _repeat(guest, rounds, _BIND)
@@ -81,7 +81,7 @@ def _binds(guest: Guest, rounds: int) -> str:
 
 
 def _set_balloon(guest: Guest, mib: int) -> None:
-    """Have the host leave the guest so much, and wait until it is so."""
+    """Set the balloon's target, and wait until it is reached."""
     guest.qmp.execute("balloon", value=mib * MIB)
     deadline = time.monotonic() + 60
     while guest.qmp.execute("query-balloon")["actual"] != mib * MIB:
@@ -96,19 +96,19 @@ def _balloon_works(guest: Guest, mem: int) -> None:
 
 
 def _times(kernel: str) -> tuple[int, int]:
-    """How often it is loaded, and bound."""
+    """The numbers of loads and of binds."""
     if is_debug(kernel):
         return _DEBUG_LOADS, _DEBUG_BINDS
     return _TREATED_LOADS if is_treated(kernel) else _LOADS, _BINDS
 
 
 def lifecycle(kernel: str) -> Iterator[str]:
-    """Load, unload, bind and unbind again and again beside a churn: no memory is lost."""
+    """No memory is lost in repeated load, unload, bind and unbind during a churn."""
     mem = 1024
     loads, binds = _times(kernel)
     with make_guest(kernel, "lifecycle", mem=mem, time_limit=600) as guest:
         guest.run("modprobe virtio_balloon")
-        # Once before the count: what a first load allocates for good.
+        # Once before the count: the first load allocates memory that is never freed.
         guest.insmod(MODULE)
         guest.run("rmmod aerator")
         total, free = meminfo(guest, "MemTotal"), settled_free(guest)
@@ -130,7 +130,7 @@ def lifecycle(kernel: str) -> Iterator[str]:
 
 
 def inflated(kernel: str) -> None:
-    """A balloon stays as large as the host wants it, whoever has the device."""
+    """The balloon keeps its size when the device moves to another driver."""
     mem, target = 1024, 512
     with make_guest(kernel, "inflated", mem=mem) as guest:
         guest.run("modprobe virtio_balloon")
@@ -148,7 +148,7 @@ def inflated(kernel: str) -> None:
         expect_equal(meminfo(guest, "MemTotal"), full, "MemTotal in the end")
 
 
-# The checkers see more than the same kernel without them.
+# Debug kernels find more than the same kernel without checkers.
 _OTHERS = tuple(kernel for kernel in GUEST_KERNELS if kernel != "6.12")
 
 CASES = [*on_kernels(lifecycle, ("6.12", KASAN, PAGEALLOC),

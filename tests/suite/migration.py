@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that works, and moves to another QEMU meanwhile.
+"""Live migration of a guest that works meanwhile.
 
-The other one is on the same machine, behind a unix socket. What the guest has free it
-need not send: a host that offers hints asks for it, and a page that the host has back
-from the guest is sent as a page of zeroes, which takes eight bytes.
+The destination QEMU is on the same machine, behind a unix socket. Free memory need not be
+sent in full: QEMU skips pages that the guest gives as free page hints, and a page that was
+reported is sent as a page of zeroes, which takes eight bytes.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from .harness import (GUEST_KERNELS, MIB, PARAMETERS, TREATED_KERNELS, Case,
 # QEMU before 9.0 can lose writes of an emulated guest in a migration ("physmem: Fix
 # migration dirty bitmap coherency with TCG memory access"), as far as is known if the
 # guest's memory is a multiple of 256 KiB: one of nine such guests, with virtio_balloon,
-# died where it came to, and none of those that have 8 KiB more.
+# died at the destination, and none of those that have 8 KiB more.
 MIB_OF_ODD_GUEST = 1 / 128
 _MIB = 1024 + MIB_OF_ODD_GUEST
 _PATTERN_MIB = 128
 _CHURN_MIB = 40
-# Freed while nothing is reported, so that the host still has it.
+# Memory that is freed while reporting is paused, so that the host still has it.
 _RAW_MIB = 200
 _FREE_SLACK_KB = 16 * 1024
 
-# Bytes a second: as fast as a socket goes, gigabit Ethernet, and so that a host can
-# think better of it.
+# Bandwidths in bytes per second: the socket's maximum, gigabit Ethernet, and slow enough to be
+# cancelled.
 FAST = 4 << 30
 GIGABIT = 125_000_000
 _SLOW = 10_000_000
-# A guest that is emulated dirties memory faster than most would wait for.
+# An emulated guest dirties memory so fast that the default downtime is too short.
 _DOWNTIME_MS = 2000
 _MOVE_SECONDS = 120
-# QEMU answers nobody while it looks at all pages of a guest that is emulated.
+# While QEMU scans all pages of an emulated guest it does not answer on QMP.
 _SYNC_SECONDS = 60
 _OVER = ("completed", "failed", "cancelled")
 
 
 def host_offer(hints: bool, **more: object) -> dict[str, Any]:
-    """Arguments for a guest. QEMU has hints handled by a thread of their own."""
+    """Arguments for a guest. QEMU needs an iothread for free page hints."""
     balloon: dict[str, object] = {"free-page-reporting": True, **more}
     if not hints:
         return {"balloon": balloon}
@@ -63,14 +63,14 @@ def host_offer(hints: bool, **more: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Move:
-    """What a migration took."""
+    """Figures of a migration."""
 
     sent_bytes: int
     full_pages: int
     zero_pages: int
-    sending_ms: int  # without the look at all pages before, see _SYNC_SECONDS
+    sending_ms: int  # without the scan of all pages before, see _SYNC_SECONDS
     downtime_ms: int
-    grown_bytes: int  # of the host's memory that it is from, while it lasted
+    grown_bytes: int  # growth of the source's host memory during the migration
 
     @classmethod
     def of(cls, told: Mapping[str, Any], samples: Sequence[Sample]) -> Move:
@@ -87,7 +87,7 @@ class Move:
                 f" source grew by {self.grown_bytes / MIB:.0f} MiB")
 
     def row(self) -> str:
-        """Of a table."""
+        """The figures as cells of a table's row."""
         return " | ".join((
             f"{self.sent_bytes / MIB:.0f} MiB", f"{self.full_pages * PAGE / MIB:.0f} MiB",
             f"{self.zero_pages * PAGE / MIB:.0f} MiB", f"{self.sending_ms / 1000:.1f} s",
@@ -101,7 +101,7 @@ def _start(guest: Guest, there: Qemu, bandwidth: int) -> None:
 
 
 def _await_end(guest: Guest, wanted: str) -> dict[str, Any]:
-    """What the source says of a migration that has ended as it has to."""
+    """The source's figures of a migration, once it has ended with the wanted status."""
     end = time.monotonic() + _MOVE_SECONDS
     while (told := guest.qmp.execute("query-migrate", _SYNC_SECONDS))["status"] not in _OVER:
         expect(time.monotonic() < end, f"no end of the migration: {told}")
@@ -113,12 +113,12 @@ def _await_end(guest: Guest, wanted: str) -> dict[str, Any]:
 def _await_running(there: Qemu) -> None:
     end = time.monotonic() + _MOVE_SECONDS
     while (status := there.qmp.execute("query-status")["status"]) != "running":
-        expect(time.monotonic() < end, f"the guest that came is {status}")
+        expect(time.monotonic() < end, f"the migrated guest is {status}")
         time.sleep(0.02)
 
 
 def move(guest: Guest, bandwidth: int = FAST) -> Move:
-    """The guest is in another QEMU after it."""
+    """Migrate the guest to another QEMU; return the figures."""
     with guest.receiver() as there:
         with Sampler(guest.host) as sampler:
             _start(guest, there, bandwidth)
@@ -129,8 +129,8 @@ def move(guest: Guest, bandwidth: int = FAST) -> Move:
 
 
 def _cancelled(subject: Subject, hints: bool) -> str:
-    """The host thinks better of it: what the guest gave as hints, and it gave more than
-    a queue holds at a time, is its own again."""
+    """After a cancelled migration the pages that the guest gave as hints, more than fit on
+    the queue, are free again."""
     guest = subject.guest
     guest.run(f"echo | memtool hold {_RAW_MIB}")
     before = meminfo(guest, "MemFree")
@@ -146,10 +146,10 @@ def _cancelled(subject: Subject, hints: bool) -> str:
     return f"cancelled: {before // 1024} MiB free, {meminfo(guest, 'MemFree') // 1024} then"
 
 
-# What is looked at on both sides
+# Checks before and after the migration
 
 def _check_statistics(subject: Subject) -> None:
-    """They come, and go on coming."""
+    """Statistics arrive repeatedly."""
     subject.poll_statistics(1)
     start = subject.statistics()["last-update"]
     for more in (0, 1):
@@ -161,7 +161,7 @@ def _check_statistics(subject: Subject) -> None:
 
 @contextlib.contextmanager
 def _paused(jobs: Sequence[Job]) -> Iterator[None]:
-    """What they take and free would pass for what is looked at."""
+    """Stop jobs for a while: their allocations and frees would disturb a check."""
     for job in jobs:
         job.signal("STOP")
     yield
@@ -170,7 +170,7 @@ def _paused(jobs: Sequence[Job]) -> Iterator[None]:
 
 
 def _check_reporting(subject: Subject) -> float:
-    """The host gets back what the guest frees. Its seconds."""
+    """Memory that the guest frees returns to the host; returns the seconds."""
     job = subject.guest.start_job("memtool hold 120")
     job.wait_for("touched")
     held = subject.held()
@@ -182,7 +182,7 @@ def _check_reporting(subject: Subject) -> float:
 
 
 def _check_all(subject: Subject, jobs: Sequence[Job]) -> str:
-    """The balloon at half, statistics, reporting."""
+    """Check the balloon (half of memory), statistics, and reporting."""
     expect_equal(subject.actual(), HALF, "actual")
     missing = subject.missing()
     _check_statistics(subject)
@@ -192,7 +192,7 @@ def _check_all(subject: Subject, jobs: Sequence[Job]) -> str:
 
 
 def _check_end(subject: Subject, jobs: Sequence[Job]) -> Iterator[str]:
-    """Nothing was lost on the way: no page, and no word of those that were checked."""
+    """The migration has lost no page, and no word of the checked memory."""
     churn, *patterns = jobs
     churn.signal("KILL")
     churn.wait(check=False)
@@ -209,7 +209,7 @@ def _check_end(subject: Subject, jobs: Sequence[Job]) -> Iterator[str]:
 def _migrate(driver: str, hints: bool, kernel: str) -> Iterator[str]:
     name = f"migration-{driver}-{'hints' if hints else 'plain'}"
     with make_guest(kernel, name, mem=_MIB, smp=1, **host_offer(hints)) as guest:
-        # The policy would spare a guest that churns.
+        # window_ms=0: otherwise the policy would not report the memory of a churn.
         bind(guest, driver, {"window_ms": 0, "enabled": 0})
         park_little(guest)
         subject = Subject(guest, driver, int(_MIB * MIB))
@@ -225,20 +225,21 @@ def _migrate(driver: str, hints: bool, kernel: str) -> Iterator[str]:
         yield from _check_end(subject, jobs)
 
 
-# What a migration costs after memory was freed
+# The cost of a migration after memory was freed
 
 _TABLE_MIB = 2048 + MIB_OF_ODD_GUEST
 _TOUCHED_MIB = 1200
-# At once, so that it takes turns with reporting, and when most is reported.
+# Seconds between the free and the migration: none, so that reporting goes on during the
+# migration; and enough for most memory to be reported.
 _PAUSES = (0, 5)
 _OFFERS = ((False, False), (True, False), (False, True), (True, True))
 _FREED_SLACK_KB = 32 * 1024
-# What two equal migrations may differ by.
+# Difference of two equal migrations.
 _SENT_SLACK = 48 * MIB
 
 
 def _move_freed(kernel: str, driver: str, offer: tuple[bool, bool], pause: int) -> Move:
-    """Of a guest in which nothing happens but that it has freed most of its memory."""
+    """Migrate an idle guest that has freed most of its memory."""
     reporting, hints = offer
     name = f"migration-table-{driver}-{reporting:d}{hints:d}-{pause}"
     with make_guest(kernel, name, mem=_TABLE_MIB, smp=1,
@@ -263,8 +264,8 @@ def _offered(offer: tuple[bool, bool]) -> str:
 
 
 def migration_cost(kernel: str) -> Iterator[str]:
-    """What a migration sends, and for how long. A table in Markdown: Documentation/dropin.md
-    has it."""
+    """A migration sends no more bytes with aerator than with virtio_balloon. Prints a table in
+    Markdown, which Documentation/dropin.md has."""
     yield ("| host offers | driver | freed | sent | in full | zeroes | sending | down"
            " | source grew |")
     yield "|---|---|---|---|---|---|---|---|---|"

@@ -17,11 +17,11 @@ _MEM = 2048
 _DISK = "tests/disk"
 _DISK_FILE = "/zerodisk.ko"
 
-# Two jobs that take turns with this much, each on its own node.
+# The memory of each of two jobs, which take turns, each on its own node.
 _JOB_MIB = 384
 _TURN_MS = 600
 _TURNS = 16
-# The first turns on each node use memory that is all treated.
+# All free memory is treated before the first turns on each node, which are not counted.
 _LEARNING_TURNS = 4
 
 
@@ -35,8 +35,8 @@ def _host_mib(guest: Guest) -> int:
 
 
 def turns(kernel: str) -> Iterator[str]:
-    """What one node has free is no cushion for another one: memory that a job takes and
-    frees again and again stays with the guest, though the sum of free memory never moves."""
+    """Churn is detected per node: memory that a job allocates and frees again and again is not
+    reported, even if the sum of free memory of all nodes is constant."""
     with make_guest(kernel, "numa-turns", mem=_MEM, nodes=2, icount=True) as guest:
         park_little(guest)
         folder = load_aerator(guest)
@@ -46,22 +46,21 @@ def turns(kernel: str) -> Iterator[str]:
             f" cat reported_bytes; memtool turns {_JOB_MIB} {_TURN_MS} 2 {_TURNS} >/dev/null;"
             f" cat reported_bytes; sleep 20; cat reported_bytes", timeout=200).split())
     a_turn = (after - before) / _TURNS / MIB
-    expect(a_turn < _JOB_MIB / 8, f"{a_turn:.0f} MiB of {_JOB_MIB} were given away a turn")
-    # Once the jobs are over all of it goes, of both nodes.
+    expect(a_turn < _JOB_MIB / 8, f"{a_turn:.0f} MiB of {_JOB_MIB} were reported in each turn")
+    # After the jobs, the memory of both nodes is reported.
     rest = (later - after) / MIB
     expect(rest > 2 * _JOB_MIB * 3 / 4, f"only {rest:.0f} MiB went in the end")
-    yield f"{a_turn:.0f} MiB a turn of {_JOB_MIB} went to the host, {rest:.0f} in the end"
+    yield f"{a_turn:.0f} of {_JOB_MIB} MiB were reported in each turn, {rest:.0f} in the end"
 
 
 def busy_node(kernel: str) -> Iterator[str]:
-    """A node that reclaims memory all the time does not keep another one from giving its
-    memory to the host."""
+    """A node that reclaims memory all the time does not stop reports of another node."""
     files = {_DISK_FILE: module_file(kernel, _DISK)}
     with make_guest(kernel, "numa-busy", mem=_MEM, nodes=2, files=files) as guest:
         park_little(guest)
         guest.insmod(_DISK_FILE)
         load_aerator(guest, enabled=0)
-        # The cache of a disk goes when nothing has it open any more.
+        # The page cache of a block device is freed when its last user closes it.
         guest.start_job("exec sleep 1000 </dev/zerodisk")
         guest.run("echo | memtool --node 1 memtool hold 700", timeout=120)
         reader = guest.start_job("memtool --node 0 sh -c"
@@ -84,8 +83,8 @@ def _scans(guest: Guest) -> int:
 
 
 def lone_node(kernel: str) -> Iterator[str]:
-    """A node without memory is passed over, gets some, gives it to the host, and loses it.
-    The memory of the others comes and goes as ever."""
+    """A node without memory is skipped; hotplugged memory of it is reported, and can be
+    removed again. Reports of other nodes are not affected."""
     dimm = 512
     args = ("-object", f"memory-backend-ram,id=dimm,size={dimm}M,reserve=off")
     with make_guest(kernel, "numa-lone", mem=1024, empty_nodes=1,
@@ -103,17 +102,17 @@ def lone_node(kernel: str) -> Iterator[str]:
             guest.run(f"echo 1 >{folder}/flush", timeout=90)
             _comes_back(guest, 1)
             guest.qmp.execute("device_del", id="dimm0")
-            # The guest's memory goes a moment before QEMU's device does.
-            wait_until("the node's memory is gone, and the module that it was on", 60,
+            # The memory disappears in the guest a moment before QEMU removes the device.
+            wait_until("the node's memory, and its memory device, are removed", 60,
                        lambda: meminfo(guest, "MemTotal") == total
                        and not guest.qmp.execute("query-memory-devices"))
         _comes_back(guest, 0)
         expect_equal(counters(guest, folder)["errors"], 0, "errors")
-    yield "a node came and went twice"
+    yield "memory of a node was added and removed twice"
 
 
 def _comes_back(guest: Guest, node: int) -> None:
-    """Memory of a node that is used and freed."""
+    """Memory of a node that is used and freed returns to the host."""
     guest.run(f"memtool --node {node} memtool churn 300 0 1", timeout=60)
     held = _host_mib(guest)
     wait_until(f"memory of node {node} is back", 30, lambda: _host_mib(guest) < held - 200)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Memory that goes offline while aerator looks at it."""
+"""Memory that goes offline while aerator reads its page structs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .harness import (expect, expect_equal, load_aerator, make_guest, module_fil
 _PROBE = "/looks.ko"
 _FOUND = "/sys/module/looks/parameters"
 
-# The first block that can be emptied, and back.
+# Take the first memory block that can be emptied offline, and online again.
 _OFFLINE = """
 cd /sys/devices/system/memory
 for block in memory[1-9]*; do
@@ -22,8 +22,8 @@ exit 1
 
 
 def looks(kernel: str) -> Iterator[str]:
-    """Page structs of memory that is removed are unmapped: a look that has begun ends
-    before that, however long it is kept from going on."""
+    """Page structs are read in RCU read sections only, and memory goes offline only after these
+    have ended. Afterwards page structs may be unmapped."""
     files = {_PROBE: module_file(kernel, "tests/looks")}
     with make_guest(kernel, "looks", files=files) as guest:
         folder = load_aerator(guest)
@@ -33,11 +33,11 @@ def looks(kernel: str) -> Iterator[str]:
         guest.run(_OFFLINE)
         found = {name: guest.read(f"{_FOUND}/{name}")
                  for name in ("looks", "bare", "read", "waited")}
-        expect(int(found["looks"]), "no look was seen")
-        expect_equal(found["bare"], "0", f"of {found['looks']} looks, outside of a read section")
+        expect(int(found["looks"]), "no read of a page struct was seen")
+        expect_equal(found["bare"], "0", f"of {found['looks']} reads, outside of a read section")
         expect_equal(found["read"], "Y", "a read section began")
-        expect_equal(found["waited"], "Y", "mm waited for it")
-        yield f"{found['looks']} looks, all in read sections"
+        expect_equal(found["waited"], "Y", "mm waited for its end")
+        yield f"{found['looks']} reads of page structs, all in read sections"
 
 
 CASES = on_kernels(looks, ("6.12",))

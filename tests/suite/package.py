@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Installed like any other package, on Debian as it is installed, and gone again.
+"""The Debian package: installed in a Debian system, upgraded, and purged.
 
-What takes a compiler or makes an initramfs is done in the system as a folder, at the
-machine's own speed; what takes a kernel in a guest that boots it from a disk.
+Steps that compile, or make an initramfs, run in the system as a folder (chroot), at the
+machine's own speed; steps that need a running kernel run in a guest that boots the system
+from a disk.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from aerator_vm.root import Root, boot
 from .harness import (MIB, Case, balloon_driver, expect, expect_equal, on_kernels,
                       once_a_run, run_script)
 
-# The suite that a run without --all has: with dkms 3.0.10, the oldest that many have.
+# The suite of a run without --all; it has dkms 3.0.10, the oldest version in wide use.
 _NATIVE = "6.1"
 _NEXT = "0.1.0+next"
 _FREED_MIB = 400
@@ -39,8 +40,8 @@ _OTHERS = (("6.1", "generic"), ("6.1", "rt"), ("5.10", "cloud"), ("5.10", "gener
 _EXCLUDED = ("77", "9")
 
 _PACKAGES = "dpkg-query -W -f '${Package}\n'"
-# What is no trace of a package: logs, what apt and dpkg know, what is made anew, and the
-# key that dkms makes for any module.
+# List all files but those that may differ after a purge: logs, the state of apt and dpkg,
+# generated files, and the key that dkms makes for any module.
 _ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path /tmp"
               r" -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg"
               r" -o -path /var/lib/apt -o -name 'mok.*' -o -name '*.old'"
@@ -48,7 +49,8 @@ _ALL_FILES = (r"find / -xdev \( -path /proc -o -path /dev -o -path /run -o -path
 
 
 def _deb(*version: str) -> Path:
-    """Built once: what builds it again removes it, and cases run side by side."""
+    """The package, built once in a run: another build would remove it while a parallel case
+    uses it."""
     return Path(once_a_run("-".join(("deb", *version)),
                            lambda: run_script("scripts/deb", *version).splitlines()[-1]))
 
@@ -58,7 +60,7 @@ def _version(deb: Path) -> str:
 
 
 def lintian() -> None:
-    """Of the binary and the source package."""
+    """lintian finds nothing in the binary and the source package."""
     folder = _deb().parent
     found = run_script("lintian", "--allow-root", "--info", "--display-info", "--pedantic",
                        *sorted(folder.glob("*.deb")), *sorted(folder.glob("*.dsc")))
@@ -78,20 +80,20 @@ def _module_version(root: Root, release: str) -> str:
 
 
 def _check_debug_info(root: Root) -> None:
-    """Where dkms packs modules it does so after it has not stripped them."""
+    """The installed module has its debug sections, also where dkms compresses modules."""
     root.run(f"file=$(modinfo -k {root.old} -F filename aerator); case $file in"
              " *.xz) xz -dc $file;; *.zst) zstd -dc $file;; *) cat $file;;"
              " esac | grep -qaF .debug_info")
 
 
 def _upgrade_kernel(root: Root) -> None:
-    """As apt does it; the packages of the newer kernel are there. Again if they are."""
+    """Install the newer kernel, whose packages are in /root/next; again if it is installed."""
     root.run("apt-get install -y --reinstall /root/next/*.deb")
     expect(root.new in root.run("ls /boot/initrd.img-*"), "no initramfs of the new kernel")
 
 
 def _excluded(root: Root, release: str, configure: str) -> str:
-    """A kernel that aerator is not for: dkms and the kernel's installation say so."""
+    """For a kernel that dkms.conf excludes, dkms prints that, and the kernel's hook succeeds."""
     root.run(f"cp -a $(realpath /lib/modules/{root.old}/build) /usr/src/{release};"
              f" {configure} /usr/src/{release}/.config; mkdir /lib/modules/{release};"
              f" ln -s /usr/src/{release} /lib/modules/{release}/build")
@@ -111,18 +113,18 @@ def _check_excluded(root: Root) -> Iterator[str]:
     yield _excluded(root, "6.1.0-without", "sed -i /CONFIG_PAGE_REPORTING/d")
 
 
-# The balloon, as udev asks modprobe for it.
+# The balloon's modalias, as udev gives it to modprobe.
 _ALIAS = "virtio:d00000005v00001AF4"
 
 
 def _loaded(root: Root) -> list[str]:
-    """Which of both drivers udev loads for the device, in that order."""
+    """The drivers that udev loads for the device, in that order."""
     shown = root.run(f"modprobe -b -S {root.old} --show-depends {_ALIAS} || :")
     return list(dict.fromkeys(re.findall(r"/(aerator|virtio_balloon)\.ko", shown)))
 
 
 def _check_modprobe(root: Root) -> None:
-    """A blacklist keeps out the driver that it names, and not the other."""
+    """A blacklist of one driver does not affect the other one."""
     expect_equal(_loaded(root), ["aerator", "virtio_balloon"], "drivers of the device")
     kept_out = "/etc/modprobe.d/kept-out.conf"
     root.run(f"echo blacklist virtio_balloon >{kept_out}")
@@ -132,7 +134,7 @@ def _check_modprobe(root: Root) -> None:
     root.run(f"rm {kept_out}")
 
 
-# As with dracut: nothing of initramfs-tools is there.
+# Without initramfs-tools, as with dracut.
 _OTHER_INITRAMFS = """
 set -e
 files=$(ls -d /usr/sbin/*initramfs /usr/bin/*initramfs /usr/share/initramfs-tools)
@@ -150,14 +152,14 @@ def _check_configuration(root: Root, deb: Path) -> None:
 
 
 def _is_running(guest: Guest) -> None:
-    """systemd does not wait for all that udev loads."""
+    """Wait until the system runs: systemd does not wait for all modules that udev loads."""
     guest.run("udevadm settle --timeout=120", timeout=150)
     state = guest.run("systemctl is-system-running --wait", timeout=120, check=False)
     expect_equal(state.strip(), "running", f"systemd\n{guest.run('systemctl --failed')}")
 
 
 def _has_aerator(guest: Guest, version: str) -> str:
-    """And memory comes back."""
+    """aerator of this version has the balloon, and freed memory returns to the host."""
     _is_running(guest)
     expect_equal(balloon_driver(guest), "aerator", "driver")
     expect_equal(guest.read("/sys/module/aerator/version"), version, "version")
@@ -177,8 +179,8 @@ def _has_virtio_balloon(guest: Guest) -> str:
 
 
 def _purge(guest: Guest, whole: bool) -> str:
-    """In a running system. An emulated guest takes minutes for an initramfs: that this
-    is left out is for those in a hurry, and no reason to have another driver."""
+    """Purge the package in a running system; virtio_balloon then has the balloon. Making an
+    initramfs takes an emulated guest minutes: it is left out unless @whole is set."""
     guest.run("apt-get purge -y aerator-dkms" if whole else
               "dpkg --no-triggers --purge aerator-dkms", timeout=900)
     expect_equal(balloon_driver(guest), "virtio_balloon", "driver after purge")
@@ -187,7 +189,8 @@ def _purge(guest: Guest, whole: bool) -> str:
 
 
 def _check_gone(root: Root, packages: str, files: str) -> None:
-    """What is there without aerator and the newer kernel is what was there before."""
+    """After a purge of aerator and of the newer kernel, packages and files are the same as
+    before."""
     root.run("apt-get purge -y aerator-dkms")
     more = set(root.run(_PACKAGES).split()) - set(packages.split())
     root.run(f"apt-get purge -y {' '.join(more)}")
@@ -196,13 +199,13 @@ def _check_gone(root: Root, packages: str, files: str) -> None:
 
 
 def _is_small(kernel: str, flavour: str) -> bool:
-    """Of these a guest makes an initramfs in minutes, of others in a quarter of an hour.
-    Once in a suite is enough for what no flavour, or series, does in its own way."""
+    """Whether a guest makes an initramfs of this kernel in minutes, not in a quarter of an
+    hour. Checks that do not depend on flavour or series run only with such a kernel."""
     return flavour == "cloud" and "/" not in kernel
 
 
 def _life(root: Root, name: str, whole: bool) -> Iterator[str]:
-    """One installed system, from before aerator to after it."""
+    """Check one installed system from before aerator's installation until after its purge."""
     first, second = _deb(), _deb(_NEXT)
     before = root.run(_PACKAGES), root.run(_ALL_FILES)
     _install(root, first)
@@ -233,8 +236,8 @@ def _upgrade(root: Root, deb: Path) -> None:
 
 
 def _refused(disk: Path, root: Root, name: str) -> str:
-    """As under Secure Boot without the key: dkms signs the module, from 3.0 on, and the
-    kernel does not know its key."""
+    """A kernel that requires signatures refuses the module, as Secure Boot does: dkms signs it
+    (from 3.0 on), but the kernel does not have the key."""
     with boot(disk, root.old, f"{name}-refused", "module.sig_enforce=1") as guest:
         driven = _has_virtio_balloon(guest)
         found = re.findall(r"Loading of .*module.* is rejected", guest.dmesg())
@@ -246,7 +249,7 @@ _CONFIGURATION = "/etc/modprobe.d/aerator.conf"
 
 
 def _left_alone(root: Root, name: str) -> str:
-    """Who wants virtio_balloon to have the balloon says so in the configuration."""
+    """The configuration can leave the balloon with virtio_balloon."""
     root.run(f"cp {_CONFIGURATION} /root; sed -i -e 's/^softdep/#&/' -e 's/^#blacklist/blacklist/'"
              f" {_CONFIGURATION}; update-initramfs -u -k all")
     disk = root.disk("left-alone")
@@ -255,8 +258,8 @@ def _left_alone(root: Root, name: str) -> str:
         return f"by choice, {_has_virtio_balloon(guest)}"
 
 
-# A module of the initramfs alone, which has nothing of aerator, and in the kernel for all
-# that looks for modules later.
+# Makes virtio_balloon look built-in: only the initramfs has it as a module, and that initramfs
+# has no aerator; the tools that look for modules later find it in modules.builtin.
 _BUILD_IN = r"""
 cd /root
 mv /usr/share/initramfs-tools/hooks/aerator-dkms /etc/modprobe.d/aerator.conf .
@@ -288,7 +291,7 @@ update-initramfs -u -k {release}
 
 
 def _built_in(root: Root, name: str, version: str) -> str:
-    """virtio_balloon has the device before the root is there, and is no module."""
+    """A built-in virtio_balloon has the device before the root is mounted; aerator takes it."""
     root.run(_BUILD_IN.format(release=root.old))
     disk = root.disk("built-in")
     root.run(_BUILD_OUT.format(release=root.old))
@@ -309,8 +312,8 @@ def _unlist(root: Root, release: str) -> None:
 
 
 def _listed(root: Root, whole: bool) -> None:
-    """Where virtio_balloon is in the initramfs, aerator is. Only those who have the time
-    for the guest to make another boot it."""
+    """An initramfs with virtio_balloon also has aerator. It is booted only if @whole is set, as
+    the guest has to make another initramfs after the purge."""
     root.run(f"echo virtio_balloon >>{_LIST}")
     _upgrade_kernel(root)
     expect("aerator.ko" in root.run(f"lsinitramfs /boot/initrd.img-{root.new}"),
@@ -320,7 +323,7 @@ def _listed(root: Root, whole: bool) -> None:
 
 
 def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
-    """Upgraded, and booted with the newer kernel that came later; then purged."""
+    """The newer kernel, installed after aerator's upgrade, boots with aerator; then purge."""
     _listed(root, whole)
     load = root.put(TOP / "debian/tests/load")
     disk = root.disk(_SECOND)
@@ -337,7 +340,7 @@ def _after_purge(root: Root, name: str) -> str:
 
 
 def _break_build(root: Root, tree: str) -> None:
-    """For the newer kernel, whatever it brings that the module cannot be built with."""
+    """Make the build for the newer kernel fail."""
     root.run(f"cp {tree}/module/Kbuild /root && echo '$(if $(filter {root.new},"
              f"$(KERNELRELEASE)),$(error forced))' >>{tree}/module/Kbuild")
 
@@ -354,7 +357,7 @@ $scripts.postinst configure {version}
 
 
 def _make_old_image(root: Root) -> str:
-    """The older kernel's initramfs, with aerator and a date that is long ago."""
+    """Make the older kernel's initramfs, with aerator and with an old file time."""
     image = f"/boot/initrd.img-{root.old}"
     root.run(f"echo virtio_balloon >>{_LIST}; update-initramfs -u -k {root.old};"
              f" touch --date=@0 {image}")
@@ -362,14 +365,14 @@ def _make_old_image(root: Root) -> str:
 
 
 def _check_new_image(root: Root, image: str) -> None:
-    """An upgrade made it anew, so that it does not load what was there before."""
+    """The upgrade has made the initramfs again, so that it loads the new module."""
     expect(int(root.run(f"stat --format=%Y {image}")), "an older initramfs has the old module")
     _unlist(root, root.old)
 
 
 def _broken(root: Root, name: str, whole: bool) -> str:
-    """The kernel is installed, and boots; the package is installed again, as an upgrade
-    does it, and others have the module."""
+    """With a module that cannot be built for the newer kernel, this kernel is still installed,
+    and boots; the package's upgrade succeeds, and other kernels have the module."""
     tree = f"/usr/src/aerator-{_NEXT}"
     root.run(f"dkms remove -m aerator -v {_NEXT} -k {root.new}")
     _break_build(root, tree)
@@ -393,8 +396,8 @@ printf '%s\n' virtio_pci virtio_blk ext4 >>/etc/initramfs-tools/modules
 
 
 def package_upgrade(kernel: str) -> Iterator[str]:
-    """Installed, upgraded, with the next kernel in its initramfs, and purged: it works, and
-    nothing stays."""
+    """The package works when installed, upgraded, and with a newer kernel's initramfs; a purge
+    removes all of it."""
     with _open_root("package-upgrade", kernel) as root:
         root.run(_SMALL_INITRAMFS)
         before = root.run(_PACKAGES), root.run(_ALL_FILES)
@@ -407,15 +410,15 @@ def package_upgrade(kernel: str) -> Iterator[str]:
 
 
 def package(kernel: str, flavour: str, whole: bool = True) -> Iterator[str]:
-    """One installed system, from before aerator to after it, with all that may happen."""
+    """The package works in an installed system in all situations, and a purge removes it."""
     name = f"package-{kernel}-{flavour}{'-whole' if whole else ''}".replace("/", "-")
     with _open_root(name, kernel, flavour) as root:
         yield from _life(root, name, whole)
 
 
 def _enrolled(root: Root, disk: Path, name: str, *certificates: Path) -> Firmware:
-    """Secure Boot, with these certificates in the firmware's list. Those that a user
-    enrols are in shim's: the kernel has both on the same keyring."""
+    """Firmware with Secure Boot and these certificates in its db. A user's certificates would
+    be in shim's list (MOK): the kernel puts both on the same keyring."""
     firmware = Firmware(disk.parent / name)
     with boot(disk, root.old, f"{name}-enrol", firmware=firmware) as guest:
         _is_running(guest)
@@ -430,7 +433,8 @@ def _locked_down(guest: Guest) -> str:
 
 
 def secure_boot(kernel: str) -> Iterator[str]:
-    """The key that dkms signs with is unknown, and then known."""
+    """With Secure Boot the module is refused without dkms' key, and works once the key is
+    enrolled."""
     deb = _deb()
     with _open_root("secure-boot", kernel) as root:
         _install(root, deb)
@@ -459,13 +463,14 @@ def _put_checkout(root: Root) -> None:
 
 
 def _check_package_refused(root: Root) -> None:
-    """Of the two neither would undo what the other did."""
+    """The package refuses to be installed beside a checkout: neither would undo the other's
+    changes."""
     said = root.run(f"apt-get install -y {root.put(_deb())} 2>&1 || :")
     expect("make dkms-remove first" in said, f"the package was installed as well:\n{said}")
 
 
 def checkout(kernel: str) -> Iterator[str]:
-    """make dkms-install and dkms-remove; and nothing stays."""
+    """make dkms-install works, and make dkms-remove removes all of it."""
     with _open_root("checkout", kernel) as root:
         _put_checkout(root)
         before = root.run(_ALL_FILES)
@@ -473,7 +478,7 @@ def checkout(kernel: str) -> Iterator[str]:
         version = _module_version(root, root.old)
         with boot(root.disk("checkout"), root.old, "checkout") as guest:
             yield _has_aerator(guest, version)
-        # And once more, over what is there.
+        # Once more, over an existing installation.
         root.run("make -C /root/aerator dkms-install")
         _check_package_refused(root)
         _break_build(root, f"/usr/src/aerator-{version}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Parameters: what is allowed is taken, all else refused with a reason."""
+"""Parameters: allowed values are taken, all others refused with a reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GARBAGE = ("", "x", "-1", "1x", "1 2", "4294967296", "99999999999999999999",
 
 @dataclass(frozen=True)
 class Parameter:
-    """Bounds of a number, or None for all values that are taken as words."""
+    """The bounds of a number; None if the parameter takes words."""
 
     name: str
     low: int
@@ -33,9 +33,9 @@ class Parameter:
 
 
 def _parameters(kernel: str) -> list[Parameter]:
-    """Page reporting can be asked for order 0 since page_reporting_order takes
-    it, which 6.1 overwrites with pageblock_order if it is 0. The patch has no such
-    bounds."""
+    """The parameters and their bounds on this kernel. Order 0 is possible where
+    page_reporting_order accepts it: 6.1 replaces 0 by pageblock_order. With the patch all
+    orders are possible."""
     treated = is_treated(kernel)
     return [
         Parameter("enabled", 0, 1),
@@ -43,7 +43,7 @@ def _parameters(kernel: str) -> list[Parameter]:
         Parameter("reactor_size", 1, 1024 if treated else 32),
         Parameter("reactors", 1, 8 if treated else 1),
         Parameter("order", 1 if kernel == "6.1" else 0, 10),
-        Parameter("window_ms", 0, 60000),  # and auto, which it is at first
+        Parameter("window_ms", 0, 60000),  # and auto, the default
         Parameter("refault_ms", 0, 60000),
         Parameter("reserve_mb", 0, 1 << 24),
         Parameter("share_pct", 0, 100),
@@ -53,20 +53,20 @@ def _parameters(kernel: str) -> list[Parameter]:
 
 
 def _intakes(kernel: str) -> tuple[list[str], str]:
-    """Values of the parameter, and how the log has them."""
+    """The values of the parameter "intake", and their list in the log."""
     if is_treated(kernel):
         return ["reporting", "treated", "auto"], "auto, reporting and treated"
     return ["reporting", "auto"], "auto and reporting"
 
 
 def write_to(path: str, value: str) -> str:
-    """With a newline, as everyone does; sysfs passes no empty write on."""
+    """A shell command that writes a value, with a newline: sysfs ignores empty writes."""
     return f"echo {shlex.quote(value)} >{path}"
 
 
-# One loop in the guest, which starts no program: a request for each value, and a program
-# for each file, take an emulated guest minutes. A line in the kernel's log stands before
-# what it says of each value.
+# One loop in the guest, without starting programs: a request for each value, or a program for
+# each file, would take an emulated guest minutes. A mark in the kernel's log precedes the
+# messages of each value.
 _NEXT = "aerator-test: next"
 _EACH = """
 echo on >/proc/sys/kernel/printk_devkmsg
@@ -94,7 +94,7 @@ _EACH_SECONDS = 120
 
 @dataclass(frozen=True)
 class _Trial:
-    """What came of a value: lines of the shell, and what the kernel said."""
+    """The result of a value: lines of the shell, and of the kernel's log."""
 
     value: str
     output: list[str]
@@ -112,8 +112,8 @@ def _try_each(guest: Guest, values: Sequence[str], try_one: str) -> list[_Trial]
 
 
 def _write_each(guest: Guest, name: str, values: Sequence[str]) -> list[_Trial]:
-    """The shell's lines of each: the value before, what it complained of, whether it was
-    taken, the value after."""
+    """Write each value. The shell's lines are: the value before, the error message, "taken" or
+    "refused", the value after."""
     return _try_each(guest, values, _WRITE.format(path=f"{PARAMETERS}/{name}"))
 
 
@@ -151,7 +151,7 @@ def _check_at_run_time(guest: Guest, kernel: str) -> int:
 
 
 def _check_at_load(guest: Guest, kernel: str) -> int:
-    """A bad value keeps the module out, and virtio_balloon where it is."""
+    """Loading with a bad value fails, and virtio_balloon keeps the device."""
     guest.run("rmmod aerator")
     bad = {f"{parameter.name}={value}": f"{parameter.low} to {parameter.high}"
            for parameter in _parameters(kernel) for value in parameter.bad()[-2:]}
@@ -176,20 +176,20 @@ def parameters(kernel: str) -> Iterator[str]:
 
 
 def _check_intake(guest: Guest, folder: str, wanted: str) -> None:
-    """What is freed goes to the host."""
+    """The intake is as wanted, and freed memory is reported."""
     expect_equal(guest.read(f"{folder}/intake"), wanted, "intake")
     before = counters(guest, folder)
     guest.run("echo | memtool hold 128")
     guest.run(write_to(f"{folder}/flush", "1"), timeout=90)
     after = counters(guest, folder)
     reported = after["reported_bytes"] - before["reported_bytes"]
-    # The rest is in the lists of single processors.
-    expect(reported > 64 * MIB, f"{wanted}: {reported} bytes of 128 MiB went to the host")
+    # The rest may be in per-CPU lists.
+    expect(reported > 64 * MIB, f"{wanted}: {reported} bytes of 128 MiB were reported")
     expect_equal(after["errors"], 0, "errors")
 
 
 def intakes(kernel: str) -> Iterator[str]:
-    """From one to the other at run time, also while memory comes and goes."""
+    """The intake can be changed at run time, also during a churn."""
     names = ("reporting", "treated", "auto")
     with make_guest(kernel, "intakes", time_limit=400) as guest:
         folder = load_aerator(guest, window_ms=100, intake="reporting")
@@ -215,7 +215,7 @@ _BIND = "/sys/bus/virtio/drivers/aerator/bind"
 
 
 def exclusion(kernel: str) -> None:
-    """There is one reporter of free pages, whoever comes first."""
+    """Only one device can report free pages: the first one."""
     files = {_RIVAL: module_file(kernel, "tests/kernel")}
     with make_guest(kernel, "exclusion", append="kunit.enable=0", files=files) as guest:
         device = balloon_device(guest).rpartition("/")[2]
@@ -232,7 +232,7 @@ def exclusion(kernel: str) -> None:
             guest.run(write_to(_BIND, device))
             expect_equal(balloon_driver(guest), "aerator", "driver without a rival")
             answer = guest.execute(write_to(_RIVAL_ON, "1"))
-            expect(b"busy" in answer.output, f"the rival came in, {intake}: {answer.output!r}")
+            expect(b"busy" in answer.output, f"the rival registered, {intake}: {answer.output!r}")
             guest.run("rmmod aerator")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The core patch as a reviewer gets it: its size, its style, whether it applies."""
+"""The kernel patch: its size, its style, and whether it applies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = TOP / "include/linux/memory_aeration.h"
 SERIES = tuple(sorted(path.name for path in (TOP / "kpatch").iterdir()
                       if path.is_dir()))
 
-# Added lines of code a series: in all, the header with them, and in one file.
+# Limits for added lines of code in a series: in total, header included, and in each file.
 LINES = 250
 LINES_IN = {"mm/page_alloc.c": 40}
 
@@ -32,7 +32,7 @@ def _code(lines: Iterable[str]) -> int:
     """Lines that are neither empty nor comment."""
     found, inside = 0, False
     for line in lines:
-        # What stands on a comment's lines beside it is not for kernel code.
+        # Kernel code has no code on the lines of a comment.
         if inside or line.lstrip().startswith("/*"):
             inside = "*/" not in line
         elif line.strip() and not line.lstrip().startswith("//"):
@@ -53,7 +53,7 @@ def _added(patch: Path) -> dict[str, list[str]]:
 
 
 def size(series: str) -> Iterable[str]:
-    """No patch is larger than a reviewer takes, nor is their sum."""
+    """The patch of a series adds no more lines than allowed, in total and to each file."""
     counts: Counter[str] = Counter(
         {HEADER.name: _code(HEADER.read_text().splitlines())})
     for patch in _patches(series):
@@ -79,7 +79,7 @@ def style_header() -> None:
 
 
 def applies(series: str) -> None:
-    """With "git am", to what Debian has: without fuzz, and nothing is left out."""
+    """The patches apply to Debian's source with "git am", without fuzz, and completely."""
     source = Path(run_script("scripts/kernel-source", series).splitlines()[-1])
     patches = _patches(series)
     expect(patches, f"no patch for {series}")

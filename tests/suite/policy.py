@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How much goes to the host, and when: what is asked for is what happens.
+"""How much memory is reported, and when: parameters and flush have their effect.
 
-That a guest which churns keeps its memory, and gets rid of it once it no longer
-does, is what the benchmark measures (tests/suite/bench.py).
+The benchmark (tests/suite/bench.py) measures whether a churning guest keeps its memory, and
+returns it after the churn.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .harness import (MIB, PARAMETERS, TREATED, Case, counters, expect, is_treat
 _KERNELS = ("6.12", TREATED)
 _GUEST_MIB = 2048
 
-# A batch of the kernel's own reporting goes or stays as a whole.
+# A batch of the kernel's page reporting is accepted or refused as a whole.
 _BATCH_MIB = 128
-# Blocks below the order, and a zone that is too small to take any from.
+# Free blocks below the order, and free memory of a zone that is too small for reports.
 _FRAGMENTS_MIB = 64
 
 
@@ -33,7 +33,7 @@ def _set(guest: Guest, **params: int) -> None:
 
 
 def _flushed(guest: Guest, folder: str) -> dict[str, float]:
-    """What the device's files say after a flush, in MiB."""
+    """The amounts in the device's files after a flush, in MiB."""
     guest.run(f"echo 1 >{folder}/flush", timeout=90)
     return _amounts(guest, folder)
 
@@ -52,14 +52,14 @@ def _expect_between(low: float, found: float, high: float, what: str) -> None:
 
 
 def amounts(kernel: str) -> Iterator[str]:
-    """Raw and treated are all that is free, also where the kernel counts neither."""
+    """Raw and treated memory add up to free memory, also if the kernel counts neither."""
     with make_guest(kernel, "amounts", mem=_GUEST_MIB) as guest:
         park_little(guest)
         folder = load_aerator(guest, enabled=0)
         before = _amounts(guest, folder)
         _set(guest, enabled=1)
         _flushed(guest, folder)
-        # Surplus is what was free for a window.
+        # Memory is surplus once it has been free for a window.
         guest.run("sleep 3")
         after = _amounts(guest, folder)
     for found in before, after:
@@ -73,13 +73,13 @@ def amounts(kernel: str) -> Iterator[str]:
 
 
 def limits(kernel: str) -> Iterator[str]:
-    """The reserve stays raw, and no more than the share is treated."""
+    """The reserve stays raw, and at most share_pct of memory is treated."""
     slack = 4 if is_treated(kernel) else _BATCH_MIB
     with make_guest(kernel, "limits", mem=_GUEST_MIB) as guest:
         park_little(guest)
         folder = load_aerator(guest, reserve_mb=700)
         held = _flushed(guest, folder)
-        # The guest lives on what is raw: the shell that asks takes some of it.
+        # The guest uses raw memory: the shell takes some of it.
         _expect_between(700 - 16, held["raw_bytes"], 700 + _FRAGMENTS_MIB + slack, "reserve")
         _set(guest, reserve_mb=0, enabled=0)
         guest.run("echo | memtool hold 1500", timeout=120)
@@ -95,17 +95,17 @@ def limits(kernel: str) -> Iterator[str]:
 
 
 def _reported(guest: Guest, folder: str) -> tuple[float, float]:
-    """MiB so far, and the guest's time."""
+    """MiB reported so far, and the guest's uptime."""
     reported, uptime = guest.run(f"cat {folder}/reported_bytes /proc/uptime").splitlines()
     return int(reported) / MIB, float(uptime.split()[0])
 
 
 def rate(kernel: str) -> Iterator[str]:
-    """So much a second on average, whatever the kernel hands over at once."""
+    """rate_mb limits the average rate of reports, whatever the size of the kernel's batches."""
     wanted, seconds = 100, 8
     with make_guest(kernel, "rate", mem=_GUEST_MIB) as guest:
         folder = load_aerator(guest, rate_mb=wanted, window_ms=100)
-        # A second's worth, and a batch, may go at the beginning.
+        # At the beginning the token bucket is full: one second's worth, and a batch more.
         time.sleep(3)
         before, began = _reported(guest, folder)
         time.sleep(seconds)
@@ -123,7 +123,7 @@ _RECLAIM_MODULE = "/reclaim.ko"
 
 
 def _pressed(guest: Guest, folder: str, path: str) -> float:
-    """MiB that were reported while 1000 MiB were free, and something was written there."""
+    """MiB that were reported while 1000 MiB were free, and a file was written repeatedly."""
     guest.run("echo | memtool hold 1000", timeout=120)
     before = _amounts(guest, folder)
     guest.run(f"for i in $(seq {5 * _PRESSING}); do echo 2 >{path}; sleep 0.2; done")
@@ -131,8 +131,8 @@ def _pressed(guest: Guest, folder: str, path: str) -> float:
 
 
 def pressure(kernel: str) -> Iterator[str]:
-    """While memory is reclaimed nothing goes, however long it has been free; that caches
-    are dropped by hand is no sign of that."""
+    """While memory is reclaimed nothing is reported, however long it has been free; writing to
+    drop_caches does not count as reclaim."""
     reclaim = module_file(kernel, "tests/reclaim")
     with make_guest(kernel, "pressure", mem=_GUEST_MIB,
                     files={_RECLAIM_MODULE: reclaim}) as guest:
@@ -156,15 +156,15 @@ _FLUSHED_MIB = 600
 
 
 def _flush_some(guest: Guest, folder: str) -> int:
-    """Has memory to flush, and gives how many MiB are raw right after that."""
+    """Free some memory and flush; return how many MiB are raw right after that."""
     raw = guest.run(f"echo | memtool hold {_FLUSHED_MIB} >/dev/null;"
                     f" echo 1 >{folder}/flush && cat {folder}/raw_bytes", timeout=90)
     return int(raw) // MIB
 
 
 def flush(kernel: str) -> Iterator[str]:
-    """It returns once what was free at its beginning is treated, however much the
-    guest goes on taking and freeing, and soon."""
+    """A flush returns soon, once all memory that was surplus at its beginning is treated, even
+    during a churn."""
     with make_guest(kernel, "flush", mem=_GUEST_MIB) as guest:
         folder = load_aerator(guest)
         churns = [guest.start_job(f"memtool churn {mib} 0 1000") for mib in (300, 40)]
@@ -186,19 +186,19 @@ def flush(kernel: str) -> Iterator[str]:
     yield f"{_FLUSHES} flushes during a churn: {took:.1f} s, {reported:.0f} MiB"
 
 
-# The window and some; the kernel's two seconds would come on top.
+# The window and some slack; without the early notification, two seconds more.
 _NOTICED_SECONDS = 2.5
 
 
 def notice(kernel: str) -> Iterator[str]:
-    """A free is noticed early from a breakpoint as well, which a probe is where functions
-    cannot be traced, and nothing makes a jump of it."""
+    """A free is noticed early also if the kprobe is a breakpoint: without ftrace, and without
+    jump optimization."""
     with make_guest(kernel, "notice", mem=_GUEST_MIB) as guest:
         guest.run("echo 0 >/proc/sys/debug/kprobes-optimization")
         load_aerator(guest, intake="reporting")
         probes = guest.run("grep __page_reporting_notify /sys/kernel/debug/kprobes/list")
         expect("[" not in probes, f"no breakpoint: {probes}")
-        record_release(guest, "aerator", mib=600, ceiling=30)  # of what loading began
+        record_release(guest, "aerator", mib=600, ceiling=30)  # ends the reports of the load
         took = [record_release(guest, "aerator", mib=600, ceiling=30).seconds_to(0.9)
                 for _ in range(3)]
     expect(min(took) < _NOTICED_SECONDS, f"90 % were back after {took} s")

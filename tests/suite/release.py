@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The main job: what a guest frees, the host has soon. Seen from the host."""
+"""The main purpose: memory that a guest frees soon returns to the host, as the host sees it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FREED_MIB = 3000
 _WITHIN_SECONDS = 2.0
 _TIMES_SOONER = 7
 _TRIES = 6
-# What is back in time in each of them.
+# The share that is back in time in each try.
 _SURE_SHARE = 0.97
 
 
@@ -31,9 +31,9 @@ def _check_all_back(release: Release) -> None:
 
 
 def _measure_ours(kernel: str) -> Iterator[Release]:
-    """Newer kernels park tens of MiB of a large free in the lists of single
-    processors, out of everyone's reach, and empty those in the seconds after. If
-    that is the hundredth part that is missing, it is luck: look again."""
+    """Measure aerator, with retries: newer kernels keep tens of MiB of a large free in per-CPU
+    lists, from which they cannot be reported, for some seconds. Whether these are more than
+    1 % is chance."""
     for _ in range(_TRIES):
         ours = measure_release(kernel, "aerator", mib=_FREED_MIB,
                                module=module_file(kernel))
@@ -48,7 +48,8 @@ def _measure_ours(kernel: str) -> Iterator[Release]:
 
 
 def release(kernel: str) -> Iterator[str]:
-    """Both drivers in one run: times are compared as a ratio only."""
+    """aerator returns freed memory within two seconds, several times sooner than
+    virtio_balloon. Both run in the same case, and times are compared as a ratio."""
     for ours in _measure_ours(kernel):
         yield _row(ours)
     theirs = measure_release(kernel, "virtio_balloon", mib=_FREED_MIB)
@@ -61,5 +62,5 @@ def release(kernel: str) -> Iterator[str]:
     expect(ratio >= _TIMES_SOONER, f"only {ratio:.1f} times sooner")
 
 
-# Group bench has those of 6.12 at each run.
+# Group bench measures 6.12 in each run.
 CASES = on_kernels(release, ("7.3",), rarely=("6.1", "6.12", *TREATED_KERNELS), cores=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the policy costs on traces of free memory, next to the best possible."""
+"""The policy's cost on traces of free memory, compared with the optimum."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEEDS = (1, 2, 3)
 
 
 class _Bound(NamedTuple):
-    """The most that aerator may cost, as a ratio to the optimum."""
+    """The limits of aerator's cost, as ratios to the optimum."""
 
     intake: str
     refault_ms: int
@@ -36,7 +36,7 @@ _BOUNDS = (
     _Bound("reporting", 5000, 1.34, 1.9),
 )
 
-# Each is no trace, for one reason.
+# Invalid traces, each for one reason.
 _BAD_TRACES = (
     b"", b"# a comment\n", b"1000\n", b"0 1 2 3\n", b"zero 5\n", b"0 1x\n", b"0 5\n1 5 5\n",
     b"-1 5\n", b"0 -5\n", b"nan 5\n", b"0 nan\n", b"0 inf\n", b"0 1e30\n", b"1e30 5\n",
@@ -51,7 +51,7 @@ _BAD_OPTIONS = (
 
 
 def _ratios(refault_ms: int, intake: str, driver: str, paths: list[Path]) -> list[float]:
-    """Of what each trace costs to what it has to."""
+    """The ratio of the cost of each trace to its optimum."""
     output = run_script(_REPLAY, "--refault", str(refault_ms), "--intake", intake,
                         "--driver", driver, *paths)
     found = [json.loads(line) for line in output.splitlines()]
@@ -89,7 +89,7 @@ def _write_traces(folder: Path) -> Iterator[Path]:
 
 
 def _refused(status: int, *arguments: str | Path) -> None:
-    """One line says why, and no number is printed."""
+    """The program fails, with one line that has the reason, and prints no figures."""
     result = subprocess.run([_REPLAY, *arguments], capture_output=True, timeout=60)
     said = result.stderr.decode(errors="replace")
     expect(result.returncode == status and not result.stdout and said.count("\n") == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a run of the tests says (KTAP), and what the next one knows of it."""
+"""The output of a run of the tests (KTAP), and the results that are kept for the next run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .runner import Result, Run
 
 _STATE = BUILD / "tests.json"
 
-# Seconds that cases take which are longest; others take less, until a run has shown how
-# long.
+# Expected seconds of the longest cases until a run has measured them; other cases have a
+# shorter default.
 _LONG = {"package-upgrade 6.1": 300, "device-treated 6.12-treated-kasan": 330, "bench-quick": 200,
          "libvirt 6.12": 130, "drop-in 6.12": 100, "transports 6.12": 90,
          "together 6.12-treated-kasan aerator reporting": 100,
@@ -29,16 +29,16 @@ _USUAL = 30
 
 
 class TimeUp(Exception):
-    """A run that has so much time and no more is over."""
+    """The time limit of a run is over."""
 
 
 class Busy(Exception):
-    """Another run is under way in this checkout."""
+    """Another run is active in this checkout."""
 
 
 @contextlib.contextmanager
 def only_run() -> Iterator[None]:
-    """Two runs would build and log over each other."""
+    """Take the lock of a run: two runs would overwrite each other's builds and logs."""
     BUILD.mkdir(exist_ok=True)
     folder = os.open(BUILD, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -51,7 +51,7 @@ def only_run() -> Iterator[None]:
 
 
 class Known:
-    """What the last run of each case has shown."""
+    """The results of each case's last run."""
 
     def __init__(self) -> None:
         self._cases: dict[str, dict[str, float | bool]] = {}
@@ -59,7 +59,7 @@ class Known:
             self._cases = json.loads(_STATE.read_text())
 
     def seconds(self, case: Case) -> float:
-        """How long it takes, as far as is known."""
+        """The expected duration of a case."""
         return float(self._cases.get(case.name, {}).get(
             "seconds", _LONG.get(case.name, _USUAL)))
 
@@ -67,7 +67,7 @@ class Known:
         return bool(self._cases.get(case.name, {}).get("failed"))
 
     def take(self, result: Result) -> None:
-        """Written at once: a run may be cut short."""
+        """Store a result, at once: the run may be interrupted."""
         self._cases[result.case.name] = {"seconds": round(result.seconds, 1),
                                          "cpu_seconds": round(result.cpu_seconds, 1),
                                          "failed": result.failed}
@@ -77,7 +77,7 @@ class Known:
 
 
 def list_cases(cases: Iterable[Case]) -> None:
-    """Group, name, seconds, and what it shows."""
+    """Print group, name, expected seconds and description of each case."""
     known = Known()
     for case in cases:
         print(f"{case.group:11} {case.name:46} {known.seconds(case):4.0f} s  {case.about}")
@@ -88,7 +88,7 @@ def _times(result: Result) -> str:
 
 
 def _say_skipped(skipped: Sequence[Case]) -> None:
-    """What a run without --all leaves out, and why."""
+    """Print the cases that a run without --all leaves out, and the reasons."""
     for number, case in enumerate(skipped, 1):
         why = ("takes long" if case.long else "is for --debug" if case.debug else
                "its kernel is built for --all only")
@@ -107,7 +107,7 @@ def _say_result(number: int, result: Result) -> None:
 
 def _say_end(results: Sequence[Result], left: Sequence[Case], skipped: int,
              durations: int) -> None:
-    """What has to be known of a log of which only the end is read."""
+    """Print a summary: of a long log, often only the end is shown."""
     for result in sorted(results, key=lambda result: -result.seconds)[:durations]:
         print(f"# {result.case.name}: {_times(result)}")
     cpu = sum(result.cpu_seconds for result in results)
@@ -124,8 +124,8 @@ def _say_end(results: Sequence[Result], left: Sequence[Case], skipped: int,
 
 def run_cases(cases: Sequence[Case], skipped: Sequence[Case],
               args: argparse.Namespace) -> int:
-    """Run them all, and say how each went when it is over. With a limit of time, in the
-    order given: what has not ended then is left out."""
+    """Run all cases, and print each result when the case ends. With a time limit they run in
+    the given order, and cases that have not ended by then are left out."""
     known = Known()
     run = Run(cases, {case.name: -number if args.rare else known.seconds(case)
                       for number, case in enumerate(cases)})

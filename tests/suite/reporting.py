@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Stock kernels: what aerator takes for granted of the kernel's own page reporting, and
-what holds where that is not so."""
+"""Stock kernels: aerator's assumptions about the kernel's page reporting, and its behaviour
+if they are wrong."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _HEARS = "frees are noticed early again"
 
 
 def _log(guest: Guest) -> str:
-    """What the kernel said since the last call."""
+    """The kernel's log since the last call."""
     return guest.run("dmesg -c")
 
 
 def _release(guest: Guest, folder: str, mib: int = 300) -> float:
-    """Seconds until the host was told of most of what was freed. Then nothing of ours is
-    under way for long enough that the next free wakes it."""
+    """Free memory; return the seconds until most of it is reported. Afterwards wait until
+    aerator is idle, so that the next free wakes it."""
     job = guest.start_job(f"memtool hold {mib}")
     job.wait_for("touched", 120)
     before = counters(guest, folder)["reported_bytes"]
@@ -43,22 +43,23 @@ def _release(guest: Guest, folder: str, mib: int = 300) -> float:
 
 
 def deaf_probe(kernel: str) -> Iterator[str]:
-    """A probe that is switched off behind our back is found out by two frees, and
-    said once; memory goes back all the same."""
+    """A kprobe that is disabled from outside is detected after two frees and logged once;
+    memory is still reported."""
     with make_guest(kernel, "deaf-probe", mem=1024) as guest:
         folder = load_aerator(guest)
         _log(guest)
         early = _release(guest, folder)
-        expect("frees" not in _log(guest), "the log speaks of a probe that is hit")
+        expect("frees" not in _log(guest), "the log has a line on the probe, which is hit")
         for switch, times in (_ARMED, 3), (_TRACED, 2):
             guest.run(f"echo 0 >{switch}")
             late = [_release(guest, folder) for _ in range(times)]
             log = _log(guest)
             expect(log.count(_DEAF) == 1,
-                   f"{switch}: not said once that the probe is deaf:\n{log}")
+                   f"{switch}: the log does not say once that the probe is not hit:\n{log}")
             guest.run(f"echo 1 >{switch}")
             _release(guest, folder)
-            expect(_HEARS in _log(guest), f"{switch}: not said that the probe hears again")
+            expect(_HEARS in _log(guest),
+                   f"{switch}: the log does not say that the probe is hit again")
             yield f"back after {early:.1f} s, {min(late):.1f} s without {switch}"
 
 
@@ -75,7 +76,7 @@ def _set(guest: Guest, name: str, value: object) -> None:
 
 
 def _orders(guest: Guest) -> tuple[int, int]:
-    """Ours, and the kernel's."""
+    """The values of `order` and of page_reporting_order."""
     return (int(guest.read(f"{PARAMETERS}/order")), int(guest.read(_KERNELS_ORDER)))
 
 
@@ -92,7 +93,7 @@ def _unload(guest: Guest, kernels: int, what: str) -> None:
 
 
 def _check_blocks(guest: Guest, folder: str) -> str:
-    """Blocks of 64 KiB are reported, of which many are freed, and none can merge."""
+    """Free blocks of 64 KiB that cannot merge are reported."""
     guest.run(f"echo 1 >{folder}/flush", timeout=90)
     before = counters(guest, folder)
     job = guest.start_job(f"memtool --small hold 200 {_SMALL_ORDER}")
@@ -109,7 +110,7 @@ def _check_blocks(guest: Guest, folder: str) -> str:
 
 
 def _check_order_of_others(guest: Guest) -> Iterator[str]:
-    """Where the kernel keeps what is written to its own parameter."""
+    """Check a kernel that keeps the value which is written to page_reporting_order."""
     folder = load_aerator(guest)
     _expect_orders(guest, _BOOT_ORDER, _BOOT_ORDER, False, "as on the kernel's command line")
     guest.run(f"echo {_SMALL_ORDER} >{_KERNELS_ORDER}")
@@ -139,7 +140,7 @@ def _check_order_of_others(guest: Guest) -> Iterator[str]:
 
 
 def _check_delay_of_others(guest: Guest) -> Iterator[str]:
-    """The kernel's own delay matters to nothing: neither none, nor a minute."""
+    """The kernel's own delay has no effect, whether it is 0 or a minute."""
     folder = load_aerator(guest)
     for delay in 0, 60000:
         guest.run(f"echo {delay} >{_KERNELS_DELAY}")
@@ -151,11 +152,11 @@ def _check_delay_of_others(guest: Guest) -> Iterator[str]:
 
 
 def order_of_others(kernel: str) -> Iterator[str]:
-    """page_reporting_order belongs to the kernel, and others write it: WSL's agent does,
-    and people do. What they wrote holds, stays, and is what `order` reads."""
+    """A value that another program writes to page_reporting_order (as WSL's agent does) is in
+    force, is kept, and is shown by `order`."""
     with make_guest(kernel, "order-of-others", mem=1024,
                     append=f"page_reporting.page_reporting_order={_BOOT_ORDER}") as guest:
-        if kernel == "6.1":  # it forgets at each registration
+        if kernel == "6.1":  # this kernel overwrites the order at each registration
             folder = load_aerator(guest)
             guest.run(f"echo {_SMALL_ORDER} >{_KERNELS_ORDER}")
             yield _check_blocks(guest, folder)
@@ -175,11 +176,11 @@ _LARGEST_BLOCK = 4 * MIB
 
 
 def capacity(kernel: str) -> Iterator[str]:
-    """Where the kernel can be asked for smaller batches, reactor_size is what is out of
-    the allocator at a time, and not a part of it."""
+    """On kernels with a settable batch size, no more than reactor_size blocks are isolated from
+    the allocator at a time."""
     with make_guest(kernel, "capacity", mem=1024) as guest:
         folder = load_aerator(guest, enabled=0, reactor_size=_CAPACITY)
-        # What the kernel took, so as to hand it over.
+        # Count the blocks that the kernel isolates for a batch.
         guest.run(f"cd {_TRACING} && echo 1 >events/aerator/enable &&"
                   f" echo 'p:handed {_REPORT} blocks=%dx:u32' >kprobe_events &&"
                   " echo 1 >events/kprobes/enable")
@@ -197,11 +198,11 @@ def capacity(kernel: str) -> Iterator[str]:
     yield f"{len(handed)} batches of {max(handed)} blocks, and {most // MIB} MiB at most"
 
 
-# In such a guest a batch of the default order is more than a zone ever has free.
+# In so small a guest, a batch of the default order is larger than a zone's free memory.
 _TINY_MIB = 96
 _SMALL_MIB = (_TINY_MIB, 128, 256)
 _UNTOUCHED_MIB = 14
-_BALLOON_SECONDS = 16  # virtio_balloon takes a sixteenth, or a batch or two, each 2 s
+_BALLOON_SECONDS = 16  # virtio_balloon reports a sixteenth, or one or two batches, every 2 s
 
 
 def _host_mib(guest: Guest) -> float:
@@ -209,7 +210,7 @@ def _host_mib(guest: Guest) -> float:
 
 
 def _back(guest: Guest, mib: int, seconds: float) -> float:
-    """MiB that the host has back of so many that are freed."""
+    """MiB that return to the host of the MiB that are freed."""
     job = guest.start_job(f"memtool --small hold {mib}")
     job.wait_for("touched", 120)
     held = _host_mib(guest)
@@ -238,7 +239,7 @@ def _check_small(guest: Guest, mem: int) -> str:
 
 
 def _check_no_room(guest: Guest, folder: str) -> str:
-    """The user wants blocks so large that page reporting never begins."""
+    """With an order that is too large for the guest, nothing is surplus, and a flush returns."""
     _set(guest, "order", _DEFAULT_ORDER)
     guest.run("echo | memtool hold 1")
     time.sleep(_REST_SECONDS)
@@ -249,8 +250,8 @@ def _check_no_room(guest: Guest, folder: str) -> str:
 
 
 def small_guests(kernel: str) -> Iterator[str]:
-    """They report as soon as with virtio_balloon and the smallest order: a zone that has
-    not a batch more free than its low watermark is left alone."""
+    """A small guest reports as much as with virtio_balloon and the smallest order. The kernel
+    skips a zone whose free memory is not a batch above the low watermark."""
     for mem in _SMALL_MIB:
         with make_guest(kernel, f"small-{mem}", mem=mem, smp=1) as guest:
             park_little(guest)
@@ -262,7 +263,7 @@ def small_guests(kernel: str) -> Iterator[str]:
 _TAKEN_MIB = 200
 _KEPT_MIB = 160
 _TOUCHED_MIB = 180
-# What a program takes besides, and the kernel's huge pages are not all from large blocks.
+# Memory that a program needs besides; and some huge pages are not from large blocks.
 _OTHERS_MIB = 32
 _REFUSED = "aerator:reporting_report ret=$retval:s32"
 
@@ -274,7 +275,7 @@ def _trace_refused(guest: Guest) -> None:
 
 
 def _refused(guest: Guest) -> int:
-    """Batches, since the last call."""
+    """The number of refused batches since the last call."""
     found = guest.read(f"{_TRACING}/trace").count(" refused: ")
     guest.run(f"echo >{_TRACING}/trace")
     return found
@@ -285,7 +286,7 @@ def _treated_mib(guest: Guest, folder: str) -> float:
 
 
 def _check_kept(guest: Guest, folder: str) -> str:
-    """The guest lives on what is raw: no pass has put that behind what is treated."""
+    """The guest uses raw memory first: no pass has moved it behind treated memory."""
     _set(guest, "reserve_mb", _KEPT_MIB)
     guest.run(f"echo | memtool hold {_TAKEN_MIB}; echo 1 >{folder}/flush", timeout=120)
     refused = _refused(guest)
@@ -298,14 +299,14 @@ def _check_kept(guest: Guest, folder: str) -> str:
     job.tell()
     _set(guest, "reserve_mb", 0)
     expect(taken < _OTHERS_MIB, f"{_TAKEN_MIB} MiB were raw, {_TOUCHED_MIB} were taken, and"
-           f" {taken:.0f} of them from what is treated; {refused} batches were refused")
+           f" {taken:.0f} of them from treated memory; {refused} batches were refused")
     expect_equal(refused, 0, "batches that were refused")
-    return f"{taken:.0f} of {_TOUCHED_MIB} MiB were taken from what is treated"
+    return f"{taken:.0f} of {_TOUCHED_MIB} MiB were taken from treated memory"
 
 
 def refused_batch(kernel: str) -> Iterator[str]:
-    """A batch that is refused goes behind all that is treated. So no pass begins that would
-    refuse its first batch, and the guest goes on living on what is raw."""
+    """No pass begins that would refuse its first batch. The kernel would move that batch to the
+    tail of the free list, behind treated memory, and the guest could not use it first."""
     with make_guest(kernel, "refused-batch", mem=1536) as guest:
         park_little(guest)
         folder = load_aerator(guest)
@@ -316,7 +317,7 @@ def refused_batch(kernel: str) -> Iterator[str]:
 
 _TWO_PHASES = "/twophase.ko"
 _NOT_KNOWN = "page reporting of this kernel is not as known"
-# The kernel's own two seconds, and the pass.
+# The kernel's delay of two seconds, and the pass.
 _PASS_SECONDS = 5
 
 
@@ -325,7 +326,7 @@ def _reported(guest: Guest, folder: str) -> int:
 
 
 def _check_paused(guest: Guest, folder: str) -> None:
-    """The user can still stop all of it."""
+    """enabled=0 still stops all reports."""
     _set(guest, "enabled", 0)
     guest.run("echo | memtool hold 300", timeout=120)
     before = _reported(guest, folder)
@@ -338,8 +339,8 @@ def _check_paused(guest: Guest, folder: str) -> None:
 
 
 def unknown_kernel(kernel: str) -> Iterator[str]:
-    """Where a pass of the kernel's is not what it is today, the kernel decides when, as it
-    does for virtio_balloon."""
+    """If the kernel's page reporting does not work as expected, aerator leaves its work alone,
+    and the kernel decides when to report, as for virtio_balloon."""
     files = {_TWO_PHASES: module_file(kernel, "tests/twophase")}
     with make_guest(kernel, "unknown-kernel", mem=1024, files=files) as guest:
         park_little(guest)
@@ -353,7 +354,7 @@ def unknown_kernel(kernel: str) -> Iterator[str]:
         flush = guest.execute(f"echo 1 >{folder}/flush")
         expect(flush.status, "flush succeeds though the kernel decides when")
         _check_paused(guest, folder)
-        # A restart keeps what is known, and does not say it again.
+        # A restart of the intake keeps that state, and does not log it again.
         _set(guest, "reactor_size", 16)
         took.append(_release(guest, folder))
         log = _log(guest)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Of what a run leaves out for its time, a part at a time: another one for each commit."""
+"""Rare cases in rotation: each commit runs another part of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aerator_vm.common import TOP
 
 from .harness import KASAN, TREATED, Case
 
-# Cases of a part. Those that measure come last in a run: a part has an end.
+# Number of cases in a part. Measuring cases come last in a run: a short part gets to them.
 _PART = 10
 
 
@@ -23,8 +23,8 @@ def _commits() -> int:
 
 
 def rotated(cases: Iterable[Case]) -> list[Case]:
-    """The rare ones, but for those whose kernel would have to be built first, in an order
-    that has no long row of one group, from where this commit begins."""
+    """The rare cases, without those whose kernel would have to be built. The groups are mixed,
+    and the start depends on the number of commits."""
     rare = sorted((case for case in cases
                    if case.rare and case.built_kernel in (None, TREATED, KASAN)),
                   key=lambda case: hashlib.sha256(case.name.encode()).digest())

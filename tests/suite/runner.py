@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How cases are run: each is a process of its own, and several run at a time.
+"""Runs the cases: each in a process of its own, several at a time.
 
-The kernel counts the processor time of such a process and of all that it started, and
-its affinity holds for all of them.
+The kernel counts the processor time of such a process including its children, and its
+affinity is inherited by all of them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from aerator_vm.qemu import end_all
 from .harness import RUN_FOLDER, Case, LineStuck, TestFailed, is_debug
 
 _STUCK_TRIES = 3
-# What boots no guest gets what guests leave of the processors, and a tenth at least.
+# Nice level of cases that boot no guest: they get the processor time that guests leave, and
+# at least a tenth.
 _BACKGROUND = 10
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-# For what ends a moment after the program that started it.
+# Time for processes that end a moment after their parent.
 _REAP_SECONDS = 1
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a case; CPU seconds are those of its guests and of all else that it
-    started."""
+    """The result of a case; its CPU seconds include those of its guests and of all other
+    child processes."""
 
     case: Case
     reason: str | None  # why it failed
@@ -57,15 +58,15 @@ class Result:
 
 
 def _begin(work: Callable[[], None]) -> int:
-    """Have a process do it, which ends when this one does; give its number."""
-    # Or it would be written once more by what the child starts.
+    """Run @work in a child process, which ends when this process does; return its pid."""
+    # Flush: otherwise the child would write the buffer again.
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        # Ctrl-C reaches the parent only, which then tells each child once.
+        # Ctrl-C reaches only the parent, which then sends one signal to each child.
         os.setsid()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.signal(signal.SIGTERM, _end_child)
@@ -85,7 +86,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _end_child(*_: object) -> None:
-    """Its threads learn from their guests that it is over."""
+    """End this case: threads that wait for a guest get an exception, as all guests end."""
     end_all()
     sys.exit(128 + signal.SIGTERM)
 
@@ -93,7 +94,7 @@ def _end_child(*_: object) -> None:
 # One case, in its process
 
 def _try_case(case: Case, notes: list[str]) -> str | None:
-    """Run one, and collect what it has to say; return why it failed."""
+    """Run a case and collect its notes; return the reason if it failed."""
     try:
         for _ in range(_STUCK_TRIES - 1):
             with contextlib.suppress(LineStuck):
@@ -103,13 +104,14 @@ def _try_case(case: Case, notes: list[str]) -> str | None:
         notes.extend(case.function() or ())
     except (TestFailed, GuestFailed, CommandFailed) as failure:
         return str(failure)
-    except Exception:  # a mistake in the test must not end the others
+    except Exception:  # a bug in one test must not end the others
         return traceback.format_exc()
     return None
 
 
 def _reap() -> None:
-    """bwrap ends before its child does, whose time would count for no case then."""
+    """Wait for orphans: bwrap ends before its child, whose time would otherwise not be counted
+    for the case."""
     deadline = Deadline(_REAP_SECONDS)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0] or not deadline.passed:
@@ -117,7 +119,7 @@ def _reap() -> None:
 
 
 def _run_case(case: Case, folder: Path, cores: set[int]) -> None:
-    """Leave what came of it in the case's folder. It runs on those cores, if any."""
+    """Run a case, on these cores if there are any; write the result to the case's folder."""
     if cores:
         os.sched_setaffinity(0, cores)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -132,20 +134,20 @@ def _run_case(case: Case, folder: Path, cores: set[int]) -> None:
 
 
 def _read_result(folder: Path, status: int) -> dict[str, Any]:
-    """Its notes, its reason and what was done once more."""
+    """The notes of a case, the reason if it failed, and its retries."""
     path, retries = folder / "result", folder / "retries"
     found = (json.loads(path.read_text()) if path.exists() else
              {"reason": f"its process ended with status {os.waitstatus_to_exitcode(status)}"})
     return {**found, "retries": retries.read_text().splitlines() if retries.exists() else []}
 
 
-# All of them
+# All cases
 
 class _Kernels:
-    """Those that cases need and that are built here, unless the cache has them.
+    """The kernels that the cases need and that are built here, unless the cache has them.
 
-    They are built one after the other, and get what cases leave of the processors' time:
-    more than a third, as cases wait for timers. What measures waits until they are built.
+    They are built one after the other, with the processor time that cases leave: more than
+    a third, as cases wait for timers. Measuring cases start after all kernels are built.
     """
 
     _IDLE = ("chrt", "--idle", "0")
@@ -157,17 +159,17 @@ class _Kernels:
         self._pid = 0
 
     def begin(self) -> None:
-        """Build the next one, if none is being built."""
+        """Start the build of the next kernel, unless a build is running."""
         if self._waiting and not self._pid:
             self._pid = _begin(lambda: self._build(self._waiting[0]))
 
     def _build(self, kernel: str) -> None:
-        """scripts/kernel says on stderr how far it is."""
+        """Build a kernel; scripts/kernel prints its progress to stderr."""
         subprocess.run([*self._IDLE, TOP / "scripts/kernel", kernel], check=True,
                        stdout=subprocess.DEVNULL)
 
     def ended(self, pid: int, status: int) -> bool:
-        """Whether that was ours."""
+        """Note the end of a build; returns False if the process was not a build."""
         if pid != self._pid:
             return False
         self._built[self._waiting.pop(0)] = status == 0
@@ -176,25 +178,25 @@ class _Kernels:
 
     @property
     def pid(self) -> int:
-        """Of what builds one, or 0."""
+        """The pid of the current build, or 0."""
         return self._pid
 
     def ready(self, case: Case) -> bool:
         return case.built_kernel is None or self._built.get(case.built_kernel, False)
 
     def lack(self, case: Case) -> bool:
-        """Whether the one that the case needs could not be built."""
+        """Whether the build of the case's kernel has failed."""
         return not self._built.get(case.built_kernel or "", True)
 
 
 @dataclass(frozen=True)
 class _Running:
-    """A case whose process runs."""
+    """A case whose process is running."""
 
     case: Case
     folder: Path
     start: float
-    cores: set[int]  # for itself alone
+    cores: set[int]  # used by this case only
 
     def result(self, status: int, cpu_seconds: float) -> Result:
         return Result(self.case, seconds=time.monotonic() - self.start,
@@ -202,15 +204,15 @@ class _Running:
 
 
 def _jobs() -> int:
-    """How many cases run at a time: the processors of an emulated guest take turns on
-    one of the host's. One of three is left for what is around the guests."""
+    """The number of cases at a time. The processors of an emulated guest take turns on one of
+    the host's. From three processors on, one is left for processes beside the guests."""
     cores = processors()
     return cores if cores < 3 else min(cores - 1, 4)
 
 
 class Run:
-    """First what need not be measured, and beside that what boots no guest; then what
-    measures, each on cores of its own. What takes longest begins first."""
+    """A run: first cases that do not measure time, in parallel with cases that boot no guest;
+    then measuring cases, each on cores of its own. The longest cases start first."""
 
     def __init__(self, cases: Iterable[Case], expected: Mapping[str, float]) -> None:
         self._waiting = sorted(cases, key=lambda case: (
@@ -222,11 +224,12 @@ class Run:
 
     @property
     def left(self) -> list[Case]:
-        """Those that did not end."""
+        """The cases that have not ended."""
         return [*(running.case for running in self._running.values()), *self._waiting]
 
     def results(self) -> Generator[Result, None, None]:
-        """One by one, as cases end. When the caller wants no more, all are stopped."""
+        """Yield results as cases end. When the caller closes the generator, all cases are
+        stopped."""
         with tempfile.TemporaryDirectory(prefix="aerator-tests-") as folder:
             try:
                 while self._waiting or self._running:
@@ -236,13 +239,13 @@ class Run:
                 self._end()
 
     def _begin_some(self, folder: Path) -> Iterator[Result]:
-        """All for which there is room, and that have their kernel."""
+        """Start all cases whose kernel is ready and for which there is room."""
         self._kernels.begin()
         for case in list(self._waiting):
             if self._kernels.lack(case):
                 self._waiting.remove(case)
-                yield Result(case, f"{case.kernel} could not be built, see what"
-                                   " scripts/kernel said")
+                yield Result(case, f"{case.kernel} could not be built, see the output of"
+                                   " scripts/kernel")
             elif self._kernels.ready(case) and self._room(case):
                 self._waiting.remove(case)
                 self._start(case, folder)
@@ -253,14 +256,14 @@ class Run:
             quiet = not self._kernels.pid and all(
                 other.cores for other in (*others, *self._waiting))
             return quiet and len(self._free_cores()) >= self._needs(case)
-        # One that boots no guest runs beside as many that do: it gets what they leave.
+        # A case that boots no guest does not reduce the number of those that do.
         background = sum(other.background for other in others)
         if case.background:
             return not background or len(others) < len(self._cores)
         return len(others) - min(background, 1) < len(self._cores)
 
     def _needs(self, case: Case) -> int:
-        """How many of the cores that there are."""
+        """The number of cores for the case, limited by those of the machine."""
         return min(case.cores, len(self._cores))
 
     def _free_cores(self) -> list[int]:
@@ -277,7 +280,7 @@ class Run:
         self._running[pid] = _Running(case, mine, time.monotonic(), cores)
 
     def _wait(self) -> Iterator[Result]:
-        """For what ends next: a case, or the build of a kernel."""
+        """Wait until a case, or the build of a kernel, ends."""
         if not self._running and not self._kernels.pid:
             return
         pid, status, usage = os.wait4(-1, 0)
@@ -286,7 +289,7 @@ class Run:
             yield self._running.pop(pid).result(status, usage.ru_utime + usage.ru_stime)
 
     def _end(self) -> None:
-        """Whatever still runs."""
+        """Stop all processes that still run."""
         pids = [pid for pid in (*self._running, self._kernels.pid) if pid]
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
@@ -296,6 +299,6 @@ class Run:
 
 
 def _end_session(pid: int) -> None:
-    """What a script left behind that was told to end."""
+    """Kill processes that a terminated script has left in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)

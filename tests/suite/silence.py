@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A host that stops answering, while the guest's clock goes on.
+"""A host stops answering: the driver resets the device, and no memory is lost.
 
-Without bus mastering a PCI device must not touch memory, and QEMU's then does
-not look at its queues until it is reset. Taking it away from the balloon, with
-the kernel none the wiser, makes a host that is silent until then.
+Without bus mastering a PCI device must not access memory, and QEMU's device then does not
+process its queues until it is reset. Clearing that bit, behind the kernel's back, makes
+the host silent until the next reset.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MASTER = 4
 
 
 def set_master(guest: Guest, on: bool) -> None:
-    """Whether the device looks at its queues.
+    """Set bus mastering, and so whether the device processes its queues.
 
-    Bit 2 of the command register, byte 4 of the device's configuration."""
+    It is bit 2 of the command register, byte 4 of the device's configuration space."""
     config = guest.run(f"readlink -f {balloon_device(guest)}/..").strip() + "/config"
     old = int(guest.run(f"od -An -tu1 -j4 -N1 {config}"))
     new = old | _MASTER if on else old & ~_MASTER
@@ -44,15 +44,15 @@ def _enable(guest: Guest, on: bool) -> None:
 
 
 def _recovers(guest: Guest, folder: str) -> Iterator[str]:
-    """A reset makes the device look at its queues again: the batch that leads to it has
-    to be one of what is freed here, and of nothing before that."""
+    """The driver resets the device, and memory is reported again. The batch that leads to the
+    reset has to be one of the memory that is freed here, not of an earlier free."""
     _enable(guest, False)
     set_master(guest, False)
     _free(guest, 600)
     silent = guest.host.memory_current() or guest.host.rss()
     _enable(guest, True)
     wait_until("a timeout", 30, lambda: counters(guest, folder)["settle_timeouts"] == 1)
-    # What was in flight is free again and whole.
+    # The memory that was in flight is free again and can be used.
     guest.run("memtool pattern 700 3", timeout=120)
     took = wait_until("memory is back", 100, lambda: (
         guest.host.memory_current() or guest.host.rss()) < silent - 500 * MIB)
@@ -62,12 +62,12 @@ def _recovers(guest: Guest, folder: str) -> Iterator[str]:
     expect(counted["errors"] >= 1, "no error was counted")
     expect_equal(guest.dmesg().count("did not answer within"), 1, "lines in the log")
     expect_equal(guest.dmesg().count("back after its reset"), 1, "lines in the log")
-    yield f"memory was back {took:.1f} s after the check of what had been in flight"
+    yield f"memory was back {took:.1f} s after the check of memory that had been in flight"
 
 
 def _unloads(guest: Guest, folder: str) -> Iterator[str]:
-    """rmmod while a batch is at the host: it must wait, but not for long."""
-    # Whoever gets the device next would hang in our stead.
+    """rmmod while a batch is in flight waits for the host, but not for long."""
+    # Otherwise virtio_balloon would get the device, and hang.
     guest.run("rmmod virtio_balloon")
     guest.run(f"echo {_LONG_TIMEOUT_MS} >{PARAMETERS}/settle_timeout_ms")
     set_master(guest, False)
@@ -82,7 +82,7 @@ def _unloads(guest: Guest, folder: str) -> Iterator[str]:
 
 
 def silence(kernel: str) -> Iterator[str]:
-    # Checkers take much of a guest's memory.
+    # The checkers of a debug kernel need much memory.
     mem = 1536 if is_debug(kernel) else 1024
     with make_guest(kernel, "silence", mem=mem) as guest:
         folder = load_aerator(guest, settle_timeout_ms=_TIMEOUT_MS, window_ms=200)

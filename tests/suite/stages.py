@@ -14,15 +14,15 @@ from .harness import (DEBUG_KERNELS, MIB, MODULE, PAGEALLOC, TREATED,
                       is_treated, make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
-# Those of the policy are of no batch.
+# Events of batches; those of the policy are left out.
 _EVENT = re.compile(r" aerator_(?!policy)(\w+): (.*)$", re.MULTILINE)
 _ORDER = ["fill", "react", "settle", "decant"]
 _KEYS = {"reactor", "cycle", "bytes", "blocks", "entries", "node", "zone", "treated", "us"}
 
-# Most in a batch, whoever takes it.
+# The largest batch of either intake.
 _BATCH_MIB = 128
 
-# Entries in QEMU's queue, and in a chain.
+# The number of entries of QEMU's queue, which is also the limit of a chain.
 _QUEUE = 32
 
 Event = tuple[str, dict[str, str]]
@@ -36,8 +36,8 @@ def _events(guest: Guest) -> list[Event]:
 
 
 def _check_order(events: Iterable[Event]) -> int:
-    """Batch after batch of one reactor: all stages, each once, and idle behind it,
-    or only once in a while where blocks come from page reporting."""
+    """Each batch of one reactor passes all stages once. Idle follows each batch, or, with page
+    reporting, several of them."""
     cycle = 0
     rest = list(events)
     while rest:
@@ -65,7 +65,7 @@ def _by_reactor(events: list[Event]) -> dict[str, list[Event]]:
 
 
 def _most_at_a_time(events: list[Event]) -> int:
-    """Reactors that had a batch at the host, or on its way, together."""
+    """The maximum number of reactors with a batch in flight at the same time."""
     busy: set[str] = set()
     most = 0
     for name, values in events:
@@ -83,7 +83,7 @@ def _sum(events: list[Event], key: str) -> int:
 
 
 def _treat(guest: Guest, mib: int) -> None:
-    """Some memory goes up and down, and all of it is treated in the end."""
+    """Allocate and free some memory, and flush: all of it is treated in the end."""
     with_memory = guest.start_job(f"memtool hold {mib}")
     with_memory.wait_for("touched", 120)
     with_memory.tell()
@@ -92,7 +92,7 @@ def _treat(guest: Guest, mib: int) -> None:
 
 
 _PAGE_BYTES = 4096
-# Of blocks, where nothing else is said.
+# The order of blocks, unless a case sets another one.
 _BLOCK_ORDER = 9
 
 
@@ -104,7 +104,7 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
         with guest.host.madvise_traced() as dropped:
             guest.run("echo 1 >/sys/module/aerator/parameters/enabled")
             _treat(guest, mib)
-            # Nothing may be reported between the counters and the trace's end.
+            # Nothing may be reported between reading the counters and the end of the trace.
             guest.run("echo 0 >/sys/module/aerator/parameters/enabled")
             counted = counters(guest, f"{balloon_device(guest)}/aerator")
         events = _events(guest)
@@ -124,12 +124,12 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
                  "blocks counted against traced")
     expect_equal(counted["chains"], _chains(events), "chains, as long as the queue at most")
     expect_equal(counted["kicks"], cycles, "kicks, one a batch")
-    # One comes of the block that the host is tried with before the first batch.
+    # One interrupt is for the test block that is sent before the first batch.
     expect(counted["interrupts"] <= counted["chains"] + 1, "more than one interrupt a chain")
     expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
     expect(counted["reported_bytes"] > mib * MIB, "hardly anything was reported")
     entries = _sum(events, "entries")
-    # QEMU keeps what is reported by a guest that fills free pages with a pattern.
+    # QEMU keeps the reported memory of a guest that poisons free pages.
     kept = kernel == PAGEALLOC
     tried = _PAGE_BYTES << params.get("order", _BLOCK_ORDER)
     expect_equal(dropped.bytes, 0 if kept else counted["reported_bytes"] + tried,
@@ -142,14 +142,14 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
 
 
 def stages(kernel: str) -> Iterator[str]:
-    """Stages come in order, and counters, trace and the host agree. With the defaults."""
+    """With default parameters, stages come in order, and counters, trace and host agree."""
     yield from _check_stages(kernel, "stages", 1500,
                              2 if is_treated(kernel) else 1)
 
 
 def stages_many(kernel: str) -> Iterator[str]:
-    """The same with more batches at a time, and blocks at either end of their lists.
-    What checkers need is gone from the guest's memory."""
+    """With several batches at a time and shuffled free lists, stages come in order, and
+    counters, trace and host agree."""
     yield from _check_stages(kernel, "stages-many", 1200, 4, "page_alloc.shuffle=1",
                              {"reactors": 4, "reactor_size": 256})
 

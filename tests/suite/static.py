@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What can be seen without running anything: builds, and checkers of style."""
+"""Static checks: builds without warnings, and checkers of style and code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from .harness import (BUILD_KERNELS, TREATED, TREATED_KERNELS, Case, expect, on_
                       run_script)
 from .seams import seams
 
-# What may be said though nothing is wrong: where the module is, and that
-# something takes its time.
+# Harmless lines of output: the path of the module, and progress.
 _HARMLESS = re.compile(r"/\S+/aerator\.ko$|  .* \.\.\. \d+ s$")
 
 
 def tracked(*patterns: str) -> list[str]:
-    """Files of the project; those not committed yet count."""
+    """The files of the project, including those that are not committed yet."""
     output = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
          *patterns], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
@@ -26,7 +25,7 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def silent(output: str, what: str) -> None:
-    """Of what a build or a checker says, nothing is a find."""
+    """The output of a build or a checker has no finds."""
     lines = [line for line in output.splitlines()
              if line and not _HARMLESS.match(line)]
     expect(not lines, f"{what}:\n" + "\n".join(lines))
@@ -38,12 +37,12 @@ def _shebang(path: str, word: str) -> bool:
 
 
 def build(kernel: str) -> None:
-    """It builds without a warning: what guests of that kernel have."""
+    """The module builds for a kernel of guests without a warning."""
     silent(run_script("scripts/module", kernel), "warnings")
 
 
 def sparse(kernel: str) -> None:
-    """Sparse finds nothing, endianness included."""
+    """Sparse finds nothing in the module, with endianness checks."""
     silent(run_script("scripts/module", "--anew", kernel, "C=2",
                       "CF=-D__CHECK_ENDIAN__"), "sparse")
 
@@ -54,14 +53,15 @@ def checkpatch() -> None:
 
 
 def checkpatch_guest() -> None:
-    """The C files of tests keep it too. In user space there are no kernel types to prefer."""
+    """The C files of the tests keep the kernel's coding style. In user space, the kernel's types
+    are not required."""
     run_script("scripts/checkpatch", "--ignore",
                "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
                *tracked("tests/*.c", "tests/*.h", "tools/*.c", "tools/*.h"))
 
 
 def shellcheck() -> None:
-    """It finds nothing in any shell script."""
+    """shellcheck finds nothing in any shell script."""
     scripts = [path for path in tracked("scripts", "tests", ".ci", "packaging", "debian")
                if path.endswith(".sh") or _shebang(path, "bash")
                or _shebang(path, "/bin/sh")]
@@ -79,18 +79,18 @@ def _python() -> list[str]:
 
 
 def flake8() -> None:
-    """It finds nothing in any Python file."""
+    """flake8 finds nothing in any Python file."""
     run_script("flake8", *_python())
 
 
 def mypy() -> None:
-    """Each Python file uses the others, and itself, with the types that they ask for."""
+    """mypy finds no wrong type in any Python file."""
     run_script("mypy", *_python())
 
 
 def described() -> None:
-    """Each test says in a sentence what it shows, for tests/run --list."""
-    from . import GROUPS, load  # which imports this one
+    """Each test has a sentence that says what it shows, for tests/run --list."""
+    from . import GROUPS, load  # here, as that imports this module
     without = [case.name for case in load(GROUPS) if len(case.about) < 20]
     expect(not without, f"no docstring, or a short one: {without}")
 

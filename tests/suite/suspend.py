@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Suspend and back, while memory is on its way.
+"""Suspend and resume while batches are in flight.
 
-To RAM once a guest: after S3, QEMU 7.2's q35 neither sleeps again nor powers off, with
-whatever driver. And not on 7.3, which does not wake up there, with virtio_balloon
-or with aerator.
+Each guest is suspended to RAM only once: after S3, QEMU 7.2's q35 neither suspends again nor
+powers off, with any driver. 7.3 is left out: it does not resume there, neither with
+virtio_balloon nor with aerator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aerator_vm import Guest
 from .harness import (MIB, MODULE, balloon_device, balloon_driver, counters, expect,
                       expect_equal, load_aerator, make_guest, on_kernels, wait_until)
 
-# Before 6.12.103, in which the work of page reporting got a queue that freezes.
+# Before 6.12.103, which moved the work of page reporting to a freezable workqueue.
 _REPORTS_ON = "6.12.95+deb12-cloud-amd64"
 _NIGHTS = 2
 _NIGHT_SECONDS = 3
@@ -62,7 +62,7 @@ def _log(guest: Guest) -> str:
 
 
 def _idle(guest: Guest) -> None:
-    """Suspend to idle, from which the power button wakes it; the agent sleeps as well."""
+    """Suspend to idle, and wake the guest with the power button; the agent is frozen, too."""
     entry = "suspend entry (s2idle)"
     before = _log(guest).count(entry)
     job = guest.start_job("sleep 0.3; echo freeze >/sys/power/state")
@@ -93,9 +93,9 @@ def _check_trace(guest: Guest) -> None:
 
 
 def reports_asleep(kernel: str) -> Iterator[str]:
-    """Going to sleep deflates the balloon, and what that frees is due to be reported while
-    the guest sleeps. Where the work of page reporting does not freeze it would run then,
-    and hand pages to a driver whose device has no virtqueues.
+    """No batch is handed to the driver while the device is suspended. Suspend deflates the
+    balloon, and the freed memory is due to be reported during the suspend: if the work of page
+    reporting is not freezable, it would then hand pages to a driver without virtqueues.
     """
     mem = 512
     with make_guest(kernel, "reports-asleep", mem=mem, smp=1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Taking the device from virtio_balloon, on kernels that crash when it is taken away."""
+"""The takeover from virtio_balloon, on kernels that crash when virtio_balloon is unbound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aerator_vm import Guest
 from .harness import (MIB, MODULE, PARAMETERS, balloon_driver, expect,
                       expect_equal, load_aerator, make_guest, on_kernels, wait_until)
 
-# Before 6.12.96. The last kernel of bookworm-backports, which the suite keeps headers of.
+# Before 6.12.96. The last kernel of bookworm-backports, for which the suite still has headers.
 _FAULTY = "6.12.95+deb12-cloud-amd64"
 _LEFT = ("left with virtio_balloon: this kernel would crash in taking it away: reboot,"
          " so that aerator comes first")
@@ -29,14 +29,14 @@ def _balloon_works(guest: Guest) -> None:
 
 
 def _is_left(guest: Guest, what: str, times: int) -> None:
-    """virtio_balloon still has the device, and the log has one line more that says why."""
+    """virtio_balloon still has the device, and the log has another line with the reason."""
     wait_until(f"a line of the log after {what}", 30, lambda: _said(guest) >= times)
     expect_equal(_said(guest), times, f"lines of the log after {what}")
     expect_equal(balloon_driver(guest), "virtio_balloon", f"driver after {what}")
 
 
 def _plug(guest: Guest) -> None:
-    """Another device: it is virtio_balloon's, which was registered first."""
+    """Plug in another device: virtio_balloon gets it, as it was registered first."""
     guest.qmp.execute("device_add", driver="virtio-balloon-pci", id="plugged",
                       bus="hotport", **{"free-page-reporting": True})
     wait_until("a device that was plugged in", 60, lambda: guest.execute(
@@ -44,7 +44,7 @@ def _plug(guest: Guest) -> None:
 
 
 def _comes_second(kernel: str) -> None:
-    """When a device is plugged in, when the parameter is written, and at load."""
+    """aerator leaves the device when it is plugged in, when takeover is written, and at load."""
     with make_guest(kernel, "takeover-second", mem=_MEM, balloon=None,
                     qemu_args=("-device", "pcie-root-port,id=hotport")) as guest:
         guest.run("modprobe virtio_balloon")
@@ -61,7 +61,7 @@ def _comes_second(kernel: str) -> None:
 
 
 def _comes_first(kernel: str) -> None:
-    """As from the next boot on; and gives the device back when it goes."""
+    """If aerator is loaded first it has the device, and rmmod gives it to virtio_balloon."""
     with make_guest(kernel, "takeover-first", mem=_MEM) as guest:
         guest.insmod(MODULE)
         guest.run("modprobe virtio_balloon")
@@ -73,7 +73,7 @@ def _comes_first(kernel: str) -> None:
 
 
 def _nothing_is_left_out(kernel: str) -> None:
-    """With free page hint virtio_balloon has all of its queues, and can be unbound."""
+    """With free page hints virtio_balloon uses all queues, and can be unbound safely."""
     with make_guest(kernel, "takeover-hint", mem=_MEM, balloon={
             "free-page-reporting": True, "free-page-hint": True, "iothread": "io"},
             qemu_args=("-object", "iothread,id=io")) as guest:
@@ -86,7 +86,8 @@ def _nothing_is_left_out(kernel: str) -> None:
 
 
 def takeover(kernel: str) -> Iterator[str]:
-    """A kernel that would crash in letting go of the device keeps it with virtio_balloon."""
+    """On a kernel that would crash when virtio_balloon is unbound, aerator does not take the
+    device."""
     _comes_second(kernel)
     yield "virtio_balloon first: left with it when plugged in, at takeover=1 and at insmod"
     _comes_first(kernel)
@@ -96,8 +97,8 @@ def takeover(kernel: str) -> Iterator[str]:
 
 
 def kept_out(kernel: str) -> None:
-    """A blacklist of virtio_balloon is none of aerator, and what keeps it out does so when
-    aerator goes: the device has no driver then, and the log says so."""
+    """With a blacklist of virtio_balloon aerator still works; after rmmod the device has no
+    driver, and the log says so."""
     with make_guest(kernel, "takeover-kept-out", mem=_MEM,
                     append="module_blacklist=virtio_balloon") as guest:
         expect(guest.execute("modprobe virtio_balloon").status, "it was not kept out")

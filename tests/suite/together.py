@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Everything that a balloon can be made to do, at once, while every page is checked.
+"""All functions of a balloon at the same time, while programs check their memory.
 
-The host changes its mind about the balloon's size, asks for statistics, and moves the
-guest to another QEMU; in the guest programs churn memory, compaction moves what is in
-the balloon, and now and then somebody wants more than there is, so that the balloon
-has to give way. Two programs meanwhile hold memory of which they know every word.
+The host changes the balloon's target, asks for statistics, and migrates the guest. In the
+guest, programs churn memory, compaction migrates pages of the balloon, and now and then a
+program wants more memory than is free, so that the balloon is deflated on OOM. Meanwhile
+two programs check every word of their memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .migration import MIB_OF_ODD_GUEST, host_offer, move
 _MIB = 1536 + MIB_OF_ODD_GUEST
 _PATTERN_MIB = 96
 _CHURN_MIB = 40
-# Random targets: a balloon that the programs can live with, and none.
+# Range of random targets: from the least that the programs need to an empty balloon.
 _LEAST_MIB, _MOST_MIB = 960, 1536
 _SHORT_MIB = 300
 _STEPS = 12
@@ -34,8 +34,8 @@ _STEP_SECONDS = 2
 _OOM_STEP = 8
 _MOVE_STEP = 4
 
-# Programs that are checked, or do the checking, are not what the guest is to kill
-# should it have to: but for the last page the balloon comes before that.
+# Keep the OOM killer from killing these programs. The balloon is deflated first, but it may
+# be too late for the last page.
 _PROTECTED = "echo -1000 >/proc/self/oom_score_adj; exec memtool"
 _ALLOWED = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:",
             r"memtool: page allocation failure: order:0")
@@ -44,17 +44,17 @@ _EVENTS = ("balloon_inflate", "balloon_deflate", "balloon_migrate")
 
 
 def _vmstat(guest: Guest) -> dict[str, int]:
-    """How many pages went which way."""
+    """The counters of inflated, deflated and migrated pages."""
     lines = guest.run("grep ^balloon_ /proc/vmstat").splitlines()
     return {name: int(value) for name, value in map(str.split, lines)}
 
 
-# Looks at every page there is: more often leaves others no time.
+# Compaction scans all pages: with a shorter pause the other programs would get no time.
 _COMPACT = "while :; do echo 1 >/proc/sys/vm/compact_memory; sleep 4; done"
 
 
 def _start_jobs(guest: Guest, driver: str) -> list[Job]:
-    """The two that check, and then the others."""
+    """Start the two checking programs, and then the others."""
     commands = [f"{_PROTECTED} {words}" for words in (
         f"pattern {_PATTERN_MIB} 600", f"--small pattern {_PATTERN_MIB} 600",
         f"churn {_CHURN_MIB} 50 1000", f"--small churn {_CHURN_MIB} 70 1000")]
@@ -66,8 +66,8 @@ def _start_jobs(guest: Guest, driver: str) -> list[Job]:
 
 
 def _run_short(subject: Subject) -> None:
-    """Somebody wants more than the balloon leaves: it gives way, and then the host
-    does, lest driver and program go on to take it from each other."""
+    """A program wants more memory than is free: the balloon is deflated. Then the host raises
+    the target, so that the driver does not inflate against the program."""
     subject.reach(_LEAST_MIB * MIB)
     available = meminfo(subject.guest, "MemAvailable") // 1024
     job = subject.guest.start_job(f"memtool hold {available + _SHORT_MIB}")
@@ -79,7 +79,7 @@ def _run_short(subject: Subject) -> None:
 
 
 def _step(subject: Subject, number: int, chance: random.Random) -> None:
-    """One change of mind, and what goes on beside it."""
+    """Set one random target, and check the other functions meanwhile."""
     subject.aim(chance.randrange(_LEAST_MIB, _MOST_MIB) * MIB)
     if number == _OOM_STEP:
         _run_short(subject)
@@ -90,7 +90,7 @@ def _step(subject: Subject, number: int, chance: random.Random) -> None:
 
 
 def _stop(jobs: list[Job]) -> Iterator[str]:
-    """Those that check say what they have seen."""
+    """Stop the jobs; the checking programs return their results."""
     huge, small, *others = jobs
     for job in others:
         job.signal("KILL")
@@ -101,7 +101,7 @@ def _stop(jobs: list[Job]) -> Iterator[str]:
 
 
 def _check_end(subject: Subject, before: dict[str, int]) -> str:
-    """All is as it was, and something happened meanwhile."""
+    """No memory is missing, and pages were inflated, deflated and migrated."""
     told = subject.statistics()["last-update"]
     subject.wait("statistics", lambda: subject.statistics()["last-update"] > told)
     subject.reach(subject.bytes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a patched kernel adds, from outside: the host keeps no more than it has to."""
+"""A patched kernel, observed from the host: the host keeps no more memory than necessary."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .lifecycle import QUARANTINE
 
 _TRACING = "/sys/kernel/tracing"
 
-# What programs and the kernel itself take and free meanwhile, and what the lists of
-# the processors park: as much as tests of this size of guest were seen to meet.
+# Noise: memory that programs and the kernel allocate and free meanwhile, and the per-CPU
+# lists; the maximum that was seen in guests of this size.
 _NOISE = 4 * MIB
 
-# Of the host: QEMU itself, which translates code that it had not met yet.
+# Noise of the host: QEMU's own memory, with newly translated code.
 _HOST_NOISE = 24 * MIB
 
 
@@ -52,8 +52,8 @@ def _host_memory(guest: Guest) -> int:
 
 # Idle
 
-# One shell that starts no program while it waits, and thereby frees nothing: what a
-# program frees when it ends merges, and is our work.
+# One shell that starts no program while it waits: the memory that a program frees at its end
+# would merge into blocks, and be reported.
 _WATCH = """
 cd {tracing}
 mkfifo /tmp/never
@@ -69,7 +69,7 @@ _EVENTS = ("workqueue/workqueue_queue_work", "workqueue/workqueue_execute_start"
            "timer/timer_start", "timer/timer_expire_entry", "aerator")
 # Any function of the module.
 _WORKS = r"\S+ \[aerator\]"
-# In an interrupt: what a task queues is no timer's doing.
+# Work that is queued in an interrupt: work that a task queues is not caused by a timer.
 _QUEUED = re.compile(rf" \[(\d+)\] ..[hHsS]\S* .* workqueue_queue_work: .*function={_WORKS}")
 _EXPIRED = re.compile(r" \[(\d+)\] .* timer_expire_entry: timer=(\S+)")
 _STARTED = re.compile(r" timer_start: timer=(\S+)")
@@ -83,7 +83,7 @@ def _trace(guest: Guest) -> list[str]:
 
 
 def _our_timers(trace: list[str]) -> set[str]:
-    """Those that expired just before our work was queued, on the same processor."""
+    """The timers that expired just before aerator's work was queued on the same processor."""
     expired: dict[str, str] = {}
     found = set()
     for line in trace:
@@ -95,8 +95,8 @@ def _our_timers(trace: list[str]) -> set[str]:
 
 
 def _wait_for_idle(guest: Guest, folder: str, reported: int) -> None:
-    """Idle again, and so much reported in all. What is parked in the lists of
-    processors comes late."""
+    """Wait until aerator is idle, with this much reported in total. Memory in per-CPU lists is
+    freed late."""
     deadline = time.monotonic() + 40
     while True:
         counted = counters(guest, folder)
@@ -109,7 +109,7 @@ def _wait_for_idle(guest: Guest, folder: str, reported: int) -> None:
 
 
 def idle(kernel: str) -> Iterator[str]:
-    """When all is treated nothing of ours runs, nor is to run; until a free."""
+    """When all free memory is treated, aerator has no timer and no work, until the next free."""
     with make_guest(kernel, "idle", mem=1024) as guest:
         park_little(guest)
         folder = load_aerator(guest, window_ms=250)
@@ -119,7 +119,7 @@ def idle(kernel: str) -> Iterator[str]:
             guest.run(f"echo 1 >{_TRACING}/events/{event}/enable")
 
         def wake() -> set[str]:
-            """A free is noticed, and all becomes idle. Gives our timers."""
+            """Free memory, wait until aerator is idle again; return aerator's timers."""
             before = counters(guest, folder)
             guest.run(f"echo >{_TRACING}/trace; echo 1 >{_TRACING}/tracing_on")
             _free(_hold(guest, "hold 64"))
@@ -142,7 +142,7 @@ def idle(kernel: str) -> Iterator[str]:
         ours = [line for line in trace if _OURS.search(line)
                 or (match := _STARTED.search(line)) and match[1] in timers]
         expect(not ours, "\n".join(["while nothing was freed:", *ours[:20]]))
-        expect(any(_STARTED.search(line) for line in trace), "nobody's timer was traced")
+        expect(any(_STARTED.search(line) for line in trace), "no timer at all was traced")
         yield (f"{_IDLE_SECONDS} s: none of {len(timers)} timers of ours, no work, no"
                f" batch, in {len(trace)} events of others")
         expect(after["cycles"] - before["cycles"] <= 2, "batches in an idle guest")
@@ -155,7 +155,7 @@ _RAW_MIB = 640
 
 
 def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
-    """Half of memory is raw and half is treated: the raw half goes first."""
+    """Of memory that is half raw and half treated, allocations take the raw half first."""
     _set(guest, "enabled", 1)
     held = _hold(guest, f"{small} hold {_RAW_MIB}")
     _flush(guest, folder)
@@ -179,18 +179,18 @@ def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
     raw, more = (middle - start) // MIB, (end - middle) // MIB
     expect(middle - start < _HOST_NOISE,
            f"the host had to give {raw} MiB for {_RAW_MIB - 64} MiB that it held")
-    # Of the raw half some is left, and may be used first again.
+    # Some raw memory is left, and is used first again.
     expect(more > (_RAW_MIB - 128 - 64) * 0.8, f"only {more} MiB for {_RAW_MIB - 128} MiB")
     return (f"{small or '--huge'}: {_RAW_MIB - 64} MiB raw cost the host {raw} MiB and {faulted}"
             f" faults, {_RAW_MIB - 128} MiB treated {more} MiB")
 
 
 def raw_first(kernel: str) -> Iterator[str]:
-    """Memory that the host still holds is used before memory that it was given."""
+    """Allocations use raw memory, which the host still holds, before treated memory."""
     with make_guest(kernel, "raw-first", mem=1536) as guest:
         park_little(guest)
         folder = load_aerator(guest)
-        # What QEMU takes for itself when it meets this for the first time.
+        # QEMU needs memory to translate code that runs for the first time.
         for size in ("", "--small"):
             _free(_hold(guest, f"{size} hold 64"))
         yield _check_raw_first(guest, folder, "")
@@ -203,8 +203,8 @@ _FRAGMENTS_MIB = 300
 
 
 def _check_counts(guest: Guest, folder: str) -> dict[str, int]:
-    """What is free is raw or treated. One shell reads all of it; processors keep
-    some pages of their count to themselves."""
+    """Free memory is raw or treated. One shell reads all counts; each processor may have some
+    pages that are not yet added to MemFree."""
     output = guest.run(f"cat {folder}/raw_bytes {folder}/treated_bytes;"
                        " grep MemFree /proc/meminfo")
     raw, treated, free = map(int, re.findall(r"\d+", output))
@@ -239,7 +239,7 @@ def _check_order(guest: Guest, folder: str, order: int, block: int, returns: boo
 
 
 def orders(kernel: str) -> Iterator[str]:
-    """Fragments, to the order that was asked for and no further."""
+    """Fragments are reported down to the set order, and no smaller ones."""
     with make_guest(kernel, "orders") as guest:
         park_little(guest)
         folder = load_aerator(guest, reactor_size=1024)
@@ -258,9 +258,9 @@ def orders(kernel: str) -> Iterator[str]:
 # Split
 
 _SPLITS = 8
-# What a program frees when it starts is raw, and so is what it merges with.
+# Memory that a program frees at its start is raw, as are the blocks with which it merges.
 _SPLIT_RAW = 2 * MIB
-# One shell that starts programs of which none ends meanwhile.
+# One shell that starts programs, none of which ends meanwhile.
 _SPLIT = """
 amounts() {{
 	read raw <{folder}/raw_bytes
@@ -280,8 +280,8 @@ done
 
 
 def split(kernel: str) -> Iterator[str]:
-    """Of a treated block of 4 MiB some is used: the rest stays treated. In each
-    round a MiB, so that one of them has most of a block left over."""
+    """If a part of a treated block of 4 MiB is allocated, the rest stays treated. Each round
+    allocates 1 MiB, so that in one of them most of a block is left."""
     with make_guest(kernel, "split") as guest:
         folder = load_aerator(guest, order=0)
         _flush(guest, folder)
@@ -302,15 +302,15 @@ def split(kernel: str) -> Iterator[str]:
 
 _OOM_ROUNDS = 6
 _OOM_DEBUG_ROUNDS = 2
-# The killer says all it knows, and so does a victim that gets no page any more. Whom
-# it kills is looked at here.
+# Log lines of the OOM killer, and of a victim whose allocation fails. The test checks which
+# program was killed.
 _OOM_LINES = (r"Out of memory: Killed process \d+ \(memtool\)", r"Call Trace:",
               r"memtool: page allocation failure: order:0")
 
 
 def oom(kernel: str) -> Iterator[str]:
-    """Memory is filled to the brim while as much as can be is under way: who asks
-    for too much is killed, nobody else, and every page is back."""
+    """On OOM with batches in flight, only the program that wants too much is killed, and no
+    page is lost."""
     mem = 512
     rounds = _OOM_DEBUG_ROUNDS if is_debug(kernel) else _OOM_ROUNDS
     with make_guest(kernel, "oom", mem=mem, time_limit=500, allow=_OOM_LINES) as guest:
@@ -321,14 +321,14 @@ def oom(kernel: str) -> Iterator[str]:
         for number in range(rounds):
             job = guest.start_job(f"memtool {'--small ' * (number % 2)}hold {mem + 100}")
             job.wait(90, check=False)
-            expect("touched" not in job.output(), "all of it was to be had")
+            expect("touched" not in job.output(), "the program got all its memory")
         for job in (churn, flusher):
             with contextlib.suppress(CommandFailed):  # it may have been killed before
                 job.signal("KILL")
         log = guest.dmesg()
         victims = re.findall(r"Killed process \d+ \((\S+)\)", log)
         expect(len(victims) >= rounds, f"killed: {victims}")
-        expect_equal(set(victims), {"memtool"}, "who was killed")
+        expect_equal(set(victims), {"memtool"}, "killed programs")
         counted = counters(guest, folder)
         expect_equal(counted["errors"] + counted["settle_timeouts"], 0, "errors")
         lost = free - settled_free(guest)
@@ -338,14 +338,13 @@ def oom(kernel: str) -> Iterator[str]:
                f" differs by {-lost} kB")
 
 
-# What is under way when memory runs out. The host answers after less than an
-# allocation waits for it.
+# The host's delay. An allocation waits longer for a batch in flight.
 _LATE_MS = 800
 _LATE_MIB = 512
 _LATE_ROUNDS = 3
-# What a program cannot have: below the watermarks, its page tables.
+# Memory that the program cannot have: that below the watermarks, and page tables.
 _LATE_SPARE_MIB = 40
-# One shell, so that nothing comes between the free and the next program.
+# One shell, so that no other request comes between the free and the next program.
 _LATE_ROUND = """
 mkfifo /tmp/line.{number}
 : >/tmp/first.{number}
@@ -367,25 +366,25 @@ _SLOW_FILES = "/sys/module/slowfill/parameters"
 
 
 def _available(guest: Guest) -> int:
-    """In MiB, with what the host has for a moment."""
+    """MemAvailable in MiB, with batches in flight."""
     return settled_free(guest) // 1024
 
 
 def _late_round(guest: Guest, number: int, until: str, before: str = "", more: int = 0) -> None:
-    """A part is freed, and goes, and then twice as much is asked for, and so many MiB more."""
+    """Free a part, which is sent to the host; then allocate twice this amount, and @more MiB."""
     part = _LATE_MIB // 8
     output = guest.run(_LATE_ROUND.format(
         number=number, first=part + _LATE_SPARE_MIB // 2, second=2 * part + more,
         before=before, until=until), timeout=90)
-    expect_equal(output.split()[::2], ["touched", "freed"], "what the program said")
+    expect_equal(output.split()[::2], ["touched", "freed"], "the program's output")
     killed = re.findall(r"Killed process .*", guest.dmesg())
     expect(not killed, f"round {number}, with memory on its way to the host: {killed}")
 
 
 def oom_late(kernel: str) -> Iterator[str]:
-    """A program that fits is not killed for what is at the host for a moment, or about to
-    go there: most of what is free is held, a part is freed and goes, and then all that there
-    is but for a little is asked for."""
+    """No program is killed for want of memory that is in flight, or about to be. Most of the
+    free memory is allocated, a part is freed and sent to the host, and then a program wants
+    nearly all memory."""
     with device_guest(kernel, "oom-late", mem=_LATE_MIB,
                       files={_SLOW_FILL: module_file(kernel, "tests/slowfill")}) as guest:
         host = Host(guest)
@@ -402,7 +401,7 @@ def oom_late(kernel: str) -> Iterator[str]:
             _late_round(guest, number, until=_AT_HOST)
         host.write("reporting/behaviour", "now")
         guest.insmod(_SLOW_FILL)
-        # All of the part is raw, and nothing else. One batch of it is less than all.
+        # Only this part is raw. One batch is smaller than the part.
         folder = f"{balloon_device(guest)}/aerator"
         _late_round(guest, _LATE_ROUNDS, more=_LATE_SPARE_MIB // 2,
                     before=f"echo 1 >{folder}/flush; echo 0 >{PARAMETERS}/enabled",
@@ -424,7 +423,7 @@ _FILLED = re.compile(r" aerator_fill: .*\bblocks=[1-9]\d* .*\bnode=(\d+) zone=(\
 
 
 def zones(kernel: str) -> Iterator[str]:
-    """Two nodes, of which the first ends above 4 GiB: all zones are treated."""
+    """All zones are treated, in a guest with two nodes and memory above 4 GiB."""
     with make_guest(kernel, "zones", mem=_ZONES_MIB, nodes=2) as guest:
         folder = load_aerator(guest, intake="treated", enabled=0)
         guest.run(f"echo 1 >{_TRACING}/events/aerator/enable")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The pure parts of the module, in user space, under ASan and UBSan; what tests
-themselves must not overlook."""
+"""Unit tests of the module's pure parts in user space, under ASan and UBSan; and a test of
+the patterns for bad log lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .replay import replay
 
 
 def unit() -> list[str]:
-    """The pure parts of the module, in user space, under ASan and UBSan."""
+    """Unit tests of the module's pure parts pass in user space, under ASan and UBSan."""
     output = run_script("make", "-s", "-C", "tests/unit", "check")
     passed = len(re.findall(r"^ok ", output, re.MULTILINE))
     if not passed:
@@ -21,7 +21,7 @@ def unit() -> list[str]:
     return [f"{passed} unit tests"]
 
 
-# What each checker of a debug kernel says, in one of its lines at least.
+# A log message of each checker of a debug kernel; at least one line must be recognized.
 _FINDS = {
     "KASAN": "BUG: KASAN: slab-use-after-free in treated_drain+0x5a/0x1b0 [aerator]",
     "KCSAN": "BUG: KCSAN: data-race in treated_oom / treated_work",
@@ -48,7 +48,7 @@ _FINDS = {
     "RCU stall": "rcu: INFO: rcu_preempt self-detected stall on CPU",
 }
 
-# And what they say when all is well.
+# Log lines of these checkers that are harmless.
 _HARMLESS = (
     "kasan: KernelAddressSanitizer initialized",
     "kcsan: enabled early",
@@ -60,7 +60,7 @@ _HARMLESS = (
 
 
 def log_lines() -> list[str]:
-    """What the log of a guest says decides: what must not be in it is known."""
+    """Bad lines in a guest's log are recognized, and harmless lines are not."""
     missed = [name for name, text in _FINDS.items()
               if not bad_lines("[    1.2] " + text.replace("\n", "\n[    1.2] "))]
     expect(not missed, f"not recognised: {', '.join(missed)}")

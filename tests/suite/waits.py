@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How long a host that does not answer holds anything up: for a lost notification a
-second, and nothing but an unbind without bound. With the test's own device, on a kernel
-that says so of each task that hangs for five seconds.
+"""Waits for a host that does not answer: a lost notification costs a second, and only an
+unbind waits without limit. The tests use their own device, on a kernel that reports each
+task that is blocked for five seconds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .harness import (MODULE, PARAMETERS, balloon_driver, counters, expect, expe
 
 _DRIVER = "/sys/bus/virtio/drivers/aerator"
 
-# No host of these tests is silent for so long: it would be the driver that gave up.
+# Longer than any silence of the host in these tests, so that no reset is due to a timeout.
 _PATIENT_MS = 15000
 _SILENT_MS = 1000
 _DONE_SECONDS = 10
-# What needs no answer of the host's. Guests are slow.
+# Limit for operations that need no answer of the host; emulated guests are slow.
 _SOON_SECONDS = 5
 
 _LOST = "resetting the device; will try again"
@@ -47,7 +47,7 @@ def _within(seconds: float, what: str, function: Callable[[], object]) -> float:
 # A kick is lost
 
 def _lost_kick(host: Host, work: Work) -> None:
-    """The device does not hear of what is put on the queue."""
+    """The driver recovers from a kick that the device has not seen, without a reset."""
     prepare(host, work)
     _begin(host, work, "deaf")
     host.write(f"{work.queue}/deaf", 1)
@@ -60,14 +60,14 @@ def _lost_kick(host: Host, work: Work) -> None:
 
 
 def _lost_answer(host: Host) -> None:
-    """Nothing waits for the statistics. But a device that did not hear of a batch may
-    not have heard of them either."""
+    """The driver does not wait on the statistics queue: a lost kick of that queue is repaired
+    when a lost kick of another queue is detected."""
     report, stats = WORKS[0], WORKS[-1]
     host.write("stats/deaf", 1)
     answered = stats.start(host)
     wait_until("the host's question is answered", _DONE_SECONDS,
                lambda: host.read("stats/deaf") == 0)
-    expect(not answered(), "the device heard of the statistics")
+    expect(not answered(), "the device has got the statistics")
     _lost_kick(host, report)
     wait_until("statistics after a lost kick", _DONE_SECONDS, answered)
 
@@ -83,13 +83,13 @@ def _lost_kicks(host: Host) -> str:
 
 # A flush that lasts
 
-# So many batches of 16 MiB that a flush of all of them takes a minute.
+# Small batches and a slow host: a flush of all batches takes a minute.
 _SLOW_BATCH_MS = 3000
 _SLOW_BATCH_BLOCKS = 8
 
 
 def _flush(host: Host, folder: str) -> Job:
-    """One that waits for a slow host."""
+    """Start a flush, which waits for a slow host."""
     taken = host.grows("reporting/taken")
     job = host.guest.start_job(f"echo 1 >{folder}/flush")
     wait_until("a batch of a flush", _DONE_SECONDS, taken)
@@ -97,21 +97,21 @@ def _flush(host: Host, folder: str) -> Job:
 
 
 def _slow_host(host: Host) -> str:
-    """All that is free is raw again, and goes slowly. Return the device's folder."""
+    """Make the host slow, and all free memory raw again. Return the device's folder."""
     host.guest.run("echo | memtool hold 400")
     host.write("reporting/behaviour", "late")
     return f"{balloon_device(host.guest)}/aerator"
 
 
 def _leaves(host: Host, what: str, command: str) -> str:
-    """A flush, and what does not wait for it."""
+    """An operation on the device does not wait for a flush, and ends it."""
     folder = _slow_host(host)
     first = _flush(host, folder)
     second = host.guest.start_job(f"echo 1 >{folder}/flush")
     _within(_SOON_SECONDS, "reading beside a flush",
             lambda: host.guest.run(f"cat {folder}/* 2>/dev/null; cat {PARAMETERS}/*", check=False))
     expect(not first.ended() and not second.ended(), "a flush is over already")
-    # The batch that is at the host has to be waited for.
+    # Only the batch that is in flight has to be waited for.
     took = _within(_SLOW_BATCH_MS / 1000 + _SOON_SECONDS, f"{what} beside a flush",
                    lambda: host.guest.run(command, timeout=90))
     for job in (first, second):
@@ -138,7 +138,7 @@ def _flushes(host: Host, params: Mapping[str, object]) -> Iterator[str]:
 # A device that cannot be reset
 
 def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
-    """A batch goes to a device that is silent and cannot be reset."""
+    """Send a batch to a device that is silent and cannot be reset."""
     report = WORKS[0]
     host.patience(_SILENT_MS)
     _begin(host, report, "stubborn")
@@ -154,9 +154,10 @@ def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
 
 
 def _unstick(host: Host) -> None:
-    """It answers, and is then as good as any."""
+    """Let the device answer the batch, and then behave correctly."""
     files = "/sys/kernel/debug/aerator_device"
-    # No program is started in between: an unbind tries to reset it once more in a second.
+    # The shell starts no program meanwhile: these steps have to end before the next try of an
+    # unbind to reset the device, one second later.
     host.guest.run(f"cd {files} && echo now >reporting/behaviour;"
                    " until read -r held <reporting/held && [ $held = 0 ]; do :; done;"
                    " echo 0 >stubborn")
@@ -191,7 +192,7 @@ def _refused_settings(host: Host, folder: str) -> None:
 
 
 def _early_setting(host: Host) -> None:
-    """Written before it is known that the device has what it has for good."""
+    """A setting that is written before the reset has failed is refused in time."""
     _within(_SILENT_MS / 1000 + _DONE_SECONDS, "an early write of order", lambda: host.guest.run(
         f"! echo 8 >{PARAMETERS}/order", timeout=90))
     expect_equal(_parameters(host.guest)["order"], "9", "order after a write that was refused")
@@ -211,7 +212,7 @@ def _stubborn(host: Host) -> Iterator[str]:
     name = balloon_device(guest).rpartition("/")[2]
     _stick(host, known=False)
     unbind = guest.start_job(f"echo {name} >{_DRIVER}/unbind")
-    # Longer than a task may hang; nothing else waits with it.
+    # Longer than the limit for blocked tasks: no other task is blocked by the unbind.
     guest.run("sleep 13")
     _within(_SOON_SECONDS, "settings beside an unbind",
             lambda: guest.run(f"echo 8 >{PARAMETERS}/order && echo 9 >{PARAMETERS}/order &&"
@@ -225,7 +226,7 @@ def _stubborn(host: Host) -> Iterator[str]:
     check_works(host, WORKS[0])
     yield "an unbind waits for the answer, and holds nothing else up"
 
-    # With no batch, but with its queues, and the buffer of statistics.
+    # Unbind without a batch in flight, but with queues, and the buffer of statistics.
     wait_until("all that was freed is reported", _DONE_SECONDS, _flushed(host))
     host.write("stubborn", 1)
     guest.run(f"echo {name} >{_DRIVER}/unbind", timeout=30)
@@ -242,12 +243,12 @@ _REFUSALS = 2
 
 
 def _stamp(host: Host, line: str) -> float:
-    """When it stands in the log for the last time."""
+    """The time of the last log line with this text."""
     return float(re.findall(rf"\[ *(\d+\.\d+)\] .*{re.escape(line)}", host.guest.dmesg())[-1])
 
 
 def _recovers(host: Host) -> str:
-    """Each try comes after twice as long, and holds nothing up."""
+    """Failed recoveries are retried with exponential backoff, and block nothing else."""
     report = WORKS[0]
     host.patience(_SILENT_MS)
     _begin(host, report, "refuse")

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel in which the work of page reporting is not what it is today: its function
- * walks the free lists only each second time that it runs, and queues itself for that.
- * A driver that leaves the work alone sees no difference but a moment; one that runs its
- * function as if it were a pass gets nothing of it.
+ * Simulates a kernel whose page reporting works differently: the function of its work walks
+ * the free lists only every second time that it runs, and queues the work again for that. A
+ * driver that leaves the work alone sees only a small delay; a driver that calls the function,
+ * as if it were a whole pass, gets no blocks.
  *
- * For a guest that does nothing else: once loaded, it stays.
+ * The module cannot be unloaded: use a guest for this test only.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/page_reporting.h>
 #include <linux/workqueue.h>
 
-/* How long after the first phase the second one runs, jiffies. */
+/* Time between the first and the second phase, jiffies. */
 #define TWOPHASE_DELAY		2
 
 static work_func_t twophase_pass;
 static bool twophase_second;
 
-/* One work item: it never runs twice at a time. */
+/* A work item does not run on two processors at a time. */
 static void twophase_work(struct work_struct *work)
 {
 	twophase_second = !twophase_second;
@@ -36,7 +36,7 @@ static int twophase_register(struct kretprobe_instance *instance, struct pt_regs
 	return 0;
 }
 
-/* The device is registered, and its first pass is two seconds away. */
+/* The device is registered, and its first pass begins two seconds later. */
 static int twophase_registered(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	struct page_reporting_dev_info **prdev = (void *)instance->data;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the registered tests and tells of them in KTAP, version 1.
+ * Runs the registered tests and prints their results in KTAP, version 1.
  *
  * usage: unit [PART-OF-A-NAME ...]
  */
@@ -8,13 +8,13 @@
 #include <string.h>
 #include "check.h"
 
-/* A loop that fails once fails often; what comes later says nothing new. */
+/* A loop that fails once fails often: later failures of a test are only counted. */
 #define CHECK_SHOWN_MAX	10
 
 static struct check_case *cases;
 static struct check_case **cases_end = &cases;
 
-/* Of the running test. */
+/* The number of failures of the running test. */
 static unsigned int failures;
 char check_text[CHECK_NOTE_SIZE];
 
@@ -24,7 +24,7 @@ void check_register(struct check_case *c)
 	cases_end = &c->next;
 }
 
-/* Counts a failure. True if it is to be shown. */
+/* Counts a failure. Returns true if the failure is to be shown. */
 static bool check_failed(const char *file, int line)
 {
 	if (++failures > CHECK_SHOWN_MAX)
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 	unsigned int number = 0;
 	unsigned int passed = 0;
 
-	/* So that nothing is lost when a sanitizer ends the program. */
+	/* Line buffered, so that no output is lost when a sanitizer ends the program. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("KTAP version 1\n1..%u\n", total);
 	for (struct check_case *c = cases; c; c = c->next)

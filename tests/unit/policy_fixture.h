@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One policy and its limits, in a guest in which all free memory is in large
- * blocks. Each test sets those that it is about.
+ * blocks. Each test sets the limits that it tests.
  */
 #ifndef UNIT_POLICY_FIXTURE_H
 #define UNIT_POLICY_FIXTURE_H
@@ -18,14 +18,14 @@
 
 #define SLACK		MIB(16)
 
-/* The window of a guest of which nothing is known, and the longest. */
+/* The window before anything is learnt, and the longest one. */
 #define WINDOW		1200U
 #define WINDOW_MAX	4800U
 
-/* A window is at most so much longer than asked for: a quarter, and a look. */
+/* The upper limit of the effective window: a quarter more, and one sample. */
 #define LATE(_window)	((_window) + (_window) / 4 + 113)
 
-/* Beyond 32 bits, so that no time is cut off unseen. */
+/* Beyond 32 bits, so that a truncated time is noticed. */
 #define T0		(3ULL << 32)
 #define LONG_AGO	(3600 * 1000ULL)
 #define MINUTE		60000ULL
@@ -34,7 +34,7 @@ static struct policy policy;
 static struct policy_limits limits;
 static struct policy_view view;
 
-/* The next look: what is free, all in blocks, and what of it is treated. */
+/* The next sample: free pages, all in blocks, and treated pages. */
 static inline void look(u64 now, u64 free, u64 treated)
 {
 	const struct policy_level level = {
@@ -44,7 +44,7 @@ static inline void look(u64 now, u64 free, u64 treated)
 	policy_look(&policy, now, &level, &limits, &view);
 }
 
-/* Looks each 100 ms. Returns the time of the last one. */
+/* Take a sample each 100 ms. Returns the time of the last one. */
 static inline u64 look_for(u64 now, unsigned int ms, u64 free, u64 treated)
 {
 	u64 end = now + ms;
@@ -55,7 +55,7 @@ static inline u64 look_for(u64 now, unsigned int ms, u64 free, u64 treated)
 	return end;
 }
 
-/* A policy without history, and garbage before it: what is not set is seen. */
+/* A policy without history, in memory with garbage: a field that is not set is noticed. */
 static inline void setup_new(unsigned int window_ms)
 {
 	memset(&policy, 0xa5, sizeof(policy));
@@ -65,7 +65,7 @@ static inline void setup_new(unsigned int window_ms)
 	};
 }
 
-/* One that has seen that much free, and treated, for a minute up to T0. */
+/* A policy with one minute of constant free and treated memory up to T0. */
 static inline void setup(unsigned int window_ms, u64 free, u64 treated)
 {
 	setup_new(window_ms);

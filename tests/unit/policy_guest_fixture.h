@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The model of tools/replay as a guest to test the policy in. */
+/* The model of tools/replay as a guest for tests of the policy. */
 #ifndef UNIT_POLICY_GUEST_FIXTURE_H
 #define UNIT_POLICY_GUEST_FIXTURE_H
 
@@ -11,11 +11,11 @@
 #define MIB(_n)		((u64)(_n) << 8)
 #define MINUTE		60000ULL
 
-/* In the time of the model's callers, from 0 on; amounts are all in blocks. */
+/* The time of the model's callers begins at 0; all free memory is in blocks. */
 static struct model guest;
 static u64 clock_ms;
 
-/* It has booted, and the driver is bound; the host knows of all. */
+/* Boot, and bind the driver; all free memory is treated. */
 static inline void guest_start(enum model_driver driver, enum model_intake intake, u64 free)
 {
 	model_stop(&guest);
@@ -29,20 +29,20 @@ static inline void guest_start(enum model_driver driver, enum model_intake intak
 	clock_ms = 0;
 }
 
-/* Let so much time go by. */
+/* Let time pass. */
 static inline void guest_pass(u64 ms)
 {
 	clock_ms += ms;
 	model_until(&guest, clock_ms);
 }
 
-/* From now on so much is free. */
+/* Change free memory now. */
 static inline void guest_set(u64 free)
 {
 	model_change(&guest, clock_ms, free, free);
 }
 
-/* Memory is taken bit by bit, until so much is free. */
+/* Allocate memory bit by bit, until this much is free. */
 static inline void guest_touch(u64 free, unsigned int ms)
 {
 	const unsigned int parts = 16;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: what comes of it in a guest, with the patch and without. */
+/* The policy: its effect in a modelled guest, with the patch and without. */
 #include "policy_guest_fixture.h"
 
 #define TOP		MIB(2800)
 #define CHURN		MIB(512)
 
-/* How long until nine tenths of what is raw are treated, ms. */
+/* The time until 90 % of raw memory are treated, ms. */
 static unsigned int back_after(void)
 {
 	u64 raw = model_raw(&guest);
@@ -41,7 +41,7 @@ TEST(policy_guest_releases)
 	}
 }
 
-/* Rounds of taking and freeing 512 MiB; all is free at the end. Returns the refaults. */
+/* Allocate and free 512 MiB in rounds; all is free at the end. Returns the refaults. */
 static u64 churn(unsigned int gap_ms, unsigned int rounds)
 {
 	u64 before = guest.refaulted;
@@ -64,9 +64,9 @@ static u64 churn_of(enum model_driver driver, enum model_intake in, unsigned int
 }
 
 /*
- * After ten rounds hardly anything is given away with the patch. Without it, a batch that
- * is refused may end behind what is treated (intake_batch.c), and all that churns goes to
- * the host once. The last free is back soon after the pauses that the guest has shown.
+ * With the patch, hardly any memory is reported after ten rounds. Without the patch, a refused
+ * batch may end behind treated memory (intake_batch.c), and all churning memory is reported
+ * once. The last free is reported soon after the longest pause that the guest has shown.
  */
 TEST(policy_guest_churn)
 {
@@ -86,7 +86,7 @@ TEST(policy_guest_churn)
 		}
 }
 
-/* Nothing runs once all is treated; it does not take long, and not many looks. */
+/* Once all is treated nothing runs; this takes neither long nor many samples. */
 static void check_rest(u64 raw)
 {
 	unsigned int looks = guest.looks;
@@ -107,14 +107,14 @@ TEST(policy_guest_that_is_idle_rests)
 		check_rest(0);
 		guest_set(TOP);
 		check_rest(0);
-		/* Less than the noise. */
+		/* A fall that is smaller than the noise. */
 		guest_touch(TOP - MIB(12), 100);
 		guest_set(TOP);
 		check_rest(0);
 	}
 }
 
-/* Taken and freed between two looks, which see nothing of it, whenever that is. */
+/* Memory is allocated and freed between two samples, which do not see that, at any time. */
 TEST(policy_guest_dips_between_two_looks)
 {
 	for (unsigned int ms = 0; ms < 3000; ms += 7) {
@@ -136,7 +136,7 @@ static u64 random_amount(u64 *random)
 					     check_random(random, 2800));
 }
 
-/* What may be treated of what is free now. */
+/* The amount of free memory that may be treated now. */
 static u64 allowed(void)
 {
 	u64 reserve = min(guest.limits.reserve, guest.free);
@@ -144,7 +144,7 @@ static u64 allowed(void)
 	return min(guest.free - reserve, guest.limits.cap);
 }
 
-/* In steps of 10 ms, so that each pass is seen. */
+/* Let time pass in steps of 10 ms, and check the limits after each pass. */
 static void pass_within_limits(unsigned int ms)
 {
 	for (unsigned int i = 0; i < ms; i += 10) {
@@ -185,8 +185,8 @@ static u64 may_be_left(void)
 }
 
 /*
- * The limits hold, and what stays free is treated in the end; without the patch less
- * than a batch may be left above the reserve.
+ * The limits are kept, and memory that stays free is treated in the end; without the patch,
+ * less than a batch above the reserve may stay raw.
  */
 TEST(policy_guest_with_random_histories)
 {
@@ -202,7 +202,7 @@ TEST(policy_guest_with_random_histories)
 		}
 }
 
-/* A window that is fixed: not before then, whatever was learnt. */
+/* With a fixed window nothing is treated earlier, whatever was learnt. */
 TEST(policy_guest_with_a_fixed_window)
 {
 	static const unsigned int windows[] = { 0, 75, 700, 1200, 10000 };
@@ -223,7 +223,7 @@ TEST(policy_guest_with_a_fixed_window)
 		}
 }
 
-/* A batch that would exceed it is not taken, however long it is waited for. */
+/* A batch that would exceed the reserve is never accepted. */
 TEST(policy_guest_keeps_a_reserve_from_batches)
 {
 	guest_start(MODEL_AERATOR, MODEL_REPORTING, MIB(100));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: what is surplus, what of it is to be treated, and when to look again. */
+/* The policy: the surplus, the deficit, and the time of the next sample. */
 #include "policy_fixture.h"
 
-/* How long until there is a deficit of so much, from looks each ms; all was free at T0. */
+/* The time until the deficit is this large, with a sample each ms; all was free at T0. */
 static unsigned int deficit_after(u64 free, u64 treated, u64 pages)
 {
 	unsigned int ms = 0;
@@ -34,13 +34,13 @@ TEST(policy_window_0_treats_at_once)
 	look(T0 + 1, MIB(1100), MIB(100));
 	check_eq(view.deficit, MIB(1000));
 	check_eq(view.wait_ms, 0);
-	/* Noise as well. */
+	/* Amounts below the noise, too. */
 	setup(0, MIB(100), MIB(100));
 	look(T0 + 1, MIB(101), MIB(100));
 	check_eq(view.deficit, MIB(1));
 }
 
-/* It is soon seen to be too long, if nothing is taken back. */
+/* The first window soon becomes shorter, if nothing is allocated again. */
 TEST(policy_first_window_is_1200)
 {
 	unsigned int ms;
@@ -52,7 +52,7 @@ TEST(policy_first_window_is_1200)
 	check(ms >= POLICY_WINDOW_MIN - 1 && ms <= LATE(WINDOW));
 }
 
-/* All that was free before the first look is no surplus: nothing is known of it. */
+/* Free memory is no surplus at the first sample: nothing is known of the time before. */
 TEST(policy_first_look_says_nothing_of_before)
 {
 	setup_new(WINDOW);
@@ -89,7 +89,7 @@ TEST(policy_only_blocks_are_surplus)
 	check_eq(view.deficit, MIB(400));
 }
 
-/* What is less than the noise is left for four windows. */
+/* A deficit below the noise is left for four windows. */
 TEST(policy_slack)
 {
 	unsigned int ms;
@@ -118,7 +118,7 @@ TEST(policy_pressure)
 	check_eq(view.deficit, MIB(1000));
 }
 
-/* What could not be treated is no deficit until there is more, or the work wakes. */
+/* A refused deficit does not count until there is more, or the work wakes. */
 TEST(policy_refused_deficit)
 {
 	setup(WINDOW, MIB(1000), MIB(900));
@@ -137,7 +137,7 @@ TEST(policy_refused_deficit)
 	check_eq(view.deficit, MIB(150));
 }
 
-/* What is in the balloon counts as free and treated: to inflate it is no fall. */
+/* Ballooned memory counts as free and treated: inflating is no fall. */
 TEST(policy_balloon)
 {
 	u64 cost;
@@ -147,13 +147,13 @@ TEST(policy_balloon)
 	look(T0 + 100, MIB(1000), MIB(900));
 	check_eq(view.surplus, MIB(1000));
 	check(policy.shadows[0].cost <= cost);
-	/* The host has what comes back: to report that again at once costs nothing. */
+	/* Deflated memory is not on the host: reporting it at once costs nothing. */
 	look(T0 + 200, MIB(1000), MIB(500));
 	check_eq(view.surplus, MIB(1000));
 	check(policy.shadows[0].cost <= cost);
 }
 
-/* Raw memory is used first: if less is treated, all that was raw had been used. */
+/* Raw memory is used first: if less is treated than before, all raw memory had been used. */
 TEST(policy_fall_that_was_not_seen)
 {
 	u64 cost;
@@ -163,18 +163,18 @@ TEST(policy_fall_that_was_not_seen)
 	look(T0 + 1000, MIB(1000), MIB(600));
 	check_eq(view.surplus, MIB(600));
 	check(policy.shadows[0].cost >= cost + MIB(400) * 2000);
-	/* What is on its way counts at once: it may be taken back before the next look. */
+	/* Memory in flight counts at once: it may be allocated again before the next sample. */
 	setup(POLICY_WINDOW_AUTO, MIB(1000), MIB(200));
 	policy_treat(&policy, T0, MIB(800));
 	look(T0 + 1000, MIB(1000), MIB(600));
 	check_eq(view.surplus, MIB(600));
-	/* A little less is noise: treated memory is only estimated on some kernels. */
+	/* Slightly less is noise: treated memory is only estimated on some kernels. */
 	setup(POLICY_WINDOW_AUTO, MIB(1000), MIB(1000));
 	look(T0 + 1000, MIB(1000), MIB(990));
 	check_eq(view.surplus, MIB(1000));
 }
 
-/* A guest takes and frees, with pauses, until the policy has learnt it. */
+/* Allocate and free memory, with pauses, until the policy has learnt the pause. */
 static u64 churn(u64 now, u64 top, u64 pages, unsigned int rounds, unsigned int gap_ms)
 {
 	for (unsigned int i = 0; i < rounds; i++) {
@@ -204,7 +204,7 @@ TEST(policy_learns_that_a_release_lasts)
 	check_eq(view.window_ms, POLICY_WINDOW_MIN);
 }
 
-/* More than half of it within 10 s, nearly all within a minute; a look costs nothing. */
+/* More than half of a cost is forgotten within 10 s, nearly all within a minute. */
 TEST(policy_costs_are_forgotten)
 {
 	struct policy_shadow *s = &policy.shadows[0];
@@ -223,7 +223,7 @@ TEST(policy_costs_are_forgotten)
 	check(s->cost < cost / 50);
 }
 
-/* 4 PiB that come and go: no product and no sum is cut off. */
+/* 4 PiB are allocated and freed: no product and no sum overflows. */
 TEST(policy_costs_of_the_largest_guest)
 {
 	const struct policy_shadow *s = policy.shadows;
@@ -249,7 +249,7 @@ TEST(policy_costs_of_the_largest_guest)
 	check(s[0].cost <= cost / 2 + all * WINDOW && s[0].cost >= cost / 2 - all);
 }
 
-/* A guest in which nothing happens: a bounded number of looks, then none. */
+/* In an idle guest there is a bounded number of samples, and then none. */
 TEST(policy_idle_guest_rests)
 {
 	u64 now = T0;
@@ -268,7 +268,7 @@ TEST(policy_idle_guest_rests)
 	check(now >= T0 + WINDOW_MAX && now < T0 + 2 * WINDOW_MAX);
 }
 
-/* Often round, so that the same amount comes again. */
+/* Often a round number, so that the same amount is repeated. */
 static u64 random_amount(u64 *random)
 {
 	return MIB(check_random(random, 4) ? check_random(random, 64) * 50 :
@@ -297,7 +297,7 @@ static void random_history(u64 *random)
 	}
 }
 
-/* A pass treats the deficit: no more is treated then than is surplus, or allowed. */
+/* A pass treats the deficit: afterwards no more is treated than is surplus, or allowed. */
 TEST(policy_never_overshoots)
 {
 	u64 random = CHECK_RANDOM_SEED;

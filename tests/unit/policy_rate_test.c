@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The rate: a bucket that holds a second's worth of it. */
+/* The rate: a token bucket that holds the tokens of one second. */
 #include <string.h>
 #include "policy_fixture.h"
 #include "policy_rate.h"
 
-/* The rate is paid out in parts of a second. */
+/* Tokens are paid out in this many steps per second. */
 #define STEPS		8
 #define BLOCK		MIB(2)
 
@@ -12,7 +12,7 @@ static struct policy_rate bucket;
 static u64 limit;
 static u64 wanted;
 
-/* A full bucket, and more surplus than it can ever pay for. */
+/* A full bucket, and more surplus than tokens at any time. */
 static void setup_rate(u64 rate)
 {
 	memset(&bucket, 0, sizeof(bucket));
@@ -35,7 +35,7 @@ static void pay(u64 now, u64 pages)
 	policy_rate_pay(&bucket, now, pages, limit);
 }
 
-/* How long until something is allowed, from looks each ms. */
+/* The time until a pass is allowed, with a sample each ms. */
 static unsigned int allowed_after(u64 now)
 {
 	unsigned int ms = 0;
@@ -54,7 +54,7 @@ TEST(policy_rate_0_is_no_limit)
 	check_eq(unpaid(T0), 0);
 }
 
-/* After a long time without a batch, a second's worth may go at once, and no more. */
+/* After a long time without a batch, one second's worth is allowed at once, and no more. */
 TEST(policy_rate_saves_up_a_second)
 {
 	setup_rate(MIB(50));
@@ -68,7 +68,7 @@ TEST(policy_rate_saves_up_a_second)
 	check_eq(allowed(T0 + LONG_AGO), MIB(50));
 }
 
-/* Not by the page: what is paid out is worth a pass. */
+/* Tokens are paid out in steps that are worth a pass, not page by page. */
 TEST(policy_rate_is_paid_in_steps)
 {
 	setup_rate(MIB(80));
@@ -76,24 +76,24 @@ TEST(policy_rate_is_paid_in_steps)
 	check_eq(allowed_after(T0), 1000 / STEPS);
 	check_eq(allowed(T0 + 1000 / STEPS), MIB(80) / STEPS);
 	check_eq(unpaid(T0), 1000 / STEPS);
-	/* Less than a step is, if there is not more to treat. */
+	/* Less than a step is allowed if the deficit is smaller. */
 	wanted = MIB(2);
 	check_eq(allowed_after(T0), 25);
 	check_eq(allowed(T0 + 25), MIB(2));
 }
 
-/* One large batch may exceed it, and is paid for before the next. */
+/* One large batch may exceed the tokens, and has to be paid before the next batch. */
 TEST(policy_rate_debt_is_paid)
 {
 	setup_rate(MIB(80));
 	pay(T0, MIB(400));
 	check_eq(allowed_after(T0), 4000 + 1000 / STEPS);
-	/* Two are as well. */
+	/* The same with two batches. */
 	pay(T0 + 1000, MIB(80));
 	check_eq(allowed_after(T0 + 1000), 4000 + 1000 / STEPS);
 }
 
-/* Until it is paid, the wait is known to the millisecond. */
+/* The wait until a debt is paid is exact to the millisecond. */
 TEST(policy_rate_debt_has_an_end)
 {
 	setup_rate(MIB(80));
@@ -103,7 +103,7 @@ TEST(policy_rate_debt_has_an_end)
 	check_eq(unpaid(T0 + 4000 + 1000 / STEPS), 0);
 }
 
-/* A quarter of an hour is enough: later no debt is left, however large it was. */
+/* After a quarter of an hour no debt is left, however large it was. */
 TEST(policy_rate_debt_is_forgiven)
 {
 	const unsigned int longest = 1024000;
@@ -120,8 +120,8 @@ TEST(policy_rate_debt_is_forgiven)
 }
 
 /*
- * Over a long time it is what the user asked for, whatever a pass takes: to the
- * page, whole blocks, or batches; and whenever it comes, if not too late.
+ * Over a long time the rate is exact, whether a pass treats single pages, whole
+ * blocks or batches, and at whatever time it runs, unless it is too late.
  */
 static u64 treat_for(unsigned int ms, u64 unit, u64 *random)
 {
@@ -149,7 +149,7 @@ TEST(policy_rate_is_kept_over_time)
 
 	for (unsigned int i = 0; i < ARRAY_LEN(rates); i++)
 		for (unsigned int k = 0; k < ARRAY_LEN(units); k++) {
-			/* A hundred units, and a hundred seconds. */
+			/* Enough time for a hundred units, and a hundred seconds at least. */
 			u64 seconds = 200 + 200 * units[k] / rates[i];
 			u64 want = rates[i] * seconds;
 			u64 found;
@@ -165,7 +165,7 @@ TEST(policy_rate_is_kept_over_time)
 		}
 }
 
-/* In no second more than what it and the one before it are worth. */
+/* In no second more is treated than the tokens of two seconds. */
 TEST(policy_rate_is_kept_in_each_second)
 {
 	u64 random = CHECK_RANDOM_SEED;
@@ -208,7 +208,7 @@ TEST(policy_rate_may_rise)
 	check_eq(allowed(T0 + 60000), MIB(80));
 }
 
-/* What was saved up is a second's worth of what it is now. */
+/* The bucket holds one second's worth of the new rate. */
 TEST(policy_rate_may_fall)
 {
 	setup_rate(MIB(800));
@@ -220,7 +220,7 @@ TEST(policy_rate_may_fall)
 	check_eq(allowed_after(T0), 1000 / STEPS);
 }
 
-/* What was treated without a limit was not owed for, and saved nothing. */
+/* Time without a limit leaves neither a debt nor tokens. */
 TEST(policy_rate_comes_without_a_past)
 {
 	setup_rate(0);
@@ -230,7 +230,7 @@ TEST(policy_rate_comes_without_a_past)
 	check_eq(allowed(T0 + 100), MIB(50));
 }
 
-/* At 1 TiB a second nothing is cut off. */
+/* At 1 TiB per second nothing overflows. */
 TEST(policy_rate_of_a_tib)
 {
 	setup_rate(TIB(1));

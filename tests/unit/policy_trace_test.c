@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The policy: what guests did, recorded in traces/. */
+/* The policy on recorded traces of guests, in traces/. */
 #include <stdlib.h>
 #include "policy_guest_fixture.h"
 #include "trace.h"
@@ -29,7 +29,7 @@ static void replay(enum model_driver driver, enum model_intake in)
 	guest_pass(MINUTE / 2);
 }
 
-/* Pages times ms. */
+/* The cost in pages times ms. */
 static double cost(void)
 {
 	return guest.held + (double)guest.refaulted * guest.limits.refault_ms;
@@ -45,10 +45,10 @@ static double optimum(void)
 }
 
 /**
- * struct bound - what a trace may cost, in hundredths of the optimum
- * @name: of the trace
- * @treated: with the patch
- * @reporting: on a stock kernel
+ * struct bound - the limits of a trace's cost, in percent of the optimum
+ * @name: name of the trace
+ * @treated: limit with the patch
+ * @reporting: limit on a stock kernel
  */
 struct bound {
 	const char *name;
@@ -64,7 +64,7 @@ static const struct bound bounds[] = {
 	{ "file", 110, 155 },
 };
 
-/* Nothing is raw in the end, and nothing looks for it. */
+/* In the end nothing is raw, and the driver is idle. */
 static void check_rest(void)
 {
 	guest_pass(2 * MINUTE);
@@ -96,7 +96,7 @@ TEST(policy_traces_cost_little_more_than_the_optimum)
 	}
 }
 
-/* Nothing of it is taken back, so that the optimum costs nothing. */
+/* None of the memory is allocated again, so the optimum costs nothing. */
 TEST(policy_trace_of_a_release)
 {
 	double rival;
@@ -113,7 +113,7 @@ TEST(policy_trace_of_a_release)
 	}
 }
 
-/* 12 MiB that come and go are less than the noise: few looks, and little is told. */
+/* 12 MiB that are allocated and freed are below the noise: few samples, few reports. */
 TEST(policy_trace_of_noise)
 {
 	open_trace("small");

@@ -18,7 +18,7 @@ TEST(reactor_add_counts_blocks_and_pages)
 	check_eq(reactor.nr_runs, 2);
 }
 
-/* Even for a block that would take no entry of its own. */
+/* A full batch refuses even a block that would merge into an entry. */
 TEST(reactor_full_batch_takes_no_more)
 {
 	unsigned int i;
@@ -47,7 +47,7 @@ TEST(reactor_size_is_that_of_the_batch)
 }
 
 /*
- * Neighbours. In blocks; none of zero length is put in, so that ends a table.
+ * Neighbours. Numbers are in blocks; an element of zero length ends a table.
  */
 struct merge {
 	const char *name;
@@ -122,7 +122,7 @@ TEST(reactor_merges_neighbours)
 		check_merge(&merges[i]);
 }
 
-/* One page decides: RUN_MAX pages are allowed, one more is not. */
+/* RUN_MAX pages are allowed in an entry, one more is not. */
 TEST(reactor_run_max_is_exact)
 {
 	setup();
@@ -138,9 +138,9 @@ TEST(reactor_run_max_is_exact)
 }
 
 /*
- * Answers, late ones, none.
+ * Answers: in time, late, none.
  */
-/* Three entries of a batch, none of them sent. */
+/* Reach a batch of three entries, none of them sent. */
 static u64 reach_three(void)
 {
 	u64 now = reach(FILL_MOST);
@@ -174,7 +174,7 @@ TEST(reactor_chains_are_answered_one_by_one)
 	check(!reactor.expired);
 }
 
-/* That all chains were answered is not enough: there may be more to send. */
+/* Answers to all sent chains are not enough: there may be more entries to send. */
 TEST(reactor_is_answered_as_a_whole)
 {
 	u64 now = reach_three();
@@ -245,7 +245,7 @@ TEST(reactor_answered_batch_does_not_expire)
 	check(!reactor.expired);
 }
 
-/* The blocks of an aborted batch are raw, whatever was answered before. */
+/* The blocks of an aborted batch are raw, even if some chains were answered. */
 TEST(reactor_abort_leaves_the_blocks_raw)
 {
 	static const enum state froms[] = {
@@ -267,7 +267,7 @@ TEST(reactor_abort_leaves_the_blocks_raw)
 	}
 }
 
-/* Nothing is awaited of the device by the time that the observer hears. */
+/* The observer is called when no chain is in flight any more. */
 TEST(reactor_abort_is_told_without_chains)
 {
 	u64 now = reach(SETTLE);

@@ -81,7 +81,7 @@ void observe(struct reactor *r, enum reactor_stage stage, u64 ns)
 
 void setup(void)
 {
-	/* Garbage, so that what is not set is seen. */
+	/* Garbage, so that a field that is not set is noticed. */
 	memset(&reactor, 0xa5, sizeof(reactor));
 	memset(runs, 0xa5, sizeof(runs));
 	reactor_init(&reactor, INDEX, RUN_MAX, observe);
@@ -162,7 +162,7 @@ int do_call(enum call call, u64 now)
 	return done ? 0 : -EAGAIN;
 }
 
-/* From idle into a state, a nanosecond for each call. Returns the time then. */
+/* Go from idle into a state, one nanosecond for each call. Returns the time at the end. */
 u64 reach(enum state state)
 {
 	const struct way *way = &ways[state];

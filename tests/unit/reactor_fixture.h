@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One reactor, what its observer was told, and the way into each of its states.
+ * One reactor, the calls of its observer, and the way into each of its states.
  */
 #ifndef UNIT_REACTOR_FIXTURE_H
 #define UNIT_REACTOR_FIXTURE_H
@@ -15,7 +15,7 @@
 
 #define INDEX		3
 
-/* Beyond 32 bits, so that no time is cut off unseen. */
+/* Beyond 32 bits, so that a truncated time is noticed. */
 #define T0		(7ULL << 32)
 
 struct departure {
@@ -42,7 +42,7 @@ extern unsigned int departed;
 	shim_warnings != _before;					\
 })
 
-/* The copy that a refused call must leave equal, to the last byte. */
+/* A copy of all state, which a refused call must leave unchanged, byte by byte. */
 struct memory {
 	struct reactor reactor;
 	struct reactor_run runs[SIZE];
@@ -71,7 +71,7 @@ enum call {
 
 extern const char * const call_names[CALLS];
 
-/* A stage has more than one state in it: what is allowed differs. */
+/* A stage has several states, which differ in the calls that are allowed. */
 enum state {
 	IDLE,
 	FILL_EMPTY,
@@ -100,7 +100,7 @@ enum state {
 	STATES
 };
 
-/* Each one is a call away from another. Batches that react have two entries. */
+/* Each state is one call away from another state. Batches that react have two entries. */
 struct way {
 	const char *name;
 	enum reactor_stage stage;

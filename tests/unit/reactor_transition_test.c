@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The reactor: every stage with every function, and what its cycles tell. */
+/* The reactor: every function in every stage, and the observer's calls of a cycle. */
 #include <errno.h>
 #include <string.h>
 #include "reactor_fixture.h"
 
-/* What a call does. Nothing said: it is refused, and warned of. */
+/* The outcome of a call. All zero: the call is refused, with a warning. */
 struct outcome {
 	enum { REFUSED, NOTHING, STAYS, MOVES } kind;
 	int ret;
@@ -212,7 +212,7 @@ TEST(reactor_init_is_idle_and_empty)
 }
 
 /*
- * Cycles, and what the observer is told of them.
+ * Cycles, and the observer's calls.
  */
 static const struct departure full_cycle[] = {
 	{ REACTOR_IDLE, REACTOR_FILL, T0, 0, 0, 0, false },
@@ -258,7 +258,7 @@ TEST(reactor_cycle_passes_the_stages_in_order)
 	}
 }
 
-/* Who traces the end of a batch wants the batch, not the one that follows. */
+/* At the end of a batch, the observer sees that batch, not the next one. */
 TEST(reactor_decant_is_told_with_its_own_batch)
 {
 	u64 now = reach(TREATED);
@@ -286,7 +286,7 @@ static void check_fresh_batch(u64 cycle)
 	check_eq(reactor.cycle, cycle);
 }
 
-/* Whatever became of the last one. */
+/* A fill starts from scratch, however the last batch ended. */
 TEST(reactor_fill_begins_afresh)
 {
 	static const enum state froms[] = {
@@ -305,7 +305,7 @@ TEST(reactor_fill_begins_afresh)
 	check_fresh_batch(1);
 }
 
-/* Nothing of the old batch is the neighbour of the new one's first block. */
+/* The first block of a new batch does not merge with an entry of the last batch. */
 TEST(reactor_fill_does_not_merge_with_the_last_batch)
 {
 	u64 now = reach(TREATED);
@@ -332,7 +332,7 @@ TEST(reactor_needs_no_observer)
 	check_eq(departed, 0);
 }
 
-/* A pass that finds nothing must not show as a batch in the numbering. */
+/* A pass without blocks must not use up a cycle number. */
 TEST(reactor_empty_fill_is_no_cycle)
 {
 	u64 now = reach(TREATED);

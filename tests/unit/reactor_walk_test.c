@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The reactor on a long walk of random calls, most of them refused. What the
- * calls that were not refused add up to is kept here as well, and must agree.
+ * The reactor in a long sequence of random calls, most of them refused. The test
+ * computes the sums of the successful calls, too, and both must agree.
  */
 #include <string.h>
 #include "reactor_fixture.h"
@@ -21,7 +21,7 @@ static struct {
 	unsigned int left[REACTOR_STAGES];
 } walk;
 
-/* The picture at the head of reactor.c. */
+/* The state diagram at the head of reactor.c. */
 static const bool picture[REACTOR_STAGES][REACTOR_STAGES] = {
 	[REACTOR_IDLE] = { [REACTOR_FILL] = true },
 	[REACTOR_FILL] = { [REACTOR_REACT] = true, [REACTOR_IDLE] = true },
@@ -36,7 +36,7 @@ static void walk_observe(struct reactor *r, enum reactor_stage stage, u64 ns)
 	walk.left[stage]++;
 	walk.spent += ns;
 	check(picture[stage][r->stage]);
-	/* The rule above all others. */
+	/* The most important rule: blocks are only returned once no chain is in flight. */
 	if (r->stage == REACTOR_DECANT)
 		check((!walk.awaited && !walk.unsent) || walk.aborted);
 }
@@ -56,7 +56,7 @@ static void walk_fill(void)
 	walk.aborted = false;
 }
 
-/* Close together, so that neighbours are frequent. */
+/* Block numbers are close together, so that neighbours are frequent. */
 static void walk_add(void)
 {
 	u64 pfn = walk_random(8) * BLOCK;
@@ -94,7 +94,7 @@ static void walk_answer(void)
 		check_eq(reactor.chains, --walk.awaited);
 }
 
-/* Whoever aborts vouches that the device was reset; so here it was. */
+/* The caller of abort guarantees that the device was reset, so no chain is in flight. */
 static void walk_abort(void)
 {
 	bool was = walk.aborted;
@@ -181,7 +181,7 @@ static void check_stage(void)
 		check(!reactor.expired);
 }
 
-/* A call that changed the stage was told of, one that changed nothing not. */
+/* The observer was called exactly if the stage has changed. */
 static void check_told(void)
 {
 	if (departed == before.departed)
@@ -208,7 +208,7 @@ TEST(reactor_random_walk)
 		check_stage();
 		check_told();
 	}
-	/* It was everywhere, and often. */
+	/* Each stage was reached many times. */
 	for (unsigned int i = 0; i < REACTOR_STAGES; i++) {
 		check_note("%s left %u times", reactor_stage_name(i),
 			   walk.left[i]);

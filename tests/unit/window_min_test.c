@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The sliding-window minimum, against one that keeps all samples. */
+/* The sliding-window minimum, compared with one that keeps all samples. */
 #include "policy_fixture.h"
 #include "window_min.h"
 
@@ -36,7 +36,7 @@ static u64 minimum_since(u64 now, u64 span)
 	return least;
 }
 
-/* Never more than the minimum, and no less than that of a window longer by a quarter. */
+/* Between the exact minimum and that of a window that is longer by a quarter. */
 static void check_window(u64 now, u64 span)
 {
 	u64 found = window_min_since(&window, now, span);
@@ -74,7 +74,7 @@ TEST(window_min_of_random_histories)
 	}
 }
 
-/* Memory that rises all the time keeps the most samples. */
+/* Free memory that only rises needs the most samples. */
 TEST(window_min_of_a_long_rise)
 {
 	u64 random = CHECK_RANDOM_SEED;
@@ -85,7 +85,7 @@ TEST(window_min_of_a_long_rise)
 	}
 }
 
-/* It says when to ask again: not before then can it be more. */
+/* The minimum does not rise before the time that the function gives. */
 TEST(window_min_says_when_it_can_rise)
 {
 	setup_window();

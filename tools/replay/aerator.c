@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * aerator: the module's own policy, and what intake_pacing.c, intake_node.c and
- * intake_batch.c do with it. Functions have the names that they have there, and are in that order.
+ * aerator: the module's own policy, with a model of intake_pacing.c, intake_node.c and
+ * intake_batch.c. Functions have the same names and the same order as there.
  */
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -59,7 +59,7 @@ static void pacing_sample(struct model *m)
 	intake_batch_sample(m);
 }
 
-/* How large the next batch is going to be; 0 if nothing seems to be raw. */
+/* The expected size of the next batch; 0 if nothing seems to be raw. */
 static u64 intake_batch_next(const struct model *m)
 {
 	u64 pages = m->blocks - min(m->known, m->blocks);
@@ -81,7 +81,7 @@ static u64 intake_batch_price(const struct model *m, u64 pages)
 	return pages > 2 * deficit ? (pages - 2 * deficit) * m->limits.refault_ms : 0;
 }
 
-/* What it costs that the pass ends with a batch that is refused, unless nothing is left. */
+/* The cost of the refused batch with which a pass ends, unless nothing is left. */
 static u64 intake_batch_refusal(const struct model *m)
 {
 	u64 size = max(m->batch.size, INTAKE_BATCH_LEAST);
@@ -128,7 +128,7 @@ static bool intake_pacing_allows(struct model *m, u64 pages)
 	return m->view.deficit && intake_batch_allows(m, pages);
 }
 
-/* What is left of some time since then, ms. */
+/* The rest of a period that began at @since, ms. */
 static unsigned int intake_pacing_left(const struct model *m, u64 since, unsigned int ms)
 {
 	u64 passed = m->now - since;
@@ -208,7 +208,7 @@ static void treated_pass(struct model *m)
 	intake_pacing_passed(m, pages, true);
 }
 
-/* The kernel's pass goes on until a batch is refused; it puts that to the tail. */
+/* The kernel's pass ends with a refused batch, which is moved to the tail of the list. */
 static void reporting_pass(struct model *m)
 {
 	u64 budget = model_reporting_budget(m), done = 0, pages;
@@ -266,7 +266,7 @@ static unsigned int pacing_rest(struct model *m)
 	return POLICY_NEVER;
 }
 
-/* Even what is queued at once takes a moment until it runs. */
+/* Work that is queued without delay also runs a moment later. */
 static void intake_pacing_end(struct model *m)
 {
 	unsigned int wait = pacing_wait(m);
@@ -293,7 +293,7 @@ void aerator_work(struct model *m)
 }
 
 /**
- * aerator_watch - a look while the work rests
+ * aerator_watch - a sample while the work is idle
  * @m: the model
  */
 void aerator_watch(struct model *m)
@@ -306,7 +306,7 @@ void aerator_watch(struct model *m)
 		m->work_at = m->now;
 		return;
 	}
-	/* What no pass can do anything about is no reason to look again. */
+	/* A deficit that no pass can treat is no reason for another sample. */
 	pacing_wait_deficit(m);
 	pacing_watch(m);
 	if (m->watch_at == MODEL_NEVER && intake_survey_stale(m)) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * virtio_balloon: page reporting as the kernel does it by itself. A pass begins two
- * seconds after something was freed, and takes a part of the list; if that leaves
- * something, another one begins two seconds later.
+ * virtio_balloon: the kernel's page reporting without aerator. A pass begins two seconds after
+ * memory was freed, and takes a part of the list; if blocks are left, another pass begins two
+ * seconds later.
  */
 #include "model.h"
 

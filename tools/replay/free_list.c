@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A free list of a stock kernel, as far as page reporting and allocations are
- * concerned: what is freed goes to the head, what is allocated comes from there, and
- * what was reported, or refused, goes to the tail.
+ * A free list of a stock kernel, as page reporting and allocations use it: freed blocks go to
+ * the head, allocations take blocks from there, and reported or refused blocks go to the tail.
  */
 #include <linux/minmax.h>
 #include <stdlib.h>
@@ -28,7 +27,7 @@ static void free_list_drop_head(struct free_list *l)
 	memmove(l->stretches, l->stretches + 1, --l->nr * sizeof(*l->stretches));
 }
 
-/* Take some of the first stretch. */
+/* Take pages from the first stretch. */
 static void free_list_shrink_head(struct free_list *l, u64 pages)
 {
 	l->stretches[0].pages -= pages;
@@ -39,7 +38,7 @@ static void free_list_shrink_head(struct free_list *l, u64 pages)
 /**
  * free_list_add_head - memory is freed
  * @l: the list
- * @pages: how much; it is raw
+ * @pages: number of pages; they are raw
  */
 void free_list_add_head(struct free_list *l, u64 pages)
 {
@@ -52,8 +51,8 @@ void free_list_add_head(struct free_list *l, u64 pages)
 /**
  * free_list_add_tail - blocks come back from page reporting
  * @l: the list
- * @pages: how much
- * @treated: the host knows of them now
+ * @pages: number of pages
+ * @treated: they have been reported
  */
 void free_list_add_tail(struct free_list *l, u64 pages, bool treated)
 {
@@ -66,7 +65,7 @@ void free_list_add_tail(struct free_list *l, u64 pages, bool treated)
 /**
  * free_list_take - memory is allocated
  * @l: the list
- * @pages: how much; no more than there is
+ * @pages: number of pages, no more than are on the list
  *
  * Return: pages that were treated.
  */
@@ -88,9 +87,9 @@ u64 free_list_take(struct free_list *l, u64 pages)
 /**
  * free_list_isolate - take raw blocks off the list for a batch
  * @l: the list
- * @most: no more than that, pages
+ * @most: limit, pages
  *
- * From the head on. What is treated is passed over, and moves to the tail.
+ * Begins at the head. Treated blocks are skipped, and move to the tail.
  *
  * Return: pages; 0 if nothing is raw.
  */
@@ -114,7 +113,7 @@ u64 free_list_isolate(struct free_list *l, u64 most)
 }
 
 /**
- * free_list_clear - take all off
+ * free_list_clear - remove all blocks
  * @l: the list
  */
 void free_list_clear(struct free_list *l)

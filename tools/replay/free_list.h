@@ -7,8 +7,8 @@
 
 /**
  * struct free_list_stretch - neighbours on the list that are all raw or all treated
- * @pages: how much
- * @treated: the host knows of them
+ * @pages: number of pages
+ * @treated: they have been reported
  */
 struct free_list_stretch {
 	u64 pages;
@@ -16,10 +16,10 @@ struct free_list_stretch {
 };
 
 /**
- * struct free_list - which blocks are raw, in the order in which they are allocated
- * @stretches: from the head on
- * @nr: how many there are
- * @room: how many there is room for
+ * struct free_list - raw and treated blocks, in the order of allocation
+ * @stretches: array, from the head on
+ * @nr: number of stretches
+ * @room: allocated size of the array
  */
 struct free_list {
 	struct free_list_stretch *stretches;

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 
 /**
- * memory_resize - an array of another length
+ * memory_resize - change the length of an array
  * @array: the array, NULL for a new one
- * @nr: elements
- * @size: of each, bytes
+ * @nr: number of elements
+ * @size: size of an element, bytes
  *
- * Return: the array. Without memory for it the program ends.
+ * Return: the array. The program ends if there is no memory.
  */
 static inline void *memory_resize(void *array, size_t nr, size_t size)
 {

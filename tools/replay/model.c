@@ -4,14 +4,14 @@
 #include <linux/minmax.h>
 #include "model.h"
 
-/* A pass of page reporting covers this part of a list. */
+/* A pass of page reporting covers one of this many parts of a list. */
 #define MODEL_PASS_PART		16
 
 /**
- * model_start - the driver is bound in a guest of whose free memory the host knows
- * @m: the model, with its settings, and zeroed or used before
+ * model_start - bind the driver in a guest whose free memory is all treated
+ * @m: the model, with its settings; zeroed, or used before
  * @free: free memory, pages
- * @blocks: of it, in blocks that can be treated
+ * @blocks: pages of @free that are in blocks that can be treated
  */
 void model_start(struct model *m, u64 free, u64 blocks)
 {
@@ -46,9 +46,9 @@ static void model_run(struct model *m)
 }
 
 /**
- * model_until - let the driver run, while memory stays as it is
+ * model_until - let the driver run, while free memory stays constant
  * @m: the model, started
- * @ms: until then; no less than in any call before
+ * @ms: end time; no less than in any call before
  */
 void model_until(struct model *m, u64 ms)
 {
@@ -85,11 +85,11 @@ static void model_fall(struct model *m, u64 pages)
 }
 
 /**
- * model_change - from a time on this much is free
+ * model_change - change free memory at a time
  * @m: the model, started
  * @ms: that time; no less than in any call before
  * @free: free memory, pages
- * @blocks: of it, in blocks that can be treated
+ * @blocks: pages of @free that are in blocks that can be treated
  */
 void model_change(struct model *m, u64 ms, u64 free, u64 blocks)
 {
@@ -102,7 +102,7 @@ void model_change(struct model *m, u64 ms, u64 free, u64 blocks)
 }
 
 /**
- * model_stop - no more of it is needed but what was counted
+ * model_stop - free the model's memory; the counters stay valid
  * @m: the model
  */
 void model_stop(struct model *m)
@@ -111,9 +111,9 @@ void model_stop(struct model *m)
 }
 
 /**
- * model_treat - the host is told of blocks
+ * model_treat - report blocks to the host
  * @m: the model
- * @pages: how much
+ * @pages: number of pages
  */
 void model_treat(struct model *m, u64 pages)
 {
@@ -122,7 +122,7 @@ void model_treat(struct model *m, u64 pages)
 }
 
 /**
- * model_reporting_budget - most batches in a pass of page reporting
+ * model_reporting_budget - the largest number of batches in a pass of page reporting
  * @m: the model
  *
  * Return: batches; see page_reporting_cycle().

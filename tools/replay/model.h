@@ -2,20 +2,19 @@
 /*
  * A model of a guest with a balloon driver, and of its host.
  *
- * Free memory goes up and down as the caller says. The driver is the policy of the
- * module itself with a copy of what intake_pacing.c and intake_batch.c do around it, or
- * virtio_balloon with the kernel's page reporting. The model adds up what free memory
- * the host holds for nothing, and what the guest faults in again.
+ * The caller sets the amount of free memory over time. The driver is the module's own policy
+ * with a model of intake_pacing.c and intake_batch.c, or virtio_balloon with the kernel's page
+ * reporting. The model adds up the free memory that the host holds for nothing, and the
+ * memory that the guest faults in again.
  *
  * On a kernel with the aeration patch (MODEL_TREATED) allocations take raw memory
  * first. On a stock kernel (MODEL_REPORTING) they take the head of a free list, on
  * which page reporting moves what it has handed over to the tail.
  *
  * Not in the model: more than one node, zone, list and size of blocks; the time that a
- * batch and a pass take; lists of single processors; watermarks, and pressure but where
- * the caller says so; the limit of the rate; a host that refuses or keeps memory. A
- * trace tells how much was free, not which blocks: a fall and a rise between two of its
- * moments are not seen.
+ * batch and a pass take; per-CPU lists; watermarks; memory pressure, unless the caller sets
+ * it; the limit of the rate; a host that refuses or keeps memory. A trace has amounts of
+ * free memory, not blocks: a fall and a rise between two of its moments are not seen.
  */
 #ifndef REPLAY_MODEL_H
 #define REPLAY_MODEL_H
@@ -33,10 +32,10 @@ enum model_intake {
 	MODEL_REPORTING,
 };
 
-/* A time that does not come. */
+/* A time that never comes. */
 #define MODEL_NEVER		(~0ULL)
 
-/* Time 0 of the caller's; a driver that is started long after the boot. */
+/* The caller's time 0: the driver is started long after the boot. */
 #define MODEL_EPOCH		1000000ULL
 
 /* Page reporting's batch: 32 blocks of the largest order, 4 MiB each. */
@@ -44,11 +43,11 @@ enum model_intake {
 
 /**
  * struct model_batch - as struct intake_batch
- * @size: the largest that was handed over, pages; 0 if there was none
- * @refused: the last that was handed over, if it was refused, pages; 0 if not
- * @paid: what it has cost so far that surplus was not treated, pages times ms
- * @deficit: surplus that was not treated at the last sample, pages
- * @at: when that was, ms
+ * @size: size of the largest batch so far, pages; 0 if there was none
+ * @refused: size of the last batch if it was refused, pages; otherwise 0
+ * @paid: cost of untreated surplus so far, pages times ms
+ * @deficit: untreated surplus at the last sample, pages
+ * @at: time of the last sample, ms
  */
 struct model_batch {
 	u64 size;
@@ -61,29 +60,29 @@ struct model_batch {
 /**
  * struct model - a guest and its driver
  * @driver: set before model_start(), as the next two
- * @intake: where blocks come from; virtio_balloon has the kernel's page reporting always
- * @limits: what the user asked for
- * @now: ms, from MODEL_EPOCH on
+ * @intake: where blocks come from; always page reporting for virtio_balloon
+ * @limits: the user's settings
+ * @now: current time, ms, from MODEL_EPOCH on
  * @free: all free memory, pages
- * @blocks: of it, in blocks that can be treated
- * @treated: of these, what the host knows of
- * @list: the same, in the order of the free list; of MODEL_REPORTING
- * @policy: aerator's, as all below
- * @view: what it made of its last look
- * @known: what the driver takes for treated where the allocator does not count, pages
- * @seen: @free at the last look
- * @fell: when free memory was last seen to fall, ms
+ * @blocks: pages of @free that are in blocks that can be treated
+ * @treated: pages of @blocks that are treated
+ * @list: raw and treated blocks in the order of the free list; for MODEL_REPORTING
+ * @policy: aerator's policy; this and all fields up to @batch are aerator's only
+ * @view: the policy's result of the last sample
+ * @known: the driver's estimate of treated pages, if the allocator does not count them
+ * @seen: @free at the last sample
+ * @fell: time at which free memory was last seen to fall, ms
  * @woken: as in struct intake_pacing, as the next two
- * @surveyed: when it was last found out what is treated, ms
- * @awake: the work comes back by itself
- * @batch: how batches that cannot be made smaller are weighed
- * @work_at: when the driver's work runs, or MODEL_NEVER
- * @watch_at: when it looks though nothing was freed, or MODEL_NEVER
- * @held: what the host held for nothing, pages times ms
- * @refaulted: what the guest faulted in again, pages
- * @reported: what the host was told of, pages
- * @looks: how often the driver's work and watch ran
- * @passes: how often it treated something
+ * @surveyed: time of the last survey, ms
+ * @awake: the work runs again by itself
+ * @batch: cost of batches whose size the driver cannot choose
+ * @work_at: time at which the driver's work runs, or MODEL_NEVER
+ * @watch_at: time of the next sample without a free, or MODEL_NEVER
+ * @held: memory that the host held for nothing, pages times ms
+ * @refaulted: memory that the guest faulted in again, pages
+ * @reported: memory that was reported, pages
+ * @looks: number of runs of the driver's work and watch
+ * @passes: number of runs that treated memory
  */
 struct model {
 	enum model_driver driver;
@@ -117,7 +116,7 @@ void model_until(struct model *m, u64 ms);
 void model_change(struct model *m, u64 ms, u64 free, u64 blocks);
 void model_stop(struct model *m);
 
-/* For drivers. */
+/* Functions for drivers. */
 void model_treat(struct model *m, u64 pages);
 u64 model_reporting_budget(const struct model *m);
 
@@ -129,19 +128,19 @@ void aerator_freed(struct model *m);
 void balloon_work(struct model *m);
 void balloon_freed(struct model *m);
 
-/* What can be treated and is not. */
+/* Memory that can be treated and is not. */
 static inline u64 model_raw(const struct model *m)
 {
 	return m->blocks - m->treated;
 }
 
-/* Without the patch there is a free list, and no count of what is treated. */
+/* Without the patch there is a free list, and no count of treated pages. */
 static inline bool model_has_list(const struct model *m)
 {
 	return m->driver == MODEL_BALLOON || m->intake == MODEL_REPORTING;
 }
 
-/* Nothing runs until something is freed. */
+/* The driver is idle until memory is freed. */
 static inline bool model_rests(const struct model *m)
 {
 	return m->work_at == MODEL_NEVER && m->watch_at == MODEL_NEVER;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a policy that knows the future would cost on a trace: no policy can cost less.
+ * The cost of a policy that knows the future of a trace: no policy can cost less.
  *
- * Allocations use raw memory first, so free memory is a stack: what was freed last is
- * used first. Each piece of it is free from a time to a time, and costs the less of
- * holding it for so long and of faulting it in again. A piece that is never used again
- * costs nothing, and what was free from the start is treated already.
+ * Allocations use raw memory first, so free memory is a stack: memory that was freed last is
+ * used first. Each piece of the stack is free for an interval. Its cost is the minimum of
+ * holding it for that interval and of faulting it in again. A piece that is never used again
+ * costs nothing, and memory that is free from the start is treated already.
  */
 #include <linux/minmax.h>
 #include <stdlib.h>
@@ -22,11 +22,11 @@ struct optimum_piece {
 
 /**
  * struct optimum - the stack, and what it has cost
- * @pieces: the oldest first
- * @nr: how many
- * @refault_ms: what it costs to fault memory in again, in ms of holding it
- * @held: pages times ms
- * @refaulted: pages
+ * @pieces: the pieces, the oldest one first
+ * @nr: number of pieces
+ * @refault_ms: cost of a refault, as ms of holding the memory
+ * @held: memory held for nothing so far, pages times ms
+ * @refaulted: memory faulted in again so far, pages
  */
 struct optimum {
 	struct optimum_piece *pieces;
@@ -67,11 +67,11 @@ static void optimum_rise(struct optimum *o, u64 since, u64 pages)
 }
 
 /**
- * trace_optimum - the lower bound of what a trace costs
+ * trace_optimum - compute the lower bound of a trace's cost
  * @trace: the trace
- * @refault_ms: what it costs to fault memory in again, in ms of holding it
- * @held: set to what the host holds for nothing, pages times ms
- * @refaulted: set to what is faulted in again, pages
+ * @refault_ms: cost of a refault, as ms of holding the memory
+ * @held: set to the memory that the host holds for nothing, pages times ms
+ * @refaulted: set to the memory that is faulted in again, pages
  */
 void trace_optimum(const struct trace *trace, unsigned int refault_ms, double *held,
 		   u64 *refaulted)

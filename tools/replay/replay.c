@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* replay: what a policy makes of a guest that was recorded. See usage[] and model.h. */
+/* replay: run a policy on recorded traces of guests. See usage[] and model.h. */
 #include <errno.h>
 #include <getopt.h>
 #include <linux/limits.h>
@@ -14,7 +14,7 @@ static const char usage[] =
 "usage: replay [OPTION]... TRACE...\n"
 "Play traces of a guest's free memory to a model of the guest and its balloon driver.\n"
 "\n"
-"  --refault MS       what a refault costs: as much as to hold the memory for MS\n"
+"  --refault MS       a refault costs as much as holding the memory for MS\n"
 "                     milliseconds (0 to 60000, default 2000)\n"
 "  --intake KIND      treated: a kernel with the aeration patch (the default);\n"
 "                     reporting: a stock kernel\n"
@@ -22,19 +22,19 @@ static const char usage[] =
 "  --window auto|MS   the parameter window_ms (0 to 60000, default auto)\n"
 "  --help             this text\n"
 "\n"
-"A line of a trace is \"MS MIB\" (from that time on so much is free, in blocks that can\n"
-"be reported) or \"MS FREE_PAGES BLOCK_PAGES\" (pages of 4 KiB, free in all and in such\n"
-"blocks), as scripts/record-free prints it in a guest. A line that begins with # is a\n"
-"comment. After the last line memory stays as it is for 30 seconds.\n"
+"A line of a trace is \"MS MIB\" (from MS on, MIB are free, in blocks that can be\n"
+"reported) or \"MS FREE_PAGES BLOCK_PAGES\" (pages of 4 KiB: all free ones, and those in\n"
+"such blocks), as scripts/record-free prints it in a guest. A line that begins with # is\n"
+"a comment. After the last line, free memory stays constant for 30 seconds.\n"
 "\n"
 "For each trace a line is printed, a JSON object:\n"
-"  name                    of the file, without .txt\n"
+"  name                    name of the file, without .txt\n"
 "  held_gib_s              free memory that the host held for nothing, GiB times seconds\n"
 "  refaulted_gib           memory that the guest faulted in again, GiB\n"
-"  looks                   how often the driver's work ran\n"
+"  looks                   number of runs of the driver's work\n"
 "  optimum_held_gib_s      the first two for a policy that knows the future\n"
 "  optimum_refaulted_gib\n"
-"The cost of either is held_gib_s + refault / 1000 * refaulted_gib.\n"
+"A cost is held_gib_s + refault / 1000 * refaulted_gib.\n"
 "\n"
 "Exit status: 0, 1 if a trace cannot be read, 2 for wrong options.\n";
 
@@ -68,7 +68,7 @@ static unsigned int replay_window(const char *text)
 	return replay_ms("--window", text, "auto or 0 to 60000 ms");
 }
 
-/* One of two words: is it the second? */
+/* Whether the option has the second of two allowed words; another word is an error. */
 static bool replay_choice(const char *option, const char *text, const char *first,
 			  const char *second)
 {
@@ -137,7 +137,7 @@ static void replay_print_string(const char *text, size_t length)
 	putchar('"');
 }
 
-/* The last part of the path, without .txt. */
+/* Print the last part of the path, without .txt. */
 static void replay_print_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Read a trace, and refuse what is none. */
+/* Read a trace, and refuse an invalid one. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,11 +8,11 @@
 #include "memory.h"
 #include "trace.h"
 
-/* A year, and 64 TiB: more is a mistake, and takes long. */
+/* A year, and 64 TiB: larger numbers are an error, and would take long. */
 #define TRACE_MS_MAX		(366 * 86400e3)
 #define TRACE_PAGES_MAX		((double)(1ULL << 34))
 
-/* Numbers in a line: two are ms and MiB, three are ms and pages. */
+/* Numbers in a line: two are ms and MiB; three are ms, pages and pages. */
 #define TRACE_COLUMNS_MIN	2U
 #define TRACE_COLUMNS_MAX	3U
 
@@ -22,8 +22,8 @@
  * @file: the file
  * @line: the current line, for getline()
  * @size: size of that buffer
- * @number: of the line, from 1
- * @columns: numbers in each line, 0 before the first
+ * @number: line number, from 1
+ * @columns: count of numbers in each line, 0 before the first line
  */
 struct trace_reader {
 	const char *path;
@@ -40,7 +40,7 @@ static int trace_refuse(const struct trace_reader *r, const char *why)
 	return -EINVAL;
 }
 
-/* How many numbers there are in the line; 0 if there is anything else in it. */
+/* The count of numbers in the line; 0 if the line has anything else. */
 static unsigned int trace_numbers(const char *line, double *numbers)
 {
 	unsigned int nr = 0;
@@ -63,7 +63,7 @@ static bool trace_is_blank(const char *line)
 	return !*line || *line == '#';
 }
 
-/* Written so that NaN is refused as well. */
+/* This form of the condition refuses NaN as well. */
 static bool trace_within(double value, double most)
 {
 	return value >= 0 && value <= most;
@@ -76,7 +76,7 @@ static int trace_add(struct trace_reader *r, struct trace *trace,
 		return trace_refuse(r, "more is free in blocks than in all");
 	if (trace->nr && moment->ms < trace->moments[trace->nr - 1].ms)
 		return trace_refuse(r, "time goes back");
-	/* Room for twice as many whenever their number is a power of two. */
+	/* Double the array whenever the number of moments is a power of two. */
 	if (!(trace->nr & (trace->nr - 1)))
 		trace->moments = memory_resize(trace->moments, 2UL * trace->nr + 1,
 					       sizeof(*moment));
@@ -135,10 +135,10 @@ static int trace_lines(struct trace_reader *r, struct trace *trace)
 
 /**
  * trace_read - read a trace
- * @trace: to be filled; trace_free() it
+ * @trace: filled here; to be released by trace_free()
  * @path: the file
  *
- * What is wrong with it goes to stderr.
+ * Errors are printed to stderr.
  *
  * Return: 0 or a negative errno, with an empty trace.
  */
@@ -158,8 +158,8 @@ int trace_read(struct trace *trace, const char *path)
 }
 
 /**
- * trace_free - forget a trace
- * @trace: one that was read
+ * trace_free - free the memory of a trace
+ * @trace: a trace that was read
  */
 void trace_free(struct trace *trace)
 {

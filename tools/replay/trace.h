@@ -5,14 +5,14 @@
 
 #include <linux/types.h>
 
-/* Amounts are in pages of 4 KiB, whatever the guest has. */
+/* Amounts are in pages of 4 KiB, whatever the guest's page size is. */
 #define TRACE_PAGES_PER_MIB	256
 
 /**
- * struct trace_moment - from a time on, so much is free
+ * struct trace_moment - free memory from a time on
  * @ms: that time
  * @free: all free memory, pages
- * @blocks: of it, in blocks that are large enough to be reported
+ * @blocks: pages of @free that are in blocks large enough to be reported
  */
 struct trace_moment {
 	u64 ms;
@@ -21,9 +21,9 @@ struct trace_moment {
 };
 
 /**
- * struct trace - what a guest did
- * @moments: in order of time; one at least
- * @nr: how many
+ * struct trace - the free memory of a guest over time
+ * @moments: in order of time; at least one
+ * @nr: number of moments
  */
 struct trace {
 	struct trace_moment *moments;

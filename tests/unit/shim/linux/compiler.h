@@ -2,7 +2,7 @@
 #ifndef SHIM_LINUX_COMPILER_H
 #define SHIM_LINUX_COMPILER_H
 
-/* Here is one thread only. */
+/* The tests have one thread only. */
 #define READ_ONCE(_x)		(_x)
 #define WRITE_ONCE(_x, _val)	((_x) = (_val))
 

@@ -3,8 +3,8 @@
 #define SHIM_LINUX_MINMAX_H
 
 /*
- * As strict as the oldest kernel that is supported: two types that differ are
- * an error, by the comparison of pointers to them.
+ * As strict as the oldest supported kernel: different types are an error, by a comparison
+ * of pointers.
  */
 #define shim_pick(_x, _op, _y) ({					\
 	__typeof__(_x) shim_x = (_x);					\
