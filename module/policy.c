@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The policy: how much free memory the host is told of, and when.
+ * The policy: how much free memory is reported to the host, and when.
  *
- * To tell the host of free memory costs little, to take it back costs a fault in the
- * host and a page to be zeroed. To leave it costs the host the memory for as long:
+ * Reporting free memory is cheap. Using reported memory again is not: each page costs a
+ * fault in the host (a refault), and has to be zeroed there. Free memory that is not
+ * reported occupies the host for as long as it stays idle:
  *
- *	cost = memory held for nothing * time + refault_ms * memory faulted in again
+ *	cost = idle raw memory * time + refault_ms * refaulted memory
  *
- * Memory is surplus once it was free for a window of time: the sliding-window minimum
- * of free memory. Allocations use raw memory first, so what a guest takes and frees
- * again and again stays raw, if the window is longer than its pauses. A window that is
- * too long holds memory for nothing, and which one is right depends on the guest.
+ * Memory is surplus once it was free for a whole window of time: surplus is the
+ * sliding-window minimum of free memory. The allocator prefers raw memory. So a working
+ * set that oscillates stays raw if the window is longer than the workload's pauses. A
+ * window that is too long leaves idle memory in the host. The best window depends on
+ * the workload.
  *
- * So the policy learns it. For each of some windows there is a shadow: how much would
- * be treated with that window, and what that would have cost so far. The window of the
- * cheapest shadow is used. Costs are forgotten slowly, so that a guest that changes is
- * followed. This is the problem of when to spin down a disk (ski rental), and the
- * solution is known as follow the leader.
+ * The policy therefore learns the window. For each of POLICY_WINDOWS lengths it keeps a
+ * shadow: how much memory would be treated with this window, and the cost so far. The
+ * window of the shadow with the lowest cost is used. Costs decay exponentially, so that
+ * the policy follows a workload that changes. This is the ski rental problem (when to
+ * spin down a disk); the method is known as follow the leader.
  *
- * While free memory falls, twice the window counts: what is taken last was free for as
- * long as the fall takes on top of the pause, and would be given away in the middle of it.
- * A deficit that is less than the noise is left until it was free for some windows.
+ * While free memory falls, surplus is the minimum over twice the window: the memory that
+ * the workload allocates last stays free for the pause and the duration of the fall, and
+ * would otherwise be reported in the middle of the fall. A deficit below the noise
+ * threshold is treated only after it was free for POLICY_SLACK_WINDOWS windows.
  *
- * Pure: no clock, no mm. The caller brings the time and the amounts.
+ * Pure: no clock, no mm. The caller passes the time and the amounts.
  */
 #include <linux/limits.h>
 #include <linux/math64.h>
@@ -30,29 +33,29 @@
 #include <linux/time64.h>
 #include "policy.h"
 
-/* The window of a guest of which nothing is known: 1200 ms. */
+/* Index of the window in use before any cost is known: 1200 ms. */
 #define POLICY_FIRST		4U
 
-/* Costs are forgotten within this time, ms. */
+/* Time constant of the decay of costs, ms. */
 #define POLICY_MEMORY_MS	(10 * MSEC_PER_SEC)
 
-/* While free memory falls, so many windows count. */
+/* While free memory falls, the window is so many times as long. */
 #define POLICY_FALL_WINDOWS	2U
 
-/* A fall from one look to the next: no less than this part of the noise. */
+/* A smaller fall between two samples than slack / POLICY_FALL_PART is ignored. */
 #define POLICY_FALL_PART	8U
 
-/* A deficit that is less than the noise is treated after so many windows. */
+/* A deficit below the noise threshold is treated after so many windows. */
 #define POLICY_SLACK_WINDOWS	4U
 
-/* Looks in a window, and the least time between them, ms. */
+/* Number of samples in a window, and the shortest interval between them, ms. */
 #define POLICY_LOOKS		8U
 #define POLICY_LOOK_MIN		10U
 
-/* A fall between two looks that are further apart, ms, may have been missed. */
+/* Between two samples that are further apart, ms, a fall may be missed. */
 #define POLICY_UNSEEN		(2 * POLICY_LOOK_MAX)
 
-/* Time between two looks of the watch, as a part of the time since the release. */
+/* Interval of the watch: time since the last release / POLICY_WATCH_PART. */
 #define POLICY_WATCH_PART	4U
 
 static u64 policy_above(u64 pages, u64 treated)
@@ -67,7 +70,7 @@ static unsigned int policy_window_in_use(const struct policy *p,
 							 limits->window_ms;
 }
 
-/* What was free for a window, or for longer while memory falls. */
+/* Memory that was free for the whole window; for a longer one while memory falls. */
 static u64 policy_surplus(const struct policy *p, u64 now, u64 window)
 {
 	bool falls = now - p->fell < window;
@@ -75,14 +78,14 @@ static u64 policy_surplus(const struct policy *p, u64 now, u64 window)
 	return window_min_since(&p->least, now, falls ? window * POLICY_FALL_WINDOWS : window);
 }
 
-/* No more than this could be treated if nothing of it was needed. */
+/* Upper limit of treatable memory: what an idle guest would have treated in the end. */
 static u64 policy_available(const struct policy_level *level,
 			    const struct policy_limits *limits)
 {
 	return min3(level->blocks, policy_above(level->free, limits->reserve), limits->cap);
 }
 
-/* How far back samples of free memory are needed, ms. */
+/* How long samples of free memory are kept, ms. */
 static u64 policy_span(const struct policy_limits *limits)
 {
 	u64 longest = policy_window(POLICY_WINDOWS - 1);
@@ -93,9 +96,10 @@ static u64 policy_span(const struct policy_limits *limits)
 }
 
 /*
- * The least that was available since the last look. What was not looked at for long may
- * have fallen further: if less is treated than there was, it fell as far as that, since
- * allocations use raw memory first.
+ * Minimum of available memory since the last sample. After a long interval the two
+ * samples are not enough: memory may have fallen and risen between them. If treated
+ * memory shrank by more than the noise, available memory fell to that amount, since the
+ * allocator prefers raw memory.
  */
 static u64 policy_least_since(const struct policy *p, u64 now, u64 available, u64 treated)
 {
@@ -106,15 +110,16 @@ static u64 policy_least_since(const struct policy *p, u64 now, u64 available, u6
 	return min(least, treated);
 }
 
-/* Costs stop at what fits into 64 bits: beyond that all windows are alike. */
+/* A cost saturates at 64 bits. */
 static void policy_charge(struct policy_shadow *s, u64 pages, u64 ms)
 {
 	s->cost += min(pages * ms, U64_MAX - s->cost);
 }
 
 /*
- * What a window would have done since the last look. What was raw then would not have
- * been so for longer than the window, however long that look is ago.
+ * Update the shadow of a window with a new sample. With this window, memory that was raw
+ * at the last sample would have stayed raw for one window at most, however long ago the
+ * last sample is: the time that is charged for it is limited to the window.
  */
 static void policy_shadow_look(struct policy *p, unsigned int i, u64 now, u64 least,
 			       unsigned int refault_ms)
@@ -141,7 +146,7 @@ static void policy_learn(struct policy *p, u64 now, u64 least, unsigned int refa
 			p->chosen = i;
 }
 
-/* The first look says nothing of what was before: no window had a cost. */
+/* Nothing is known before the first sample: all memory counts as treated, at no cost. */
 static void policy_start(struct policy *p, u64 now, u64 available)
 {
 	unsigned int i;
@@ -152,7 +157,10 @@ static void policy_start(struct policy *p, u64 now, u64 available)
 	p->looked = now;
 }
 
-/* What is to be treated: a deficit, without what is noise and what cannot be. */
+/*
+ * Surplus to be treated now. A deficit below the noise threshold counts only as far as it
+ * was free for several windows, and a deficit that a pass could not treat does not count.
+ */
 static u64 policy_deficit(const struct policy *p, u64 now, const struct policy_view *view)
 {
 	u64 deficit = policy_above(view->surplus, p->treated);
@@ -180,8 +188,10 @@ static unsigned int policy_wait(const struct policy *p, u64 now,
 }
 
 /*
- * For as long as the longest window would have waited, the watch looks whether what was
- * released is taken back: no window can be judged by a fall that is not seen.
+ * After a release the watch samples for the length of the longest window. Otherwise the
+ * guest could use released memory again unnoticed, and the costs of the windows would be
+ * wrong. Later the watch samples once per window, while raw memory is left that may still
+ * become surplus.
  */
 static unsigned int policy_watch(const struct policy *p, u64 now,
 				 const struct policy_limits *limits,
@@ -201,9 +211,9 @@ static unsigned int policy_watch(const struct policy *p, u64 now,
  * policy_init - start with no history
  * @p: the policy
  * @now: milliseconds
- * @slack: a change smaller than this is noise, pages
+ * @slack: noise threshold, pages
  *
- * Nothing is known to have been free.
+ * All free memory counts as freed at @now.
  */
 void policy_init(struct policy *p, u64 now, u64 slack)
 {
@@ -214,12 +224,12 @@ void policy_init(struct policy *p, u64 now, u64 slack)
 }
 
 /**
- * policy_look - look at free memory
+ * policy_look - take a sample of free memory, and decide
  * @p: the policy
  * @now: milliseconds
- * @level: what is free
- * @limits: what the user asked for
- * @view: what is to be done now
+ * @level: the sample
+ * @limits: the user's settings
+ * @view: set to the decision
  */
 void policy_look(struct policy *p, u64 now, const struct policy_level *level,
 		 const struct policy_limits *limits, struct policy_view *view)
@@ -250,7 +260,7 @@ void policy_look(struct policy *p, u64 now, const struct policy_level *level,
  * policy_wake - memory was freed, or a pass is to be tried again
  * @p: the policy
  *
- * What could not be treated before may be now.
+ * A deficit that a pass could not treat before counts again.
  */
 void policy_wake(struct policy *p)
 {
@@ -258,11 +268,11 @@ void policy_wake(struct policy *p)
 }
 
 /**
- * policy_press - the guest is short of memory
+ * policy_press - the guest is under memory pressure
  * @p: the policy
  * @now: milliseconds
  *
- * Nothing is surplus until that was over for a window.
+ * Surplus is 0 until a whole window has passed without pressure.
  */
 void policy_press(struct policy *p, u64 now)
 {
@@ -270,10 +280,10 @@ void policy_press(struct policy *p, u64 now)
 }
 
 /**
- * policy_treat - blocks are on their way to the host
+ * policy_treat - a batch goes to the host
  * @p: the policy
  * @now: milliseconds
- * @pages: how much
+ * @pages: size of the batch
  */
 void policy_treat(struct policy *p, u64 now, u64 pages)
 {
@@ -283,11 +293,11 @@ void policy_treat(struct policy *p, u64 now, u64 pages)
 }
 
 /**
- * policy_refuse - a deficit cannot be treated
+ * policy_refuse - a pass cannot treat the deficit
  * @p: the policy
- * @view: what was seen
+ * @view: the view that the pass acted on
  *
- * There is no deficit until it is larger than that.
+ * The deficit is 0 from now on, until it exceeds the present one or policy_wake().
  */
 void policy_refuse(struct policy *p, const struct policy_view *view)
 {

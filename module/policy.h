@@ -5,28 +5,30 @@
 #include <linux/types.h>
 #include "window_min.h"
 
-/* struct policy_view: there is no need to look again. */
+/* struct policy_view: no further sample is needed. */
 #define POLICY_NEVER		(~0U)
 
 /* struct policy_limits: the policy chooses the window. */
 #define POLICY_WINDOW_AUTO	(~0U)
 
 /*
- * Most time between two looks while memory may become surplus, ms. It is in step with no
- * pause that people choose, such as half a second.
+ * Longest interval between two samples while raw memory may become surplus, ms. The
+ * interval is a prime, so that sampling does not run in step with a workload that pauses
+ * for a round time, such as half a second.
  */
 #define POLICY_LOOK_MAX		53U
 
-/* Windows that the policy chooses from: the shortest, ms, each of the others twice the last. */
+/* Windows to choose from: the shortest, ms; each next one is twice as long. */
 #define POLICY_WINDOW_MIN	75U
 #define POLICY_WINDOWS		7U
 
 /**
- * struct policy_limits - what the user asked for
+ * struct policy_limits - the user's settings, as they apply to one policy
  * @window_ms: how long memory has to be free before it is surplus, or POLICY_WINDOW_AUTO
- * @refault_ms: what it costs to fault memory in again, in ms of the host's holding it
+ * @refault_ms: cost of the refault of a page: as much as keeping a free page in the
+ *	host for so many ms
  * @reserve: free memory that is never surplus, pages
- * @cap: most pages that are treated at a time
+ * @cap: upper limit of treated memory, pages
  */
 struct policy_limits {
 	unsigned int window_ms;
@@ -36,12 +38,12 @@ struct policy_limits {
 };
 
 /**
- * struct policy_level - free memory at a moment, pages
- * @free: all of it
- * @blocks: in blocks that are large enough to be treated
- * @treated: of @blocks, what the host knows of
+ * struct policy_level - one sample of free memory, pages
+ * @free: all free memory
+ * @blocks: free memory in blocks of at least the reporting order
+ * @treated: the part of @blocks that was reported to the host
  *
- * What is on its way to the host counts as free and treated, and so does the balloon.
+ * Blocks of a running batch and pages in the balloon count as free and as treated.
  */
 struct policy_level {
 	u64 free;
@@ -50,13 +52,13 @@ struct policy_level {
 };
 
 /**
- * struct policy_view - what is to be done now
+ * struct policy_view - the policy's decision after a sample
  * @window_ms: the window in use
- * @surplus: memory that was free for that long, treated or not, pages
- * @deficit: what of it is to be treated now, pages
- * @wait_ms: when to look again: 0 if there is a deficit, POLICY_NEVER if no more can
- *	become surplus by staying free, but for less than the noise
- * @watch_ms: in that case, when to look again though nothing was freed
+ * @surplus: memory that was free for that window, treated or not, pages
+ * @deficit: the part of @surplus that is to be treated now, pages
+ * @wait_ms: time until the next sample: 0 if there is a deficit, POLICY_NEVER if at most
+ *	an amount below the noise threshold can still become surplus without a free
+ * @watch_ms: if @wait_ms is POLICY_NEVER: time until the next sample without a free
  */
 struct policy_view {
 	unsigned int window_ms;
@@ -67,10 +69,9 @@ struct policy_view {
 };
 
 /**
- * struct policy_shadow - what a window of one length would have come to
- * @treated: what would be treated, pages
- * @cost: memory held for nothing and memory faulted in again, pages times ms; what is
- *	long past counts less
+ * struct policy_shadow - simulated result of a window of one length
+ * @treated: memory that would be treated with this window, pages
+ * @cost: cost of idle raw memory and of refaults, pages times ms; decays exponentially
  */
 struct policy_shadow {
 	u64 treated;
@@ -79,18 +80,18 @@ struct policy_shadow {
 
 /**
  * struct policy - how much of a node's free memory is to be treated, and when
- * @slack: a change smaller than this is noise, pages
+ * @slack: noise threshold: a smaller change is ignored, pages
  * @least: sliding-window minimum of @available
- * @available: what could be treated at the last look, treated or not, pages
- * @treated: what was, pages
- * @looked: when that look was, ms; 0 before the first
- * @fell: when @available was last seen to fall, ms
- * @released: when more than the noise was treated last, ms
- * @refused: deficit that a pass could not treat, pages
- * @chosen: index of the shadow with the least cost
+ * @available: upper limit of treatable memory at the last sample, treated or not, pages
+ * @treated: treated memory at the last sample, and treated since, pages
+ * @looked: time of the last sample, ms; 0 before the first
+ * @fell: time of the last sample that showed a fall of @available, ms
+ * @released: when at least @slack pages were last treated in one batch, ms
+ * @refused: part of the deficit that a pass could not treat, pages
+ * @chosen: index of the shadow with the lowest cost
  * @shadows: one for each window
  *
- * Times are of one clock that never goes back, and is not 0. Not locked: the caller
+ * All times are of one monotonic clock, which never reads 0. Not locked: the caller
  * serialises.
  */
 struct policy {
@@ -116,7 +117,7 @@ void policy_refuse(struct policy *p, const struct policy_view *view);
 
 /**
  * policy_window - length of a window
- * @i: which, less than POLICY_WINDOWS
+ * @i: index of the window, less than POLICY_WINDOWS
  *
  * Return: milliseconds.
  */

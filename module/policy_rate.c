@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A token bucket: how much may be treated a second, however many nodes it is on.
+ * A token bucket: limits the memory that is treated per second, over all nodes.
  *
- * The bucket holds a second's worth. A batch that cannot be made smaller may take
- * more than is in it; the next batch waits until that debt is paid.
+ * The capacity of the bucket is one second's tokens. A batch of fixed size may take more
+ * tokens than the bucket has. The number of tokens is then negative, and the next pass
+ * waits for the refill.
  */
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
 #include "policy_rate.h"
 
-/* Tokens are paid out in so many parts of a second: less is not worth a pass. */
+/* A pass begins with at least 1/8 second's tokens: fewer are not worth a pass. */
 #define POLICY_RATE_STEPS	8U
 
-/* No debt lasts longer: that of 4 GiB at 4 MiB a second. Keeps sums in 64 bits. */
+/*
+ * The bucket is full again after this time, ms, even after a batch of 4 GiB at 4 MiB per
+ * second. Keeps the sums within 64 bits.
+ */
 #define POLICY_RATE_DEBT_MS_MAX	(1024ULL * MSEC_PER_SEC)
 
 static s64 policy_rate_tokens(const struct policy_rate *r, u64 now, u64 limit)
@@ -26,21 +30,21 @@ static s64 policy_rate_tokens(const struct policy_rate *r, u64 now, u64 limit)
 	return min_t(s64, full, r->tokens + (s64)(limit * ms));
 }
 
-/* What the bucket has to hold before a pass begins, pages. */
+/* Tokens that a pass needs before it begins, pages. */
 static u64 policy_rate_step(u64 wanted, u64 limit)
 {
 	return min(wanted, max_t(u64, limit / POLICY_RATE_STEPS, 1));
 }
 
 /**
- * policy_rate_wait - how long until so much may be treated
+ * policy_rate_wait - time until a pass may begin
  * @r: the bucket
  * @now: milliseconds
  * @wanted: pages
  * @limit: pages a second, 0 for no limit
  *
- * Return: milliseconds until the bucket holds @wanted, or an eighth of a second's
- * worth if that is less; 0 if it does.
+ * Return: milliseconds until the bucket has the tokens for @wanted, or one eighth of a
+ * second's tokens if that is less; 0 if it has them now.
  */
 u64 policy_rate_wait(const struct policy_rate *r, u64 now, u64 wanted, u64 limit)
 {
@@ -54,7 +58,7 @@ u64 policy_rate_wait(const struct policy_rate *r, u64 now, u64 wanted, u64 limit
 }
 
 /**
- * policy_rate_allowance - how much of that may be treated now
+ * policy_rate_allowance - how much of @wanted may be treated now
  * @r: the bucket
  * @now: milliseconds
  * @wanted: pages
@@ -72,11 +76,11 @@ u64 policy_rate_allowance(const struct policy_rate *r, u64 now, u64 wanted, u64 
 }
 
 /**
- * policy_rate_pay - blocks are on their way to the host
+ * policy_rate_pay - take the tokens for a batch that goes to the host
  * @r: the bucket
  * @now: milliseconds
- * @pages: how much; may be more than the bucket holds
- * @limit: pages a second, 0 for no limit: nothing is paid then
+ * @pages: size of the batch; may be more than the bucket has tokens for
+ * @limit: pages a second, 0 for no limit: no tokens are taken then
  */
 void policy_rate_pay(struct policy_rate *r, u64 now, u64 pages, u64 limit)
 {

@@ -6,11 +6,11 @@
 
 /**
  * struct policy_rate - a token bucket for the whole guest
- * @tokens: thousandths of a page that may be treated; less than 0 after a batch
- *	that took more than there were
- * @at: when that was so, ms
+ * @tokens: number of tokens, each for a thousandth of a page; negative after a batch
+ *	that took more tokens than the bucket had
+ * @at: when @tokens was written, ms
  *
- * Zeroed, it is full. Not locked: the caller serialises.
+ * A zeroed bucket is full. Not locked: the caller serialises.
  */
 struct policy_rate {
 	s64 tokens;

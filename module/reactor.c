@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The reactor: one batch of free blocks, and the stages that it passes.
+ * The reactor: one batch of free blocks, and its state machine.
  *
  *              +------------------------------------------+
  *              v                                          |
@@ -10,15 +10,15 @@
  *              |        +-----------(never got there)-----+
  *              +--(nothing found)--> idle
  *
- * This file knows neither virtio nor mm, so that it can be tested alone. It
- * enforces one rule above all: while the device may still write to a page, the
- * page does not go back. A batch leaves settle when it was sent and answered as
- * a whole, or when the caller vouches that the device was reset (virtio 1.2,
- * 5.5.6.7: a driver must not use a reported page before the device acknowledged
- * it). Time running out ends nothing, it only says that a reset is due.
+ * This file uses neither virtio nor mm, so that it can be tested alone. Its main rule:
+ * while the device may still write to a page, the page does not go back to the
+ * allocator. A batch leaves settle when the whole batch was sent and answered, or when
+ * the caller guarantees that the device was reset (virtio 1.2, 5.5.6.7: a driver must
+ * not use a reported page before the device acknowledged it). A timeout does not end
+ * settle; it only means that a reset is due.
  *
- * A transition that the picture does not show is a fault of the caller: the kernel
- * warns of it, and it changes nothing.
+ * A transition that the picture does not show is a bug in the caller: WARN_ON_ONCE()
+ * reports it, and the reactor does not change.
  */
 #include <linux/bug.h>
 #include <linux/compiler.h>
@@ -44,9 +44,9 @@ static void reactor_enter(struct reactor *r, enum reactor_stage stage, u64 now)
 }
 
 /**
- * reactor_init - make a reactor, empty, idle, and without room for a batch
+ * reactor_init - initialise a reactor: empty, idle, and without room for a batch
  * @r: the reactor
- * @index: which of several it is, from 0
+ * @index: number of the reactor, from 0
  * @run_max: most pages in one entry; a single block is always one entry
  * @left: observer of the transitions, or NULL
  */
@@ -61,10 +61,10 @@ void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
 }
 
 /**
- * reactor_equip - give it room for its batches
+ * reactor_equip - give a reactor room for its batches
  * @r: the reactor, idle
- * @runs: @size entries, owned by the caller; kept until others take their place,
- *	and needed as long as there are batches
+ * @runs: array of @size entries, owned by the caller; must stay valid until the next
+ *	call replaces it, or until there are no more batches
  * @size: most blocks in a batch, at least 1
  */
 void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size)
@@ -78,7 +78,7 @@ void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int siz
 /**
  * reactor_fill - begin a batch
  * @r: the reactor, idle or decanted
- * @now: nanoseconds, on the clock of all calls
+ * @now: nanoseconds; all calls use the same clock
  */
 void reactor_fill(struct reactor *r, u64 now)
 {
@@ -95,8 +95,8 @@ void reactor_fill(struct reactor *r, u64 now)
 }
 
 /*
- * Blocks of one pass often come out in the order of their addresses, up or
- * down. Neighbours become one entry: the host then makes one call for both.
+ * The blocks of a pass often come in ascending or descending order of address.
+ * Neighbours become one entry, so that the host makes one madvise() for both.
  */
 static bool reactor_merge(struct reactor *r, u64 pfn, u64 pages)
 {
@@ -120,9 +120,9 @@ static bool reactor_merge(struct reactor *r, u64 pfn, u64 pages)
  * reactor_add - put a free block into the batch
  * @r: the reactor, filling
  * @pfn: the block's first page frame
- * @pages: its length in pages
+ * @pages: length of the block in pages
  *
- * The block must be out of the allocator's hands, and stay so until decant.
+ * The block must be isolated from the allocator, until decant.
  *
  * Return: true, or false when the batch is full.
  */
@@ -144,7 +144,7 @@ bool reactor_add(struct reactor *r, u64 pfn, u64 pages)
  * @r: the reactor, filling, with at least one block
  * @now: nanoseconds
  *
- * Return: true, or false if it is not: nothing of it may go to the device then.
+ * Return: true; false after a bug in the caller: no block may go to the device then.
  */
 bool reactor_react(struct reactor *r, u64 now)
 {
@@ -157,7 +157,7 @@ bool reactor_react(struct reactor *r, u64 now)
 /**
  * reactor_sent - a chain of the batch was put on the queue
  * @r: the reactor, reacting, or settling with entries left to send
- * @entries: its length; those of @r->runs that follow @r->sent, at least 1
+ * @entries: length of the chain: the entries of @r->runs from @r->sent on, at least 1
  */
 void reactor_sent(struct reactor *r, unsigned int entries)
 {
@@ -170,11 +170,11 @@ void reactor_sent(struct reactor *r, unsigned int entries)
 }
 
 /**
- * reactor_settle - the batch is the device's now
+ * reactor_settle - begin to wait for the device
  * @r: the reactor, reacting
  * @now: nanoseconds
  *
- * What the queue had no room for is sent as room comes, with reactor_sent().
+ * Entries that the queue had no room for are sent later, with reactor_sent().
  */
 void reactor_settle(struct reactor *r, u64 now)
 {
@@ -185,7 +185,7 @@ void reactor_settle(struct reactor *r, u64 now)
 
 /**
  * reactor_answer - the device answered a chain, in time or late
- * @r: the reactor, settling, with chains that are not answered
+ * @r: the reactor, settling, with unanswered chains
  */
 void reactor_answer(struct reactor *r)
 {
@@ -198,9 +198,9 @@ void reactor_answer(struct reactor *r)
  * reactor_expire - the device did not answer in time
  * @r: the reactor, settling, and not answered
  *
- * The batch stays where it is: the device may still write to its pages. The
- * caller resets the device and calls reactor_abort(), or, if the answer came
- * before the reset, reactor_decant(). To say it again changes nothing.
+ * The batch stays in settle: the device may still write to its pages. The caller
+ * resets the device and calls reactor_abort(), or, if the answer came before the
+ * reset, reactor_decant(). A second call has no effect.
  */
 void reactor_expire(struct reactor *r)
 {
@@ -214,7 +214,8 @@ void reactor_expire(struct reactor *r)
  * @r: the reactor, settling
  * @now: nanoseconds
  *
- * Return: true, or false if not all was sent and answered: it settles still.
+ * Return: true; false if the batch is not completely sent and answered, and so stays
+ * in settle.
  */
 bool reactor_decant(struct reactor *r, u64 now)
 {
@@ -227,12 +228,12 @@ bool reactor_decant(struct reactor *r, u64 now)
 
 /**
  * reactor_abort - give the blocks back, raw
- * @r: the reactor, reacting (nothing reached the device: one with a chain on the queue
- *	has to settle) or settling
+ * @r: the reactor, reacting with no chain on the queue (a batch with a chain on the
+ *	queue has to settle), or settling
  * @now: nanoseconds
  *
- * While settling the caller vouches that the device was reset: it has no
- * access to the pages any more, whatever it has not answered.
+ * In settle the caller guarantees that the device was reset: the device has no access
+ * to the pages any more, although chains are not answered.
  */
 void reactor_abort(struct reactor *r, u64 now)
 {
@@ -243,7 +244,7 @@ void reactor_abort(struct reactor *r, u64 now)
 }
 
 /**
- * reactor_rest - nothing more to treat
+ * reactor_rest - end a batch, or a fill that found no block
  * @r: the reactor, decanted, or filling and still empty
  * @now: nanoseconds
  */
@@ -257,7 +258,7 @@ void reactor_rest(struct reactor *r, u64 now)
 }
 
 /**
- * reactor_stage_name - the word for a stage, as users see it
+ * reactor_stage_name - name of a stage, in sysfs files and tracepoints
  * @stage: the stage
  *
  * Return: a constant string.

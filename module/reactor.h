@@ -5,13 +5,13 @@
 #include <linux/types.h>
 
 /**
- * enum reactor_stage - the stages of a batch, in the order it passes them
- * @REACTOR_IDLE: no batch; nothing is held
+ * enum reactor_stage - the stages of a batch, in their order
+ * @REACTOR_IDLE: no batch: the reactor has no blocks
  * @REACTOR_FILL: blocks are taken out of the allocator
- * @REACTOR_REACT: the batch is handed to the device
- * @REACTOR_SETTLE: the device works on it, nothing runs here
+ * @REACTOR_REACT: the batch is put on the virtqueue
+ * @REACTOR_SETTLE: the device works on the batch, the driver waits
  * @REACTOR_DECANT: the blocks go back to the allocator
- * @REACTOR_STAGES: how many there are
+ * @REACTOR_STAGES: number of stages
  */
 enum reactor_stage {
 	REACTOR_IDLE,
@@ -35,36 +35,36 @@ struct reactor_run {
 struct reactor;
 
 /**
- * typedef reactor_left_fn - told of every stage that is left
+ * typedef reactor_left_fn - called after every transition
  * @r: the reactor, already in its new stage
- * @stage: the stage it left
- * @ns: time it spent there, nanoseconds
+ * @stage: the stage that the batch left
+ * @ns: time in @stage, nanoseconds
  */
 typedef void (*reactor_left_fn)(struct reactor *r, enum reactor_stage stage,
 				u64 ns);
 
 /**
  * struct reactor - one batch of free blocks on its way through the stages
- * @index: which of several it is, from 0
- * @stage: where it is
+ * @index: number of the reactor, from 0
+ * @stage: current stage
  * @size: most blocks in a batch
  * @blocks: blocks in this batch
  * @pages: pages in this batch
  * @nr_runs: entries used in @runs
  * @runs: the batch, neighbours merged; room for @size entries
- * @run_max: most pages in one entry, for what the device's format can hold
+ * @run_max: most pages in one entry, a limit of the device's format
  * @sent: entries of @runs that were put on the queue
  * @chains: chains on the queue that the device has not answered yet
- * @expired: the device was given up on; only an answer or a reset ends it
- * @treated: how the batch was decanted: the device took it, or it is still raw
+ * @expired: the device did not answer in time; settle ends with an answer or a reset
+ * @treated: in decant: true if the device took the batch, false if the blocks are raw
  * @cycle: number of this batch, from 1
  * @since: when @stage was entered, nanoseconds
  * @left: observer of the transitions, may be NULL
- * @node: for the observer: where this batch is from, as long as it is spoken of
- * @zone: likewise, a name that never goes
+ * @node: for the observer: NUMA node of the blocks, valid until decant
+ * @zone: for the observer: name of their zone, a string that is never freed
  *
- * Not locked: whoever runs the stages (one work item for all reactors) owns it.
- * Others may look at @stage, with READ_ONCE().
+ * Not locked: owned by the work item that runs the stages (one for all reactors). Other
+ * contexts may read @stage, with READ_ONCE().
  */
 struct reactor {
 	unsigned int index;
@@ -87,10 +87,10 @@ struct reactor {
 };
 
 /**
- * reactor_unsent - what has yet to be put on the queue
+ * reactor_unsent - entries of the batch that are not on the queue yet
  * @r: the reactor
  *
- * Return: entries.
+ * Return: number of entries.
  */
 static inline unsigned int reactor_unsent(const struct reactor *r)
 {
@@ -98,10 +98,10 @@ static inline unsigned int reactor_unsent(const struct reactor *r)
 }
 
 /**
- * reactor_answered - has the device done all of the batch?
+ * reactor_answered - has the device answered the whole batch?
  * @r: the reactor, settling
  *
- * Return: true if all of it was put on the queue and answered.
+ * Return: true if every entry was put on the queue and every chain answered.
  */
 static inline bool reactor_answered(const struct reactor *r)
 {

@@ -2,11 +2,12 @@
 /*
  * A sliding-window minimum, for windows of any length that end now.
  *
- * A sample that is followed by one that is no larger can be the minimum of no window
- * any more. The samples that are kept therefore rise from the oldest to the newest, and
- * the oldest one within a window is its minimum. Samples that are close to each other
- * for their age are merged: this keeps as many per factor of age, so that a window of
- * 75 ms and one of 5 s are known with the same relative precision.
+ * The samples are a monotonic queue: a new sample removes all older samples that are not
+ * smaller, since these can no longer be the minimum of any window. The remaining samples
+ * rise from the oldest to the newest, and the oldest one within a window is the minimum
+ * of this window. Two samples are merged if they are close to each other compared with
+ * their age. The density of the samples is thus logarithmic in their age, and a window
+ * of 75 ms and one of 5 s have the same relative precision.
  *
  * Pure: no clock, no mm.
  */
@@ -15,7 +16,7 @@
 #include <linux/stddef.h>
 #include "window_min.h"
 
-/* Take the sample's successor into it: the smaller one lasts until the later time. */
+/* Merge a sample with its successor: the smaller value, until the later time. */
 static void window_min_merge(struct window_min *w, unsigned int i)
 {
 	w->samples[i].at = w->samples[i + 1].at;
@@ -24,7 +25,7 @@ static void window_min_merge(struct window_min *w, unsigned int i)
 	w->nr--;
 }
 
-/* Drop what can be no minimum any more, and what is older than @span. */
+/* Drop the samples that cannot be a minimum any more, or that are older than @span. */
 static void window_min_expire(struct window_min *w, u64 now, u64 pages, u64 span)
 {
 	unsigned int i, old = 0;
@@ -57,9 +58,9 @@ static void window_min_compact(struct window_min *w, u64 now)
 /**
  * window_min_add - add a sample
  * @w: the minimum
- * @now: milliseconds, no less than in any call before
+ * @now: milliseconds, not before the @now of an earlier call
  * @pages: the value
- * @span: length of the longest window that will be asked for, ms
+ * @span: length of the longest window that will be read, ms
  */
 void window_min_add(struct window_min *w, u64 now, u64 pages, u64 span)
 {
@@ -71,7 +72,7 @@ void window_min_add(struct window_min *w, u64 now, u64 pages, u64 span)
 }
 
 /**
- * window_min_reset - forget all samples
+ * window_min_reset - drop all samples
  * @w: the minimum
  * @now: milliseconds
  *
@@ -110,7 +111,7 @@ u64 window_min_since(const struct window_min *w, u64 now, u64 span)
 }
 
 /**
- * window_min_next - how long until the minimum can rise
+ * window_min_next - time until the minimum can rise
  * @w: the minimum
  * @now: milliseconds
  * @span: length of the window, ms

@@ -5,17 +5,18 @@
 #include <linux/types.h>
 
 /*
- * Samples closer to each other than this part of their age are merged, so that a window
- * is at most so much longer than asked for, and windows from 10 ms to a minute fit in.
+ * Two samples are merged if their distance is at most 1/4 of their age. So the effective
+ * window is at most 1/4 longer than the requested one, and WINDOW_MIN_SAMPLES entries are
+ * enough for windows from 10 ms to a minute.
  */
 #define WINDOW_MIN_GRAIN	4U
 #define WINDOW_MIN_SAMPLES	80U
 
 /**
- * struct window_min_sample - a minimum, and when it was seen
- * @from: the first time, ms
- * @at: the last time, ms
- * @pages: the minimum
+ * struct window_min_sample - one sample, or several merged ones
+ * @from: time of the first sample, ms
+ * @at: time of the last sample, ms
+ * @pages: minimum of the samples
  */
 struct window_min_sample {
 	u64 from;
@@ -24,9 +25,9 @@ struct window_min_sample {
 };
 
 /**
- * struct window_min - the minimum of windows of any length that end now
- * @samples: oldest and smallest first
- * @nr: how many there are
+ * struct window_min - sliding-window minimum, for any length of the window
+ * @samples: monotonic queue: time and value rise from the first entry to the last
+ * @nr: number of entries in @samples
  *
  * Not locked: the caller serialises.
  */
