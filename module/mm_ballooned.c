@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that this module took out of the allocator for the host's sake: what is in
- * the balloon, and what a migration was told of. By node, since the policy would
- * otherwise take the same amount for memory that the guest began to use there.
+ * Counts the memory that this module allocated for the host, per node: pages in the
+ * balloon, and free page hints of a migration. The policy needs the count: otherwise an
+ * allocation by the module would look like memory that the guest began to use.
  *
- * A page is counted by the function that allocates it, right after it did, and
- * taken off by the one that frees it.
+ * The function that allocates a page adds it right after the allocation, and the
+ * function that frees a page subtracts it.
  */
 #include <linux/atomic.h>
 #include <linux/minmax.h>
@@ -16,9 +16,9 @@
 static atomic_long_t mm_ballooned_nodes[MAX_NUMNODES];
 
 /**
- * mm_ballooned_add - count pages that were taken out of the allocator, or go back
- * @page: the first of them; all are of one node
- * @pages: how many; less than 0 when they go back
+ * mm_ballooned_add - count pages that were allocated for the host, or go back
+ * @page: the first page; all pages are of one node
+ * @pages: number of pages; negative when the pages go back
  *
  * Context: any.
  */
@@ -28,7 +28,7 @@ void mm_ballooned_add(const struct page *page, long pages)
 }
 
 /**
- * mm_ballooned_pages - what of a node is in the balloon or with a migration
+ * mm_ballooned_pages - pages of a node in the balloon, or hinted to a migration
  * @nid: the node
  *
  * Context: any.

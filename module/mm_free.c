@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The zones of this guest, one after another, and how much memory of a node is
- * free, as the allocator counts it anyway. Read without its locks: each number is one
- * that was true a moment ago.
+ * Iterates over the zones of the guest, and reads the allocator's counters of free memory
+ * per node. The counters are read without locks: each value may be slightly outdated.
  */
 #include <linux/compiler.h>
 #include <linux/mm.h>
@@ -15,7 +14,7 @@
 
 /**
  * mm_zone_after_of - the next zone of a node that has memory
- * @zone: the one before, NULL for the first
+ * @zone: the zone before, NULL for the first
  * @nid: the node, online
  *
  * Context: any.
@@ -33,8 +32,8 @@ struct zone *mm_zone_after_of(struct zone *zone, int nid)
 }
 
 /**
- * mm_zone_after - the next zone that has memory, whichever node it is of
- * @zone: the one before, NULL for the first
+ * mm_zone_after - the next zone that has memory, of any node
+ * @zone: the zone before, NULL for the first
  *
  * Context: any.
  *
@@ -54,10 +53,11 @@ struct zone *mm_zone_after(struct zone *zone)
 }
 
 /**
- * mm_zones_sync - let everyone finish who is in the allocator
+ * mm_zones_sync - wait for all sections of zone->lock that run at present
  *
- * What a free or an allocation changed under zone->lock before this call is seen
- * after it, and who takes the lock from then on sees what we wrote.
+ * Takes and drops each zone->lock. After the call, the caller sees what frees and
+ * allocations changed under the lock before; sections of the lock that begin after the
+ * call see what the caller wrote before.
  *
  * Context: process; interrupts are on.
  */
@@ -73,7 +73,7 @@ void mm_zones_sync(void)
 
 /**
  * mm_free_pages - all free memory of a node
- * @nid: the node; one that has memory
+ * @nid: a node that has memory
  *
  * Context: any.
  *
@@ -90,18 +90,18 @@ u64 mm_free_pages(int nid)
 }
 
 /**
- * mm_free_has_room - can blocks be taken out of a zone?
- * @zone: a populated one
- * @room: what has to be free beyond the low watermark, pages; 0 if nothing has to
- * @out: what is out of it for a batch, or of another zone of its node, pages
+ * mm_free_has_room - does a zone have enough memory above its low watermark?
+ * @zone: a populated zone
+ * @room: memory that has to be free above the low watermark, pages; 0 for no condition
+ * @out: pages that a batch took out of this zone, or of another zone of its node
  *
- * As zone_watermark_ok() has it, which is not for modules: what is kept for
- * allocations that cannot wait is not free. What is out is, but is no reason to count
- * a zone that is too small to ever have the room.
+ * The same check as zone_watermark_ok(), which is not exported: the high-order atomic
+ * reserve does not count as free. @out does, but not for a zone that is too small to ever
+ * have the room.
  *
  * Context: any.
  *
- * Return: true if they can.
+ * Return: true if it has.
  */
 bool mm_free_has_room(struct zone *zone, u64 room, u64 out)
 {
@@ -121,11 +121,11 @@ static u64 mm_free_zone_blocks(const struct zone *zone, unsigned int order)
 }
 
 /**
- * mm_free_blocks - free memory of a node in blocks of an order, and of larger ones
- * @nid: the node; one that has memory
+ * mm_free_blocks - free memory of a node in blocks of at least an order
+ * @nid: a node that has memory
  * @order: log2 of pages
- * @room: zones without that are passed over, see mm_free_has_room()
- * @out: what is out of the node for a batch, pages; not counted
+ * @room: zones without this room are skipped, see mm_free_has_room()
+ * @out: pages that a batch took out of the node; not part of the result
  *
  * Context: any.
  *
@@ -143,12 +143,12 @@ u64 mm_free_blocks(int nid, unsigned int order, u64 room, u64 out)
 }
 
 /**
- * mm_free_watermark - what a node keeps free for allocations that cannot wait
- * @nid: the node; one that has memory
+ * mm_free_watermark - sum of the high watermarks of a node's zones
+ * @nid: a node that has memory
  *
  * Context: any.
  *
- * Return: pages; once that little is free, the kernel reclaims memory.
+ * Return: pages. With no more memory free than this, kswapd runs or is about to.
  */
 u64 mm_free_watermark(int nid)
 {
@@ -161,8 +161,8 @@ u64 mm_free_watermark(int nid)
 }
 
 /**
- * mm_free_managed - all memory of a node that the allocator hands out
- * @nid: the node; one that has memory
+ * mm_free_managed - memory of a node that the buddy allocator manages
+ * @nid: a node that has memory
  *
  * Context: any.
  *
@@ -191,7 +191,7 @@ u64 mm_free_guest_pages(void)
 }
 
 /**
- * mm_free_guest_watermark - what all nodes keep free for allocations that cannot wait
+ * mm_free_guest_watermark - sum of the high watermarks of all nodes
  *
  * Context: any.
  *

@@ -9,11 +9,11 @@ struct zone *mm_zone_after(struct zone *zone);
 struct zone *mm_zone_after_of(struct zone *zone, int nid);
 void mm_zones_sync(void);
 
-/* All zones with memory in them: for_each_populated_zone() is not for modules. */
+/* All zones that have memory; for_each_populated_zone() cannot be used by a module. */
 #define for_each_populated(zone)					\
 	for (zone = mm_zone_after(NULL); zone; zone = mm_zone_after(zone))
 
-/* Those of one node, which is online. */
+/* All zones that have memory of one node, which is online. */
 #define for_each_populated_of(zone, nid)				\
 	for (zone = mm_zone_after_of(NULL, nid); zone; zone = mm_zone_after_of(zone, nid))
 

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Early notice of frees on a kernel without our patch.
+ * Early notification of frees on a kernel without the aeration patch.
  *
- * When a large enough block becomes free, the allocator calls page reporting,
- * which starts a timer of two seconds, and tells nobody. A kprobe on that call
- * is how we hear of it in time. Polling instead would either wake an idle guest
- * for nothing or be late. Where a kprobe cannot be had, the kernel's own two
- * seconds come first, and everything else works as it does with it.
+ * When a block of at least the reporting order becomes free, the allocator calls page
+ * reporting, which starts a delayed work of two seconds and notifies no driver. A kprobe
+ * on this call notifies aerator at once. Polling instead would either wake an idle guest
+ * for nothing or be late. On a kernel where the kprobe fails, the work begins after the
+ * kernel's two seconds, and everything else is the same.
  *
- * A probe that was registered may still never be hit: kprobes or the function tracer
- * were switched off, or the compiler put a copy of the function into the allocator.
- * Nothing reports that. It shows when page reporting was asked for and the probe has
- * not heard of it (mm_notify_check()).
+ * A registered kprobe may never be hit: kprobes or the function tracer are switched off,
+ * or the compiler inlined the function into the allocator. The kernel does not report
+ * this. mm_notify_check() detects it: page reporting was requested without a hit.
  */
 #include <linux/atomic.h>
 #include <linux/preempt.h>
@@ -20,8 +19,8 @@
 #ifdef CONFIG_KPROBES
 
 /*
- * Frees in a row that the probe did not hear of before we say so. A single one may be
- * missed while another kprobe's handler runs.
+ * Number of successive frees without a hit before a message is logged. A single hit may
+ * be missed while the handler of another kprobe runs.
  */
 #define MM_NOTIFY_MISSES	2
 
@@ -33,11 +32,11 @@ static void mm_notify_late(struct irq_work *late)
 }
 
 /*
- * Runs in the context of the free: under zone->lock, with interrupts off. The
- * probed function itself queues a delayed work there, so that much is allowed;
- * but not from a breakpoint. That counts as NMI: no lock may be taken. A probe is
- * one at first where functions cannot be traced (KPROBES_ON_FTRACE), and for ever
- * where it is not turned into a jump either.
+ * Runs in the context of the free: under zone->lock, with interrupts off. The probed
+ * function itself queues a delayed work in this context, so the handler may do the same,
+ * but not from a breakpoint: a breakpoint counts as NMI, where no lock may be taken.
+ * Without KPROBES_ON_FTRACE a kprobe is a breakpoint until it is optimised into a jump,
+ * and always if it cannot be optimised.
  */
 static int mm_notify_hit(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -55,7 +54,7 @@ static int mm_notify_hit(struct kprobe *probe, struct pt_regs *regs)
 
 /**
  * mm_notify_start - begin to call @notify->noticed at large frees
- * @notify: with its functions set
+ * @notify: the notifier, with its callbacks set
  *
  * Context: may sleep.
  */
@@ -66,7 +65,7 @@ void mm_notify_start(struct mm_notify *notify)
 	init_irq_work(&notify->late, mm_notify_late);
 	notify->heard = 0;
 	notify->missed = 0;
-	/* A probe that was unregistered carries state; it wants a clean one. */
+	/* Unregistering leaves state in the kprobe: register a clean one. */
 	notify->probe = (struct kprobe) {
 		.symbol_name = "__page_reporting_notify",
 		.pre_handler = mm_notify_hit,
@@ -79,10 +78,10 @@ void mm_notify_start(struct mm_notify *notify)
 }
 
 /**
- * mm_notify_stop - end that
- * @notify: started or not
+ * mm_notify_stop - undo mm_notify_start()
+ * @notify: the notifier, started or not
  *
- * Context: may sleep. On return no call is under way, and none will come.
+ * Context: may sleep. After the return no callback runs, and none will.
  */
 void mm_notify_stop(struct mm_notify *notify)
 {
@@ -94,19 +93,19 @@ void mm_notify_stop(struct mm_notify *notify)
 }
 
 /**
- * mm_notify_check - does the probe hear of frees?
- * @notify: started or not
- * @freed: since the last call there was a free that was @notify->wanted: page
- *	reporting went from idle to requested, which happens nowhere but behind the
- *	probe
+ * mm_notify_check - is the kprobe hit by frees?
+ * @notify: the notifier, started or not
+ * @freed: since the last call there was a free for which @notify->wanted is true: page
+ *	reporting went from idle to requested, which happens only behind the probe
  *
- * Says so, once, when the probe is found deaf, and when it hears again.
+ * Logs a message, once, when the probe is not hit, and when it is hit again.
  *
- * Context: one caller at a time, that has read of @freed before.
+ * Context: one caller at a time. The caller reads the state behind @freed before the
+ * call.
  */
 void mm_notify_check(struct mm_notify *notify, bool freed)
 {
-	/* Ordered behind what told of the free: the probe wrote before that. */
+	/* Full barrier, after the read of @freed: a hit precedes the change of state. */
 	bool heard = xchg(&notify->heard, 0);
 
 	if (!notify->active || !freed)

@@ -6,17 +6,18 @@
 #include <linux/kprobes.h>
 
 /**
- * struct mm_notify - early notice of large frees
- * @probe: on the function that the allocator calls then
- * @late: calls @overdue where the probe itself may take no lock
+ * struct mm_notify - early notification of large frees
+ * @probe: kprobe on the function that the allocator calls at a large free
+ * @late: irq_work that calls @overdue if the probe runs in NMI context
  * @wanted: is this the first free since page reporting went idle? Called in any
  *	context, NMI included
- * @noticed: called in a large free that is, under zone->lock
- * @overdue: called instead of it, soon after: page reporting has heard of the free by
- *	then. Not under zone->lock; in hard interrupt context, or a task of PREEMPT_RT's
- * @active: the probe is in place
- * @heard: there was a free that is @wanted since mm_notify_check()
- * @missed: how many in a row came without the probe
+ * @noticed: called during such a free, under zone->lock
+ * @overdue: called instead of @noticed if the probe runs in NMI context, shortly after
+ *	the free: page reporting has queued its work by then. Not under zone->lock; in
+ *	hard interrupt context, or in a thread on PREEMPT_RT
+ * @active: the probe is registered
+ * @heard: the probe was hit by a @wanted free since the last mm_notify_check()
+ * @missed: number of successive @wanted frees without a hit
  */
 struct mm_notify {
 #ifdef CONFIG_KPROBES
@@ -27,7 +28,7 @@ struct mm_notify {
 	void (*noticed)(struct mm_notify *notify);
 	void (*overdue)(struct mm_notify *notify);
 	bool active;
-	int heard;	/* not all can exchange a byte */
+	int heard;	/* int: not every architecture has xchg() of a byte */
 	unsigned int missed;
 };
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is a node short of memory?
+ * Detects memory pressure on a node.
  *
- * Reclaim asks all shrinkers what they have, and says for which node. So a shrinker
- * that hardly ever has anything is told of each reclaim as it happens, in kswapd or
- * in a task that could not wait. Pressure stall information is made of the same
- * events, but no module can read it (psi_system is not exported in any kernel up to
- * 7.3). Before the kernel kills a task it calls the OOM notifiers, for all nodes.
- * Reclaim of a cgroup at its limit does not get here. Caches that are dropped by hand
- * are no sign of pressure, and do not count.
+ * Reclaim calls count_objects() of all shrinkers, with the number of the node. A
+ * shrinker therefore sees each reclaim at once, in kswapd or in direct reclaim, even if
+ * it has no objects. Pressure stall information is derived from the same events, but a
+ * module cannot read it (psi_system is not exported in any kernel up to 7.3). Before the
+ * OOM killer chooses a task, the kernel calls the OOM notifiers: this counts for all
+ * nodes. Reclaim of a cgroup at its limit does not call this shrinker. Writing to
+ * drop_caches does, but is no memory pressure and does not count.
  *
- * The one thing that this shrinker may have is blocks that a migration was told of:
- * they are free memory as soon as an allocation needs them.
+ * The only objects of this shrinker are blocks that were hinted to a migration: they
+ * become free memory as soon as an allocation needs them.
  */
 #include <linux/nodemask.h>
 #include <linux/notifier.h>
@@ -20,10 +20,10 @@
 #include "compat/shrinker.h"
 #include "mm_pressure.h"
 
-/* Nodes that were short since they were last looked at: atomic bits. */
+/* Nodes with memory pressure since mm_pressure_felt() of the node: atomic bits. */
 static nodemask_t mm_pressure_seen;
 
-/* What this shrinker has: see mm_pressure_start(). */
+/* Callbacks that count and free the shrinker's pages: see mm_pressure_start(). */
 static unsigned long (*mm_pressure_held)(void);
 static unsigned long (*mm_pressure_return)(unsigned long pages);
 
@@ -33,7 +33,7 @@ static void mm_pressure_note(int nid)
 		node_set(nid, mm_pressure_seen);
 }
 
-/* Reclaim has PF_MEMALLOC set, so that it may use the reserves; to drop caches has not. */
+/* Reclaim sets PF_MEMALLOC, so that it may use the reserves; drop_caches does not. */
 static unsigned long mm_pressure_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	if (current->flags & PF_MEMALLOC)
@@ -62,10 +62,10 @@ static struct notifier_block mm_pressure_oom_nb = {
 };
 
 /**
- * mm_pressure_start - begin to listen
- * @held: how many pages are kept from the guest that it may have; called in any context
- * @give: returns that many of them to the allocator at least, if there are as many, and
- *	says how many; called to reclaim memory, may sleep
+ * mm_pressure_start - register the shrinker and the OOM notifier
+ * @held: returns the number of pages that the shrinker could free; called in any context
+ * @give: frees at least @pages pages, or as many as there are, and returns their number;
+ *	called in reclaim, may sleep
  *
  * Context: may sleep.
  *
@@ -90,7 +90,7 @@ int mm_pressure_start(unsigned long (*held)(void),
 /**
  * mm_pressure_stop - undo mm_pressure_start()
  *
- * Context: may sleep; returns when nobody is told any more.
+ * Context: may sleep. After the return no callback runs, and none will.
  */
 void mm_pressure_stop(void)
 {
@@ -99,7 +99,7 @@ void mm_pressure_stop(void)
 }
 
 /**
- * mm_pressure_felt - was memory of a node short since the last call?
+ * mm_pressure_felt - was a node under memory pressure since the last call?
  * @nid: the node
  *
  * Context: any.

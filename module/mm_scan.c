@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Raw and treated free memory, where the allocator keeps no count of it.
+ * Counts raw and treated free memory on kernels whose allocator keeps no such count.
  *
- * The kernel's page reporting sets PG_reported on a free block that the host was
- * told of, and the allocator ends it when the block is taken, split or merged. So
- * who wants to know looks at the pages themselves. By page number and not along
- * the free lists: there it can stop anywhere, let others have the lock, and go on.
+ * The kernel's page reporting sets PG_reported on a free block that was reported to the
+ * host. The allocator clears it when the block is allocated, split or merged. Counting
+ * therefore means reading struct pages. The scan follows the page frame number and not
+ * the free lists: so it can drop zone->lock anywhere, and go on later.
  *
  *	0             512           1024                        2048
  *	| raw, 9      | in use  |0| | treated, 10               | treated, 9  | ...
- *	`--------- one hold -------'`--------- the next -------'
+ *	`------- one section ------'`------ the next one ------'
  *
- * Blocks stand at multiples of their size. So a hold from one multiple of the
- * largest one's size to the next sees each block in it whole. Free pages that a
- * processor keeps to itself are in no block, and neither raw nor treated.
+ * Blocks are aligned to their size. One section of zone->lock covers a range of the size
+ * of the largest block, aligned to it, and thus sees each block in the range as a whole.
+ * Free pages on the per-CPU lists belong to no block: they are neither raw nor treated.
  *
- * Memory may go offline meanwhile, and its page structs may be unmapped. mm says so
- * between the two: pfn_to_online_page() finds the memory offline from then on, and mm
- * waits there for looks that began before. So each look, from pfn_to_online_page() to
- * the last page struct, is an RCU read section: it may be preempted, by the host too.
+ * Memory may go offline meanwhile, and its struct pages may be unmapped. Before it unmaps
+ * them, mm calls the memory notifiers (MEM_OFFLINE): pfn_to_online_page() returns NULL by
+ * then, and mm_scan_memory_offline() waits for the readers that began before. Each read,
+ * from pfn_to_online_page() to the last struct page, is therefore an RCU read-side
+ * critical section. It may be preempted, and the host may preempt the vCPU in it.
  */
 #include <linux/kernel.h>
 #include <linux/memory.h>
@@ -35,18 +36,18 @@
 #include "mm_free.h"
 #include "mm_scan.h"
 
-/* Most page structs that an estimate looks at in one zone. */
+/* Most struct pages that an estimate reads in one zone. */
 #define MM_SCAN_LOOKS	65536UL
 
-/* As many pages are looked for before others may run. */
+/* Number of samples between two cond_resched(). */
 #define MM_SCAN_AT_ONCE	1024UL
 
-/* Memory is online or offline in no smaller pieces: mm's subsections. */
+/* Smallest unit of memory that is online or offline: a subsection of mm. */
 #define MM_SCAN_PIECE	(SZ_2M >> PAGE_SHIFT)
 
 /*
- * The blocks that begin in one piece: it is online as a whole, or not at all.
- * Returns where the last of them ends.
+ * Counts the blocks that begin in one subsection, which is online as a whole or not at
+ * all. Returns the page frame number behind the last of these blocks.
  */
 static unsigned long mm_scan_piece(const struct zone *zone, unsigned long pfn,
 				   unsigned long end, u64 *raw, u64 *treated)
@@ -94,19 +95,19 @@ static void mm_scan_zone(struct zone *zone, u64 *raw, u64 *treated)
 }
 
 /**
- * mm_scan_counts - how much free memory is raw, and how much treated
- * @raw: where to put what the host has to keep, pages
- * @treated: where to put what it knows it need not, pages
+ * mm_scan_counts - count raw and treated free memory
+ * @raw: set to the raw memory, pages
+ * @treated: set to the treated memory, pages
  *
- * Free blocks of all orders, those that are isolated too. Each piece is exact at
- * the moment when it was looked at; between pieces, blocks come and go.
+ * Counts free blocks of all orders, isolated ones too. The count of each range under the
+ * lock is exact; blocks may come and go between two ranges.
  *
  * A GiB takes 40 thousand instructions if all of it is free in the largest blocks,
- * 2 to 3 million if all is in use, and 5 to 6 million if every other page is: this
- * is for people who look, not for what runs by itself.
+ * 2 to 3 million if all is in use, and 5 to 6 million if every other page is in use: too
+ * many for periodic work.
  *
  * Context: process, may sleep. Holds zone->lock, with interrupts off, for as many
- * page structs as the largest block has: at most 12 thousand instructions where
+ * struct pages as the largest block has: at most 12 thousand instructions where
  * all of them are in use, 22 thousand where every other one is.
  */
 void mm_scan_counts(u64 *raw, u64 *treated)
@@ -120,9 +121,9 @@ void mm_scan_counts(u64 *raw, u64 *treated)
 }
 
 /*
- * Is that page in a treated block of at least that order? A head that we look at
- * without the lock may be none any more: then this one page is told wrong. Called in
- * an RCU read section.
+ * Is the page in a treated block of at least @order? Runs without zone->lock: the block
+ * may change during the read, and then the result for this one page is wrong. Called in
+ * an RCU read-side critical section.
  */
 static bool mm_scan_is_treated(const struct zone *zone, unsigned long pfn,
 			       unsigned int order)
@@ -139,9 +140,9 @@ static bool mm_scan_is_treated(const struct zone *zone, unsigned long pfn,
 }
 
 /*
- * From one page that is looked for to the next: a block of @order. In a large
- * zone, an odd number of them, so as not to keep step with how memory is used.
- * For each page, a look at one head for every order that its block may have.
+ * Distance between two samples: one block of @order; in a large zone an odd number of
+ * blocks, so that samples are not in step with regular patterns of memory use. A sample
+ * reads one struct page for each order that the block may have.
  */
 static unsigned long mm_scan_step(const struct zone *zone, unsigned int order)
 {
@@ -171,22 +172,21 @@ static u64 mm_scan_zone_treated(const struct zone *zone, unsigned int order)
 }
 
 /**
- * mm_scan_treated_blocks - how much of a node is treated, in large blocks: an estimate
+ * mm_scan_treated_blocks - estimate the treated memory of a node, in large blocks
  * @nid: the node, online
  * @order: smallest order of the blocks
- * @room: zones without that are passed over, see mm_free_has_room()
+ * @room: zones without this room are skipped, see mm_free_has_room()
  *
- * In each zone it looks at no more than 65536 page structs, however much memory
- * there is. From order 9 those are all that matter in 64 GiB, from order 10 in
- * 256 GiB, from order 4 in 0.5 GiB. In a larger zone one block in an odd number is
- * looked for, and stands for the others: the figure is right within some 1 % of the
- * zone then, and the same each time that memory has not changed.
+ * Reads at most 65536 struct pages in each zone, of any size. This covers every block of
+ * a zone of up to 64 GiB for order 9, 256 GiB for order 10, and 0.5 GiB for order 4. In a
+ * larger zone one block of every n is sampled, n odd: the error is then some 1 % of the
+ * zone, and the result is the same as long as memory does not change.
  *
- * From order 9 it takes up to 50 thousand instructions a GiB, and 6 million a zone
- * at most. Smaller orders take up to 2 million, in smaller zones too.
+ * From order 9 on the estimate takes up to 50 thousand instructions per GiB, and at most
+ * 6 million per zone. Smaller orders take up to 2 million, in smaller zones too.
  *
- * Context: process, may sleep; takes no lock. What changes meanwhile may be told
- * wrong, page by page.
+ * Context: process, may sleep; takes no lock. The result is wrong for blocks that change
+ * during the scan, each by itself.
  * Return: pages.
  */
 u64 mm_scan_treated_blocks(int nid, unsigned int order, u64 room)
@@ -202,7 +202,7 @@ u64 mm_scan_treated_blocks(int nid, unsigned int order, u64 room)
 	return pages;
 }
 
-/* It is offline for every look from now on, and still mapped. */
+/* pfn_to_online_page() returns NULL from now on, the struct pages are still mapped. */
 static int mm_scan_memory_offline(struct notifier_block *nb, unsigned long event, void *arg)
 {
 	if (event == MEM_OFFLINE)
@@ -215,7 +215,7 @@ static struct notifier_block mm_scan_memory_nb = {
 };
 
 /**
- * mm_scan_start - have mm wait for looks at memory that goes
+ * mm_scan_start - make memory offlining wait for running scans
  *
  * Context: at load, before the first scan.
  * Return: 0 or a negative errno.
@@ -226,7 +226,7 @@ int mm_scan_start(void)
 }
 
 /**
- * mm_scan_stop - have mm wait no more
+ * mm_scan_stop - undo mm_scan_start()
  *
  * Context: at unload, after the last scan.
  */
