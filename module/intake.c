@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which sources of free blocks there are, and which of them is to be used. */
+/* The sources of free blocks of this build, and the choice between them. */
 #include <linux/compiler.h>
 #include <linux/printk.h>
 #include "compat/compat.h"
@@ -15,7 +15,7 @@ static const struct intake_ops * const intake_kinds[INTAKE_KINDS] = {
 
 /**
  * intake_kind_ops - the functions of a kind
- * @kind: which
+ * @kind: the kind
  *
  * Return: its functions.
  */
@@ -25,11 +25,11 @@ const struct intake_ops *intake_kind_ops(enum intake_kind kind)
 }
 
 /**
- * intake_chosen - the kind that the user wants
+ * intake_chosen - the kind to use
  *
- * Left to us it is the last of them: the one that can do more.
+ * The kind that the user chose; with "auto" the last one, which has more features.
  *
- * Context: any; a choice holds from the next start of the device on.
+ * Context: any; a new choice takes effect at the next start of the device.
  *
  * Return: the kind.
  */
@@ -41,10 +41,10 @@ enum intake_kind intake_chosen(void)
 }
 
 /**
- * intake_create - make an intake
- * @kind: which
+ * intake_create - allocate an intake
+ * @kind: the kind
  *
- * The caller sets what its owner has to set before it starts it.
+ * The caller sets the owner's fields of &struct intake before the start.
  *
  * Return: the intake, stopped, or NULL without memory.
  */
@@ -80,7 +80,7 @@ void intake_destroy(struct intake *in)
  *
  * Context: any.
  *
- * Return: log2 of pages; without a device, what one would be started with.
+ * Return: log2 of pages; without a device, the order that a start would use.
  */
 unsigned int intake_order(void)
 {
@@ -92,7 +92,8 @@ unsigned int intake_order(void)
  *
  * Context: any.
  *
- * Return: the user's; else the kernel's own, if that is set; else the default.
+ * Return: log2 of pages: the parameter if the user set it; else the kernel's
+ * page_reporting_order if that is set; else the default.
  */
 unsigned int intake_order_wanted(void)
 {
@@ -105,10 +106,10 @@ unsigned int intake_order_wanted(void)
 }
 
 /**
- * intake_order_prepare - before the device is registered
- * @in: the intake that registers it
+ * intake_order_prepare - set the order, before the device is registered
+ * @in: the intake that registers the device
  * @prdev: the device
- * @order: smallest order of the blocks that it is to get
+ * @order: smallest order of the blocks to report
  *
  * Context: as the start of an intake.
  */
@@ -120,12 +121,12 @@ void intake_order_prepare(struct intake *in, struct page_reporting_dev_info *prd
 }
 
 /**
- * intake_order_set - once the device is registered
+ * intake_order_set - set the order, once the device is registered
  * @in: the intake
- * @order: as before
+ * @order: as for intake_order_prepare()
  *
- * There is one order for all devices that may come, and it may have been set. Says so
- * if ours takes its place.
+ * The kernel has one order for all devices, and the administrator may have set it
+ * (page_reporting_order). A message is logged if aerator's order replaces another one.
  *
  * Context: as the start of an intake.
  */
@@ -144,12 +145,13 @@ void intake_order_set(struct intake *in, unsigned int order)
 }
 
 /**
- * intake_order_restore - before the device is unregistered
+ * intake_order_restore - restore the order, before the device is unregistered
  * @in: the intake
- * @order: as before
+ * @order: as for intake_order_prepare()
  *
- * The kernel's own order is back then. One that was written while ours was in force
- * stays, and is what the next start begins with, unless ours was written after that.
+ * The kernel's own order is in force again. If page_reporting_order was written while
+ * aerator's order was in force, the written value stays, and the next start uses it,
+ * unless aerator's parameter was written after it.
  *
  * Context: as the stop of an intake.
  */

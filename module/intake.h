@@ -10,10 +10,10 @@ struct page_reporting_dev_info;
 struct reactor;
 
 /**
- * enum intake_kind - where blocks come from
+ * enum intake_kind - the sources of free blocks
  * @INTAKE_REPORTING: the kernel's page reporting
  * @INTAKE_TREATED: the aeration patch, on a kernel that has it
- * @INTAKE_KINDS: how many there are in this build
+ * @INTAKE_KINDS: number of sources in this build
  */
 enum intake_kind {
 	INTAKE_REPORTING,
@@ -25,32 +25,30 @@ enum intake_kind {
 
 /**
  * struct intake_ops - a source of free blocks
- * @name: what users call it
- * @order_min: smallest order that it can be asked for; needs no instance
- * @order_max: the largest
- * @create: make one, zeroed but for what is its own; NULL without memory
- * @destroy: free it; after @stop
+ * @name: name of the intake in parameters and sysfs
+ * @order_min: smallest order that the user may set; needs no instance
+ * @order_max: largest order that the user may set; needs no instance
+ * @create: allocate an instance, zeroed except for its own fields; NULL without memory
+ * @destroy: free an instance; after @stop
  * @start: begin to take blocks, and start pacing; may sleep; 0 or a negative
  *	errno
- * @stop: end that, and stop pacing; returns when no batch is under way and
- *	every block is back in the allocator; may sleep for as long as the batches
- *	take to settle
+ * @stop: undo @start; returns when no batch is in flight and every block is back in the
+ *	allocator; may sleep for as long as the batches take to settle
  * @wake: settings changed, or a flush began: queue the work now; between @start
  *	and @stop only
- * @order: smallest order that it takes at present; from anyone, at any time
- * @order_in_force: the same of the device that is started, or what one would be started
- *	with; needs no instance
- * @treated: pages of a node in blocks of at least @order that the host knows of, but
- *	for those that are out of the allocator; as @order. NULL if the allocator does
- *	not count them
- * @survey: only then: the same by looking at them; may sleep
- * @batch: only then: pages in the smallest full batch, which is taken or refused as a
- *	whole, and which a zone has to have beyond its low watermark; as @order
- * @counts: free memory that the host still has to keep, and that it knows it
- *	need not, pages of any order. At any time, from anyone who may sleep, also
- *	while it is stopped
+ * @order: smallest order that the instance takes at present; in any context, at any time
+ * @order_in_force: the order of the registered device, or without a device the order that
+ *	a start would use; needs no instance
+ * @treated: treated pages of a node in blocks of at least @order, without those that are
+ *	out of the allocator; in any context. NULL if the allocator does not count them
+ * @survey: only if @treated is NULL: estimates the same by scanning; may sleep
+ * @batch: only if @treated is NULL: size of the smallest full batch, pages. The batch is
+ *	taken or refused as a whole, and a zone without so many pages above its low
+ *	watermark is skipped; in any context
+ * @counts: raw and treated free memory, pages in blocks of any order. At any time, also
+ *	while the intake is stopped; may sleep
  *
- * @start, @stop and @wake are called under the lock of whoever owns the intake.
+ * @start, @stop and @wake are called under the lock of the intake's owner.
  */
 struct intake_ops {
 	const char *name;
@@ -70,48 +68,49 @@ struct intake_ops {
 };
 
 /**
- * typedef intake_send_fn - hand a batch to the host
- * @owner: as given at creation
+ * typedef intake_send_fn - send a batch to the host
+ * @owner: &struct intake.owner
  * @r: the reactor, in fill and with at least one block in it
  *
- * Does not sleep for the host. What the queue has no room for is sent while the
- * owner settles whichever reactor.
+ * Does not wait for the answer. Entries that the queue has no room for are sent during
+ * the next calls of &struct intake.settle, for any reactor.
  *
  * Return: 0 with @r in settle; a negative errno with @r in decant, its blocks raw.
  */
 typedef int (*intake_send_fn)(void *owner, struct reactor *r);
 
 /**
- * typedef intake_settle_fn - wait until the host has a batch
- * @owner: as given at creation
+ * typedef intake_settle_fn - wait for the answer to a batch
+ * @owner: &struct intake.owner
  * @r: the reactor, in settle
  *
- * Returns with @r in decant. Sleeps until the host answered or was reset. What
- * it answered of other reactors is taken too: they stay in settle, and their turn
- * does not sleep. Whichever order they are settled in, the order of sending is
- * the one that sleeps least.
+ * Returns with @r in decant. Sleeps until the host has answered or the device was reset.
+ * Answers to other reactors are collected too: these reactors stay in settle, and a
+ * later call for them does not sleep. Reactors may be settled in any order; the order
+ * in which they were sent sleeps least.
  *
  * Return: 0 if the blocks are treated, a negative errno if they are raw.
  */
 typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
 
 /**
- * struct intake - what every source of free blocks has
- * @ops: its functions
- * @pacing: when its passes run
- * @reactors: the batches, all idle while it is stopped; run by the intake's one
- *	work item, and by @send and @settle in it
- * @nr_reactors: how many there are, at least 1; does not change between start and
- *	stop, nor does the room in each
- * @send: the way to the host
- * @settle: and back
- * @owner: argument of both
- * @ring: most entries that one chain holds; longer batches take several
- * @own_order: the kernel's order before ours, see intake_order_prepare()
- * @replaced: the last of these that the log has
- * @plain: it cannot choose when its passes run, and what is free goes to the host sooner
- *	or later; of the settings enabled, order and reactor_size hold. Does not change
- *	between start and stop
+ * struct intake - common part of all sources of free blocks
+ * @ops: functions of the source
+ * @pacing: decides when passes run
+ * @reactors: the batches, all idle while the intake is stopped; owned by the intake's
+ *	work item, which calls @send and @settle
+ * @nr_reactors: number of reactors, at least 1; neither this number nor the size of a
+ *	reactor changes between start and stop
+ * @send: sends a batch to the host
+ * @settle: waits for the answer to a batch
+ * @owner: first argument of @send and @settle
+ * @ring: most entries in one chain; longer batches take several chains
+ * @own_order: the kernel's page_reporting_order before the intake set its order, see
+ *	intake_order_prepare()
+ * @replaced: the last @own_order that a log message named
+ * @plain: the intake cannot choose when its passes run: all free memory is reported
+ *	sooner or later, and only the settings enabled, order and reactor_size have an
+ *	effect. Does not change between start and stop
  */
 struct intake {
 	const struct intake_ops *ops;

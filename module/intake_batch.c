@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Batches that cannot be made smaller: those of the kernel's own page reporting.
+ * Batches of fixed size: those of the kernel's own page reporting.
  *
- * Page reporting walks the zones in their order, and hands over the blocks of each
- * free list from its head: the hottest first, 32 at a time. The driver can take such
- * a batch or refuse it. A refusal is not free:
- *   - it ends the pass, for all zones. What is surplus on a later node is not reached
- *     as long as an earlier one has a batch that is refused.
- *   - the blocks of a refused batch are put at the tail of the free list, behind the
- *     ones that the host was told of. Allocations then take treated blocks before them,
- *     and fault in as much memory as if the batch had been taken.
+ * Page reporting walks the zones in their order, and hands over the blocks of each free
+ * list from the head, most recently freed blocks first, 32 at a time. The driver can take
+ * a batch or refuse it. A refusal has a cost:
+ *   - it ends the pass, for all zones. The surplus of a later node is not reached while
+ *     an earlier node has a batch that is refused.
+ *   - page reporting puts the refused blocks at the tail of the free list, behind the
+ *     treated ones. Allocations then take treated blocks first, and cause as many
+ *     refaults as if the batch had been taken.
  *
- * So no pass begins unless its first batch will be taken. A batch that is only partly
- * surplus has two costs. To take it costs that the guest may fault in the part that is
- * not surplus. To leave it costs that the host holds the part that is, for as long as it
- * is left. That is the ski rental problem: to leave the batch until that has cost as
- * much as taking it would is at most twice as bad as the best choice. A pass that leaves
- * raw memory ends with a refusal, and what that costs is added to the price. What the
- * waiting has cost is added up over all nodes, since all wait for the batch, and is paid
- * when it is taken.
+ * So a pass begins only if its first batch will be taken. For a batch that is only partly
+ * surplus there are two costs. Taking it may cause refaults of the part that is not
+ * surplus. Leaving it keeps the other part, the surplus, in the host for as long as the
+ * batch is left. This is the ski rental problem: leave the batch until waiting has cost
+ * as much as taking it; the total is at most twice that of the best choice. A pass that
+ * leaves raw memory ends with a refusal, whose cost is added to the price of the batch.
+ * The cost of waiting is summed over all nodes, since all of them wait for the batch, and
+ * the price is subtracted from this sum when the batch is taken.
  *
- * The reserve and the share are bounds, and nothing is paid to exceed those.
+ * The reserve and the share are hard limits: a batch that exceeds one is never taken.
  */
 #include <linux/lockdep.h>
 #include <linux/math64.h>
@@ -31,11 +31,11 @@
 #include "intake_node.h"
 #include "intake_pacing.h"
 
-/* Waiting is added up for no longer than this between two samples, ms. */
+/* Between two samples, waiting is charged for at most this time, ms. */
 #define INTAKE_BATCH_GAP_MAX	(60 * MSEC_PER_SEC)
 
 /**
- * intake_batch_sample - add up what it costs that surplus is not treated
+ * intake_batch_sample - charge the time since the last sample for the deficit
  * @p: the pacing, sampled
  * @now: milliseconds
  *
@@ -54,9 +54,9 @@ void intake_batch_sample(struct intake_pacing *p, u64 now)
 }
 
 /*
- * The node that page reporting takes its next batch from, and how large that is going
- * to be: no smaller than one that was refused, since what is raw is only estimated.
- * Nodes at their watermark are passed over by page reporting as well.
+ * Predict the next batch of page reporting: its node and its size. The size is at least
+ * that of a batch that was refused, since raw memory is only estimated. Nodes at their
+ * watermark are skipped, as page reporting does.
  */
 static struct intake_node *intake_batch_next(const struct intake_pacing *p, u64 *pages)
 {
@@ -74,22 +74,22 @@ static struct intake_node *intake_batch_next(const struct intake_pacing *p, u64 
 	return NULL;
 }
 
-/* What a fault costs, ms of holding the memory. A flush is worth any. */
+/* Cost of a refault, in ms of keeping the memory in the host. None during a flush. */
 static unsigned int intake_batch_refault_ms(const struct intake_pacing *p,
 					    const struct intake_node *n)
 {
 	return atomic_read(&p->flushes) ? 0 : n->limits.refault_ms;
 }
 
-/* Would the reserve or the share be exceeded? */
+/* Would the batch exceed the reserve or the share? */
 static bool intake_batch_exceeds(const struct intake_node *n, u64 pages)
 {
 	return n->policy.treated + pages > n->policy.available;
 }
 
 /*
- * What it costs to take a batch, pages times ms. One that is surplus by half is taken
- * at once: to refuse it would cost as much.
+ * Cost of taking a batch, pages times ms. A batch of which at least half is surplus is
+ * taken at once: a refusal would cost as much.
  */
 static u64 intake_batch_price(const struct intake_pacing *p, const struct intake_node *n,
 			      u64 pages)
@@ -100,8 +100,8 @@ static u64 intake_batch_price(const struct intake_pacing *p, const struct intake
 }
 
 /*
- * What it costs that a pass ends with a batch that is refused, pages times ms. It does if
- * it leaves more raw than goes along with its last batch.
+ * Cost of the refusal that ends a pass, pages times ms. There is a refusal if the raw
+ * memory that the pass leaves is more than its last batch may take along.
  */
 static u64 intake_batch_refusal(const struct intake_pacing *p, u64 size)
 {
@@ -118,14 +118,13 @@ static u64 intake_batch_refusal(const struct intake_pacing *p, u64 size)
 }
 
 /**
- * intake_batch_wait - how long until a pass's first batch can be taken
+ * intake_batch_wait - time until the first batch of a pass will be taken
  * @p: the pacing, sampled, with a deficit
  *
  * Context: under @p->lock.
  *
- * Return: milliseconds, 0 if it can be taken now, or if the intake's batches can be made
- * as small as need be; INTAKE_BATCH_NEVER if the reserve or
- * the share is in the way.
+ * Return: milliseconds; 0 if the batch will be taken now, or if the intake's batches are
+ * not of fixed size; INTAKE_BATCH_NEVER if the batch exceeds the reserve or the share.
  */
 u64 intake_batch_wait(const struct intake_pacing *p)
 {
@@ -137,7 +136,7 @@ u64 intake_batch_wait(const struct intake_pacing *p)
 	if (!intake_is_coarse(p))
 		return 0;
 	n = intake_batch_next(p, &pages);
-	/* Where treated blocks are only estimated there may be some all the same. */
+	/* Treated memory is only estimated: there may be raw blocks nevertheless. */
 	if (!n)
 		return 0;
 	if (intake_batch_exceeds(n, pages))
@@ -149,12 +148,14 @@ u64 intake_batch_wait(const struct intake_pacing *p)
 }
 
 /**
- * intake_batch_allows - is a batch of page reporting's to be taken?
+ * intake_batch_allows - is a batch of page reporting to be taken?
  * @p: the pacing, sampled
- * @n: the node that it is from
- * @pages: how much it is
+ * @n: node of the batch
+ * @pages: size of the batch
  *
- * Context: under @p->lock. What taking it costs is paid if it is.
+ * If it is, its price is subtracted from the cost of waiting.
+ *
+ * Context: under @p->lock.
  *
  * Return: true if it is.
  */
@@ -164,7 +165,7 @@ bool intake_batch_allows(struct intake_pacing *p, struct intake_node *n, u64 pag
 	u64 price = intake_batch_price(p, n, pages);
 
 	lockdep_assert_held(&p->lock);
-	/* Behind the last one nothing raw is left: to refuse it would leave no cushion. */
+	/* The last raw batch: a refusal would put it behind the treated blocks. */
 	if (pages >= n->level.blocks - n->level.treated && n->view.deficit)
 		price = 0;
 	b->size = max(b->size, pages);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Flush: a caller that waits until all surplus is treated.
+ * Flush: the caller waits until all surplus is treated.
  *
- * A caller takes a ticket, the number of the last run of the intake's work that may not
- * know of it. intake_pacing_end() says which run left nothing to do; a later one than the ticket
- * ends the wait.
+ * Runs of the intake's work are numbered. The caller takes a ticket: the number of the
+ * last run that may have begun before the flush. intake_pacing_end() records the last run
+ * that left no deficit; a number greater than the ticket ends the wait.
  */
 #include <linux/jiffies.h>
 #include "intake_pacing.h"
@@ -13,9 +13,9 @@
 #define INTAKE_FLUSH_MS		60000
 
 /**
- * intake_flush_drained - all was done that runs of the work up to that one had to do
+ * intake_flush_drained - record that a run of the work left no deficit
  * @p: the pacing
- * @begun: the number of that run
+ * @begun: number of the run; all flushes that began before the run are done
  *
  * Context: the intake's work.
  */
@@ -30,12 +30,12 @@ void intake_flush_drained(struct intake_pacing *p, unsigned int begun)
 }
 
 /**
- * intake_flush_begin - the next passes are not to wait
+ * intake_flush_begin - let the next passes ignore the window and the rate
  * @p: the pacing
  *
- * The caller queues the intake's work then. Passes that begin after this call
- * will see all that is free now; the ticket is the number of the last one that
- * may not.
+ * The caller then queues the intake's work. Runs of the work that begin after this call
+ * see all memory that is free now; the ticket is the number of the last run that may
+ * not.
  *
  * Context: under the intake's owner's lock, while pacing is started.
  *
@@ -44,7 +44,7 @@ void intake_flush_drained(struct intake_pacing *p, unsigned int begun)
 unsigned int intake_flush_begin(struct intake_pacing *p)
 {
 	atomic_inc(&p->flushes);
-	/* Pairs with the barrier in intake_pacing_begin(): a later one knows of us. */
+	/* Pairs with smp_mb() in intake_pacing_begin(): a later run sees p->flushes. */
 	smp_mb__after_atomic();
 	return READ_ONCE(p->begun);
 }
@@ -56,15 +56,15 @@ static bool intake_flush_is_over(const struct intake_pacing *p, unsigned int tic
 }
 
 /**
- * intake_flush_end - wait until nothing is left to do
+ * intake_flush_end - wait until all surplus is treated
  * @p: the pacing
- * @ticket: what intake_flush_begin() returned
+ * @ticket: return value of intake_flush_begin()
  *
- * Context: sleeps for a minute at most, interruptible. Not under the intake's
- * owner's lock: it must be possible to halt pacing meanwhile.
+ * Context: sleeps for a minute at most, interruptible. Not under the lock of the
+ * intake's owner, under which pacing may be halted meanwhile.
  *
- * Return: 0, -EAGAIN if it was halted or paused, -EIO if the host did not take
- * all, -ETIMEDOUT, or -ERESTARTSYS.
+ * Return: 0, -EAGAIN if pacing was halted or paused, -EIO if the host did not take
+ * every batch, -ETIMEDOUT, or -ERESTARTSYS.
  */
 int intake_flush_end(struct intake_pacing *p, unsigned int ticket)
 {

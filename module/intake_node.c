@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What pacing knows of the guest's NUMA nodes: one policy each.
+ * Per-node state of pacing: one policy for each NUMA node.
  *
- * Allocations are served by their own node first. Memory that is free on one node is
- * no cushion for what another one is about to allocate, and a node that is short of
- * memory says nothing of the others. So each node has its own history of what was
- * free, its own surplus, and its own pressure.
+ * An allocation is served by the local node first. So free memory on one node is of no
+ * use to a workload on another node, and memory pressure on one node says nothing about
+ * the others. Each node has therefore its own history of free memory, its own surplus,
+ * and its own pressure.
  *
- * What the user asked for is of the whole guest. The nodes are served in their order:
- * the first ones may treat as much as the share allows, and the reserve is what is
- * left on the last ones, where the kernel's own page reporting, which walks the zones
- * in the same order, comes last too. On a guest with one node that is just the limit.
+ * The user's settings apply to the whole guest and are divided here. Nodes are served in
+ * ascending order: the first nodes may use up the share, and the last nodes keep the
+ * reserve. The kernel's own page reporting walks the zones in the same order. On a guest
+ * with one node, the node's limits are the user's settings.
  *
- * A node may get its memory later, or lose it. It starts without history each time.
+ * A node may get memory after boot, or lose it. Its history is empty each time.
  */
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -28,16 +28,19 @@
 #include "mm_pressure.h"
 #include "trace.h"
 
-/* Free memory goes up and down by this much, or this part of it, in an idle node. */
+/*
+ * Noise threshold: free memory of an idle node changes by less than 16 MiB, or 1/128 of
+ * the node's memory if that is less.
+ */
 #define INTAKE_NODE_SLACK_PAGES	(SZ_16M >> PAGE_SHIFT)
 #define INTAKE_NODE_SLACK_PART		128
 
 /**
  * intake_node_after - the next node that has memory
  * @p: the pacing
- * @n: the one before, NULL for the first
+ * @n: the node before, NULL for the first
  *
- * Context: any; only under @p->lock it has memory for longer than a moment.
+ * Context: any. Without @p->lock the node may lose its memory at any time.
  *
  * Return: the node, NULL behind the last.
  */
@@ -57,12 +60,12 @@ static int intake_node_id(const struct intake_pacing *p, const struct intake_nod
 }
 
 /**
- * intake_nodes_alloc - room for all nodes that this guest may ever have
+ * intake_nodes_alloc - allocate the state of all possible nodes
  *
  * Context: may sleep.
  *
- * Return: the nodes, none of them with memory; NULL without memory for them. To be
- * freed with kvfree().
+ * Return: an array of nr_node_ids nodes, none of them present, to be freed with
+ * kvfree(); NULL without memory.
  */
 struct intake_node *intake_nodes_alloc(void)
 {
@@ -70,7 +73,7 @@ struct intake_node *intake_nodes_alloc(void)
 }
 
 /**
- * intake_nodes_start - forget all history
+ * intake_nodes_start - drop the history of all nodes
  * @p: the pacing
  *
  * Context: under @p->lock.
@@ -94,8 +97,9 @@ static void intake_node_appear(struct intake_node *n, int nid, u64 now)
 }
 
 /*
- * What is out is free: it comes back by itself. On a node that is down to its
- * watermarks nothing is: kswapd is about to run, or does.
+ * Free memory of a node. Blocks of a running batch count as free: they come back without
+ * a free by the guest. At or below the high watermarks free memory counts as 0: kswapd
+ * runs or is about to.
  */
 static u64 intake_node_free(const struct intake_node *n, int nid)
 {
@@ -104,7 +108,10 @@ static u64 intake_node_free(const struct intake_node *n, int nid)
 	return pages > mm_free_watermark(nid) ? pages : 0;
 }
 
-/* To inflate the balloon is no use of memory by the guest: what is in it stays free. */
+/*
+ * Sample a node. Pages in the balloon count as free: inflating the balloon does not mean
+ * that the guest's workload needs the memory.
+ */
 static void intake_node_level(const struct intake_pacing *p, struct intake_node *n, int nid,
 			      u64 now)
 {
@@ -112,7 +119,7 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 	u64 room = in->ops->batch ? in->ops->batch(in) : 0;
 	struct policy_level level = { .free = intake_node_free(n, nid) };
 
-	/* A zone whose batch is out is not without room for that. */
+	/* With @out, a zone has enough room although its blocks are in a batch. */
 	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->out) + n->out;
 	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
 					   min(n->known, level.blocks);
@@ -126,7 +133,7 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 	n->level = level;
 }
 
-/* Which nodes have memory, and how much of it is free. */
+/* Sample all nodes; a node that got its memory since the last sample starts anew. */
 static void intake_nodes_level(struct intake_pacing *p, u64 now)
 {
 	struct intake_node *n = p->nodes;
@@ -143,7 +150,7 @@ static void intake_nodes_level(struct intake_pacing *p, u64 now)
 	}
 }
 
-/* Share out the limits: see above. */
+/* Divide the user's settings between the nodes, as described at the top of this file. */
 static void intake_nodes_limit(struct intake_pacing *p, const struct intake_limits *limits)
 {
 	u64 behind = 0, treated = 0;
@@ -167,9 +174,9 @@ static void intake_nodes_limit(struct intake_pacing *p, const struct intake_limi
 }
 
 /**
- * intake_nodes_sample - let all policies see what is free now
+ * intake_nodes_sample - take a sample of all nodes, and run their policies
  * @p: the pacing
- * @limits: what the user asked for
+ * @limits: the user's settings
  *
  * Context: under @p->lock.
  *
@@ -193,7 +200,7 @@ u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *lim
 }
 
 /**
- * intake_nodes_deficit - what is surplus, and the host does not know of
+ * intake_nodes_deficit - surplus that is to be treated now
  * @p: the pacing, sampled
  *
  * Context: under @p->lock.
@@ -212,7 +219,7 @@ u64 intake_nodes_deficit(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_out - what is out of the allocator for a batch
+ * intake_nodes_out - memory that is out of the allocator for a batch
  * @p: the pacing
  *
  * Context: under @p->lock.
@@ -231,7 +238,7 @@ u64 intake_nodes_out(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_surplus - what is surplus, treated or not
+ * intake_nodes_surplus - surplus, treated or not, without the balloon
  * @p: the pacing, sampled
  *
  * Context: under @p->lock.
@@ -250,14 +257,14 @@ u64 intake_nodes_surplus(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_wait - how long until a node has more that may be treated
+ * intake_nodes_wait - time until the next sample of a node that waits for surplus
  * @p: the pacing, sampled
  *
- * Nodes that have something now do not count.
+ * Nodes that have a deficit now do not count.
  *
  * Context: under @p->lock.
  *
- * Return: milliseconds, or POLICY_NEVER if a free has to come first.
+ * Return: milliseconds, or POLICY_NEVER if no surplus can arise without a free.
  */
 unsigned int intake_nodes_wait(const struct intake_pacing *p)
 {
@@ -271,12 +278,12 @@ unsigned int intake_nodes_wait(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_watch - how soon to look though nothing was freed
- * @p: the pacing, sampled, with nothing to wait for
+ * intake_nodes_watch - time until the watch takes its next sample
+ * @p: the pacing, sampled, with intake_nodes_wait() being POLICY_NEVER
  *
  * Context: under @p->lock.
  *
- * Return: milliseconds, or POLICY_NEVER if there is no need.
+ * Return: milliseconds, or POLICY_NEVER if the watch is over.
  */
 unsigned int intake_nodes_watch(const struct intake_pacing *p)
 {
@@ -290,10 +297,10 @@ unsigned int intake_nodes_watch(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_wake - what was refused may be tried again
+ * intake_nodes_wake - retry refused batches and deficits
  * @p: the pacing
  *
- * What is handed over next may be another batch, and of another order.
+ * The free that woke the work may have changed the kernel's next batch, and its order.
  *
  * Context: under @p->lock.
  */
@@ -308,10 +315,10 @@ void intake_nodes_wake(struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_refuse - what is surplus now cannot be treated
+ * intake_nodes_refuse - no pass can treat the present deficit
  * @p: the pacing, sampled
  *
- * It does not count until there is more of it, or the work wakes anew.
+ * The deficit does not count until it grows, or the work is woken again.
  *
  * Context: under @p->lock.
  */
@@ -325,14 +332,14 @@ void intake_nodes_refuse(struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_window - what a window of the policy's would have cost
+ * intake_nodes_window - cost of a window of the policy
  * @p: the pacing
- * @i: which, less than POLICY_WINDOWS
- * @cost: the cost, pages times ms, of all nodes
+ * @i: index of the window, less than POLICY_WINDOWS
+ * @cost: set to the cost so far, pages times ms, summed over all nodes
  *
  * Context: any that may take a spinlock.
  *
- * Return: true if it is the window in use, on any node.
+ * Return: true if the window is in use on any node.
  */
 bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost)
 {
@@ -350,7 +357,7 @@ bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost)
 }
 
 /**
- * intake_nodes_all_out - what is out of the allocator for a batch, on any node
+ * intake_nodes_all_out - intake_nodes_out() for callers without the lock
  * @p: the pacing
  *
  * Context: any that may take a spinlock.

@@ -8,11 +8,12 @@
 struct intake_pacing;
 
 /**
- * struct intake_limits - what the user asked for, of the whole guest
+ * struct intake_limits - the user's settings, for the whole guest
  * @window_ms: how long memory has to be free before it is surplus, or POLICY_WINDOW_AUTO
- * @refault_ms: what it costs to fault memory in again, in ms of the host's holding it
- * @reserve: free memory that is left alone, pages
- * @cap: most pages that are treated at a time
+ * @refault_ms: cost of the refault of a page: as much as keeping a free page in the
+ *	host for so many ms
+ * @reserve: free memory that is never surplus, pages
+ * @cap: upper limit of treated memory, pages
  * @rate: most pages treated a second, 0 for no limit
  */
 struct intake_limits {
@@ -24,19 +25,19 @@ struct intake_limits {
 };
 
 /**
- * struct intake_node - a NUMA node, as pacing sees it
- * @policy: how much of its memory may be treated, and when
- * @level: its memory at the last sample, with what is in the balloon
- * @view: what the policy made of that sample
- * @limits: this node's part of what the user asked for, at the last sample
- * @ballooned: in the balloon, or with a migration, pages; counts as free and treated
- * @fell: when free memory was last seen to fall, ms
- * @known: what is treated of it, pages, where the allocator does not count that
+ * struct intake_node - state of pacing for a NUMA node
+ * @policy: decides how much of the node's memory may be treated, and when
+ * @level: the last sample, with the pages in the balloon
+ * @view: the policy's decision after the last sample
+ * @limits: the node's share of the user's settings, at the last sample
+ * @ballooned: pages in the balloon, or hinted to a migration; count as free and treated
+ * @fell: time of the last sample that showed a fall of free memory, ms
+ * @known: treated pages, by the last survey and later batches; for stock kernels
  * @out: pages that are out of the allocator for a batch
  * @done: pages that the running pass treated
- * @present: it has memory; without, all else means nothing
+ * @present: the node has memory; if not, the other fields are not valid
  *
- * All of it is covered by the lock of &struct intake_pacing.
+ * All fields are protected by the lock of &struct intake_pacing.
  */
 struct intake_node {
 	struct policy policy;

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pacing: what all intakes have in common about when blocks are taken.
+ * Pacing: decides when an intake's work takes blocks. Common to all intakes.
  *
- * An intake has one work item, in which everything that takes memory out of the
- * allocator runs, and which never runs twice at a time. Pacing belongs to that
- * work. It brings the policy the clock, the amount of free memory and the user's
- * settings, none of which the policy knows of, and carries word to those who
- * wait for a pass:
+ * An intake has one work item. All blocks are taken out of the allocator in this work,
+ * which never runs twice at a time. Pacing is the part of the work that calls the policy,
+ * with the time, the amounts of free memory and the user's settings. It also wakes the
+ * callers that wait for a flush:
  *
  *	free --> [work]: begin --> allowance? --> the pass, batch by batch --> passed
  *	            ^                  |              (allowance? before each)    |
  *	            |                  +-------------------+----------------------+
  *	            |                                      |
- *	            +--------(look again, in ms)--------- end --> rest, until a free
+ *	            +-------(next sample, in ms)--------- end --> rest, until a free
  *
- * While much is raw that may become surplus by staying free, the work comes back
- * by itself. Once there is not, it rests, until something is freed. Meanwhile a
- * second work, the watch, looks a few times whether what was released is taken
- * back, and whether the little that may be raw stays free, which nothing else
- * would tell. Then nothing runs in a guest that frees nothing.
+ * While raw memory may still become surplus without a free, the work queues itself. Then
+ * it rests until the next free. After that a second work, the watch, takes a few more
+ * samples: does the guest use released memory again, and does the rest of the raw memory
+ * stay free? No event tells this. When the watch is over, nothing runs in a guest that
+ * frees nothing.
  */
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
@@ -31,8 +30,8 @@
 #include "params.h"
 
 /*
- * Once awake, for at least so long: small frees in a row wake us no more often. As long
- * until a pass that was put off is tried again.
+ * The work stays awake for at least this time, so that a series of small frees does not
+ * wake it more often. Also the delay until a pass that was put off is tried again.
  */
 #define PACING_AWAKE_MS		113U
 
@@ -41,7 +40,7 @@ static u64 mib_to_pages(unsigned int mib)
 	return (u64)mib << (20 - PAGE_SHIFT);
 }
 
-/* A flush does not wait for the window and the rate. */
+/* The user's settings; during a flush without window and rate. */
 static struct intake_limits pacing_limits(const struct intake_pacing *p)
 {
 	struct intake_limits limits = {
@@ -60,7 +59,7 @@ static struct intake_limits pacing_limits(const struct intake_pacing *p)
 	return limits;
 }
 
-/* Let the policies see what is free now. Returns the time. */
+/* Sample free memory, and run the policies. Returns the time. */
 static u64 pacing_sample(struct intake_pacing *p, const struct intake_limits *limits)
 {
 	u64 now = intake_nodes_sample(p, limits);
@@ -72,8 +71,8 @@ static u64 pacing_sample(struct intake_pacing *p, const struct intake_limits *li
 }
 
 /*
- * Until the work may rest, ms. Where the allocator does not count, a survey comes before:
- * what was taken and freed again between two looks is not seen otherwise.
+ * Time until the work may rest, ms. On stock kernels a survey comes before the rest: it
+ * detects memory that was allocated and freed between two samples.
  */
 static unsigned int pacing_rest_due(const struct intake_pacing *p)
 {
@@ -84,19 +83,19 @@ static unsigned int pacing_rest_due(const struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_is_off - is no pass wanted, not even the rest of a running one?
+ * intake_pacing_is_off - must no batch begin, not even in a running pass?
  * @p: the pacing
  *
  * Context: any.
  *
- * Return: true if it is halted or the user paused everything.
+ * Return: true if pacing is halted, or paused by the user (enabled=0).
  */
 bool intake_pacing_is_off(const struct intake_pacing *p)
 {
 	return !READ_ONCE(p->running) || !READ_ONCE(aerator_params.enabled);
 }
 
-/* Wake up; for a flush, whatever was refused is tried again. */
+/* Wake up. After a rest, and for a flush, refused batches and deficits are retried. */
 static void pacing_wake(struct intake_pacing *p)
 {
 	struct intake_limits limits = pacing_limits(p);
@@ -118,10 +117,10 @@ static void pacing_wake(struct intake_pacing *p)
  * intake_pacing_begin - the intake's work begins
  * @p: the pacing
  *
- * Context: the intake's work, before all else. May sleep.
+ * Context: the first call of the intake's work. May sleep.
  *
- * Return: false if no pass is wanted; the work ends then, without being queued
- * again, and whoever ends that state queues it.
+ * Return: false if pacing is off; the work then ends and is not queued again. The caller
+ * that starts, resumes or enables pacing queues it.
  */
 bool intake_pacing_begin(struct intake_pacing *p)
 {
@@ -133,7 +132,7 @@ bool intake_pacing_begin(struct intake_pacing *p)
 		return false;
 	}
 	WRITE_ONCE(p->begun, p->begun + 1);
-	/* The number is written before the callers of flush are counted. */
+	/* Pairs with intake_flush_begin(): write p->begun before reading p->flushes. */
 	smp_mb();
 	p->err = 0;
 	p->put_off = false;
@@ -148,7 +147,7 @@ bool intake_pacing_begin(struct intake_pacing *p)
 	return true;
 }
 
-/* Is there a deficit, and may a pass begin to see to it? p->lock held. */
+/* Is there a deficit, and may a pass begin to treat it? p->lock held. */
 static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits *limits)
 {
 	u64 now = pacing_sample(p, limits);
@@ -160,7 +159,7 @@ static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits 
 }
 
 /**
- * intake_pacing_wants_pass - is there something to treat now?
+ * intake_pacing_wants_pass - is a pass to run now?
  * @p: the pacing
  *
  * Context: the intake's work, after intake_pacing_begin().
@@ -181,11 +180,12 @@ bool intake_pacing_wants_pass(struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_allowance - how much of a node may be treated now
+ * intake_pacing_allowance - how much of a node's memory may be treated now
  * @p: the pacing
  * @nid: the node
  *
- * Asked before each batch: it is less, or nothing, as soon as memory gets short.
+ * Called before each batch: the allowance shrinks, to 0 even, as soon as the node is
+ * under memory pressure.
  *
  * Context: the intake's work, after intake_pacing_begin().
  *
@@ -209,14 +209,14 @@ u64 intake_pacing_allowance(struct intake_pacing *p, int nid)
 }
 
 /**
- * intake_pacing_allows - may a batch be treated that cannot be made smaller?
+ * intake_pacing_allows - may a batch of fixed size be treated?
  * @p: the pacing
- * @nid: the node that it is from
- * @pages: how much it is
+ * @nid: node of the batch
+ * @pages: size of the batch
  *
  * Context: the intake's work, after intake_pacing_begin().
  *
- * Return: true if it may. It may exceed the rate, but once.
+ * Return: true if it may. The batch may exceed the rate; the next one then waits.
  */
 bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 {
@@ -237,10 +237,10 @@ bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 }
 
 /**
- * intake_pacing_out - blocks are out of the allocator, or back in it
+ * intake_pacing_out - blocks were taken out of the allocator, or went back
  * @p: the pacing
- * @nid: the node that they are of
- * @pages: how much; less than 0 when they are back
+ * @nid: node of the blocks
+ * @pages: their size; negative when they went back
  *
  * Context: the intake's work.
  */
@@ -252,10 +252,10 @@ void intake_pacing_out(struct intake_pacing *p, int nid, s64 pages)
 }
 
 /**
- * intake_pacing_treat - blocks are treated, or on their way
+ * intake_pacing_treat - a batch is treated, or about to be sent
  * @p: the pacing
- * @nid: the node that they are of
- * @pages: how much
+ * @nid: node of the batch
+ * @pages: size of the batch
  *
  * Context: the intake's work.
  */
@@ -277,12 +277,13 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
 /**
  * intake_pacing_passed - a pass ran
  * @p: the pacing
- * @complete: it came to all that there is; otherwise it ended before
- * @err: why the host took nothing any more, or 0
+ * @complete: the pass covered all zones; otherwise it ended early
+ * @err: why a batch could not be sent or was not answered, or 0
  *
- * Of a node of which a complete pass treated nothing, nothing can be treated for now.
+ * If a complete pass treated nothing of a node, the node's deficit cannot be treated for
+ * now.
  *
- * Context: the intake's work, with nothing under way.
+ * Context: the intake's work, with no batch in flight.
  */
 void intake_pacing_passed(struct intake_pacing *p, bool complete, int err)
 {
@@ -303,11 +304,11 @@ void intake_pacing_passed(struct intake_pacing *p, bool complete, int err)
 }
 
 /**
- * intake_pacing_put_off - a pass could take nothing, and that will change by itself
+ * intake_pacing_put_off - a pass could take nothing for a moment
  * @p: the pacing
  *
- * What is surplus stays so. The next pass does not begin at once: who was in our way
- * has to run before.
+ * The deficit stays. The next pass begins after a delay, in which the task that isolates
+ * the memory can run.
  *
  * Context: the intake's work, instead of intake_pacing_passed().
  */
@@ -317,10 +318,10 @@ void intake_pacing_put_off(struct intake_pacing *p)
 }
 
 /*
- * How long until a pass may begin, if there is a deficit. Not for long in one piece:
- * what is surplus may cease to be, and a fall that is not seen teaches the policy nothing.
- * To wait for a rate may take minutes, and needs fewer looks. Where no pass can do
- * anything about the deficit there is none from now on.
+ * Time until a pass may begin, if there is a deficit. It is limited, so that samples go
+ * on: the surplus may shrink, and the policy learns only from falls that a sample shows.
+ * Waiting for the rate may take minutes, and needs fewer samples. A deficit that no pass
+ * can treat is refused here, and does not count from now on.
  */
 static unsigned int pacing_wait_deficit(struct intake_pacing *p, u64 now,
 					const struct intake_limits *limits)
@@ -365,23 +366,23 @@ static void pacing_watch(struct intake_pacing *p, unsigned int ms)
 		mod_delayed_work(p->wq, &p->watch, msecs_to_jiffies(ms));
 }
 
-/* A look while the work rests. Returns when to look again; 0 wakes the work. */
+/* A sample of the watch. Returns the time until the next one; 0 wakes the work. */
 static unsigned int pacing_look(struct intake_pacing *p)
 {
 	struct intake_limits limits = pacing_limits(p);
 	unsigned int watch;
 
 	lockdep_assert_held(&p->lock);
-	/* While it is awake, what it has out would look like a fall. */
+	/* While the work is awake, blocks on their way out would look like a fall. */
 	if (p->awake || intake_pacing_is_off(p))
 		return POLICY_NEVER;
 	p->awake = pacing_may_pass(p, &limits);
 	if (p->awake)
 		return 0;
-	/* What no pass can do anything about is no reason to look again and again. */
+	/* Refuses a deficit that no pass can treat, so that the watch can end. */
 	pacing_wait_deficit(p, intake_pacing_ms(), &limits);
 	watch = intake_nodes_watch(p);
-	/* The watch is over: what a fall has left of what is treated, a survey says. */
+	/* The watch is over. If memory fell, the work makes a survey. */
 	if (watch == POLICY_NEVER && intake_survey_stale(p)) {
 		p->awake = true;
 		return 0;
@@ -405,27 +406,28 @@ static void pacing_look_back(struct work_struct *work)
 }
 
 /*
- * Only a free can help: let the allocator believe that all is done, so that it
- * tells of one. It looks at the state under zone->lock, after it changed the
- * amount: whoever saw the old state has let go of the lock before we read that.
+ * Only a free can bring new surplus: set the state to idle, so that the allocator
+ * notifies the next free. The allocator reads the state under zone->lock, after it has
+ * changed the amount of free memory. mm_zones_sync() therefore makes sure that the sample
+ * after it includes every free that still saw the old state and was not notified.
  */
 static unsigned int pacing_let_sleep(struct intake_pacing *p)
 {
 	atomic_set(&p->prdev->state, INTAKE_IDLE);
 	mm_zones_sync();
-	/* A timer of the kernel's own would keep the next free from waking us early. */
+	/* Page reporting has queued the work with its two seconds: run it earlier. */
 	if (delayed_work_pending(&p->prdev->work))
 		return INTAKE_SOON_MS;
 	return pacing_wait(p);
 }
 
-/* Rest, and let the watch look now and then. Returns how long to wait if we may not. */
+/* Rest, and start the watch. Returns the delay if the work may not rest yet. */
 static unsigned int pacing_rest(struct intake_pacing *p)
 {
 	unsigned int due = pacing_rest_due(p);
 	unsigned int wait, watch;
 
-	/* In bits: the kernel tells of no free while the work is queued. */
+	/* In short steps: no free is notified while the work is queued. */
 	if (due)
 		return min(due, POLICY_LOOK_MAX);
 	wait = pacing_let_sleep(p);
@@ -443,9 +445,9 @@ static unsigned int pacing_rest(struct intake_pacing *p)
  * intake_pacing_end - the intake's work ends
  * @p: the pacing
  *
- * Queues the work for another look, unless only a free can bring something.
+ * Queues the work for the next sample, unless only a free can bring new surplus.
  *
- * Context: the intake's work, as the last that it does. May sleep.
+ * Context: the last call of the intake's work. May sleep.
  */
 void intake_pacing_end(struct intake_pacing *p)
 {
@@ -462,7 +464,7 @@ void intake_pacing_end(struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_surplus - free memory that the guest does not seem to need
+ * intake_pacing_surplus - surplus of all nodes
  * @p: the pacing
  *
  * Context: any that may take a spinlock.
@@ -475,7 +477,7 @@ u64 intake_pacing_surplus(struct intake_pacing *p)
 	u64 pages;
 
 	spin_lock(&p->lock);
-	/* A work that rests, or is paused, may not have looked for long: see pacing_look(). */
+	/* While the work is not awake, the last sample may be old. */
 	if (!p->awake)
 		pacing_sample(p, &limits);
 	pages = intake_nodes_surplus(p);
@@ -484,7 +486,7 @@ u64 intake_pacing_surplus(struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_init - make it, halted
+ * intake_pacing_init - initialise pacing, halted
  * @p: the pacing
  *
  * Context: may sleep.
@@ -510,19 +512,19 @@ void intake_pacing_destroy(struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_start - begin, with no history
+ * intake_pacing_start - start, with no history
  * @p: the pacing, new or stopped
  * @wq: workqueue of the intake's work
- * @prdev: the device that is registered or is going to be, with that work
+ * @prdev: the device, registered or to be registered, that has the intake's work
  *
- * Context: under the intake's owner's lock. The caller queues the work then.
+ * Context: under the lock of the intake's owner. The caller then queues the work.
  */
 void intake_pacing_start(struct intake_pacing *p, struct workqueue_struct *wq,
 			 struct page_reporting_dev_info *prdev)
 {
 	p->wq = wq;
 	p->prdev = prdev;
-	/* Readers of the surplus may be at it. */
+	/* intake_pacing_surplus() may run at the same time. */
 	spin_lock(&p->lock);
 	intake_nodes_start(p);
 	p->batch = (struct intake_batch) { .at = intake_pacing_ms() };
@@ -539,10 +541,10 @@ void intake_pacing_start(struct intake_pacing *p, struct workqueue_struct *wq,
  * intake_pacing_halt - let no batch begin any more
  * @p: the pacing
  *
- * A pass that is under way gets no further than its batches. From here on the
- * watch does not queue the intake's work; the work may queue the watch still.
+ * A running pass ends after its present batches. The watch does not queue the intake's
+ * work any more; the work may still queue the watch.
  *
- * Context: under the intake's owner's lock. May sleep.
+ * Context: under the lock of the intake's owner. May sleep.
  */
 void intake_pacing_halt(struct intake_pacing *p)
 {
@@ -552,8 +554,8 @@ void intake_pacing_halt(struct intake_pacing *p)
 }
 
 /**
- * intake_pacing_stop - end the watch
- * @p: the pacing, halted, and the intake's work gone
+ * intake_pacing_stop - cancel the watch
+ * @p: the pacing, halted; the intake's work is cancelled
  *
  * Context: may sleep.
  */

@@ -13,41 +13,39 @@
 #include "intake_batch.h"
 #include "policy_rate.h"
 
-/* The one value of prdev->state that an intake needs to know: not asked for. */
+/* prdev->state, PAGE_REPORTING_IDLE of mm/page_reporting.c: no pass was requested. */
 #define INTAKE_IDLE		0
 
-/* How old what a survey found may get, ms. */
+/* Longest age of the result of a survey, ms. */
 #define INTAKE_SURVEY_MS		1000U
 
-/* How soon after the first free the intake's work begins, ms. */
+/* Delay from a free that wakes the intake's work to its start, ms. */
 #define INTAKE_SOON_MS		10
 
 /**
- * struct intake_pacing - what an intake's work asks before it takes blocks, and tells after
- * @wq: where the intake's work is queued, and the watch
- * @prdev: the device that is registered, whose work the intake's is
- * @lock: for @nodes, @batch, @rate and @awake
- * @nodes: what is free on each node, by its number; nr_node_ids of them
- * @batch: where batches cannot be made smaller, how they are weighed
- * @rate: how much may be treated a second
- * @surveyed: when it was last found out what is treated, ms; owned by the work, and by
- *	the watch while not @awake
- * @fresh: that was in the running work; owned by the work
+ * struct intake_pacing - decides when an intake's work takes blocks, and how many
+ * @wq: workqueue of the intake's work, and of @watch
+ * @prdev: the registered device; its delayed work is the intake's work
+ * @lock: protects @nodes, @batch, @rate and @awake
+ * @nodes: state of each node, by node number; nr_node_ids entries
+ * @batch: decides on batches of fixed size
+ * @rate: token bucket for the limit of treated memory per second
+ * @surveyed: time of the last survey, ms; owned by the work, and by the watch while not
+ *	@awake
+ * @fresh: the present run of the work has made a survey; owned by the work
  * @woken: when @awake was last set, ms; owned by the work
- * @awake: the work comes back by itself; no free has to wake it
- * @watch: looks now and then for a while, when not @awake
- * @running: between start and halt; written under the intake's owner's lock
- * @flushes: callers of flush who wait
- * @begun: number of times that the work began
- * @drained: the last of them that left nothing to do; released after
- *	@drained_err
- * @drained_err: how that one ended
- * @err: how the last pass of the running work ended; owned by the work
- * @put_off: it could take nothing just now; owned by the work
- * @owed: what is left, pages, of what was surplus when the first pass for those
- *	who flush began: a guest that goes on freeing must not hold them; owned by
- *	the work
- * @series: @begun then
+ * @awake: the work queues itself, and needs no free to wake it
+ * @watch: takes a few more samples while not @awake
+ * @running: between start and halt; written under the lock of the intake's owner
+ * @flushes: number of callers that wait for a flush
+ * @begun: number of runs of the work, the present one included
+ * @drained: number of the last run that left no deficit; released after @drained_err
+ * @drained_err: result of that run
+ * @err: result of the last pass of the present run; owned by the work
+ * @put_off: the last pass could take nothing for a moment; owned by the work
+ * @owed: flush: the deficit at the first pass of the flush, less what was treated since,
+ *	pages. A guest that goes on freeing so cannot delay the flush; owned by the work
+ * @series: @begun when @owed was set
  * @passed: woken when @drained changes, and when pacing is halted
  */
 struct intake_pacing {
@@ -74,13 +72,13 @@ struct intake_pacing {
 	wait_queue_head_t passed;
 };
 
-/* The one clock of pacing and its policies, ms. */
+/* The clock of pacing and its policies, ms. */
 static inline u64 intake_pacing_ms(void)
 {
 	return ktime_to_ms(ktime_get());
 }
 
-/* What is left of some time since then, ms. */
+/* Time until @ms have passed since the time @since; 0 if they have. */
 static inline unsigned int intake_pacing_left(u64 since, unsigned int ms)
 {
 	u64 passed = intake_pacing_ms() - since;
@@ -88,7 +86,7 @@ static inline unsigned int intake_pacing_left(u64 since, unsigned int ms)
 	return passed < ms ? ms - passed : 0;
 }
 
-/* The intake's owner. */
+/* Called by the intake, at its creation, start, stop and end. */
 int intake_pacing_init(struct intake_pacing *p);
 void intake_pacing_destroy(struct intake_pacing *p);
 void intake_pacing_start(struct intake_pacing *p, struct workqueue_struct *wq,
@@ -100,14 +98,14 @@ void intake_pacing_stop(struct intake_pacing *p);
  * intake_pacing_resume - undo intake_pacing_halt()
  * @p: the pacing, halted and not stopped
  *
- * Context: as intake_pacing_halt(). The caller queues the intake's work then.
+ * Context: as intake_pacing_halt(). The caller then queues the intake's work.
  */
 static inline void intake_pacing_resume(struct intake_pacing *p)
 {
 	WRITE_ONCE(p->running, true);
 }
 
-/* The intake's work, in this order. */
+/* Called by the intake's work, in this order. */
 bool intake_pacing_begin(struct intake_pacing *p);
 bool intake_pacing_wants_pass(struct intake_pacing *p);
 u64 intake_pacing_allowance(struct intake_pacing *p, int nid);
@@ -127,7 +125,7 @@ void intake_survey(struct intake_pacing *p);
 /* intake_flush.c */
 void intake_flush_drained(struct intake_pacing *p, unsigned int begun);
 
-/* Anyone. */
+/* Called in other contexts too. */
 bool intake_pacing_is_off(const struct intake_pacing *p);
 unsigned int intake_flush_begin(struct intake_pacing *p);
 int intake_flush_end(struct intake_pacing *p, unsigned int ticket);

@@ -2,45 +2,44 @@
 /*
  * The kernel's own page reporting as the source of free blocks.
  *
- * mm/page_reporting.c walks the free lists in a delayed work, isolates up to 32
- * blocks at a time (or fewer, where it can be asked for that), calls the
- * registered device's report(), and puts them back
- * with the Reported bit set. It decides by itself when: two seconds after a
- * large block was freed, and, as a pass covers a sixteenth of a list only,
- * every two seconds while there is more. That is what makes virtio_balloon slow.
+ * mm/page_reporting.c walks the free lists in a delayed work, isolates up to 32 blocks at
+ * a time (fewer on kernels with a configurable capacity), calls the registered device's
+ * report(), and puts the blocks back with PG_reported set. The delay is fixed: two
+ * seconds after a large block was freed, and, since a pass covers only a sixteenth of a
+ * list, every two seconds while there is more. This makes virtio_balloon slow.
  *
- * The delayed work and its state stand in the structure that the device
- * registers, which is ours. So a function of ours is put in place of the work's
- * function. Whoever queues the work, the kernel's timer or we, ends up in
- * ours, which asks the policy and then either runs the kernel's function or
- * comes again later (intake_pacing.c). All of this is one work item on one workqueue and
- * never runs twice at a time, so that the reactor needs no lock:
+ * The delayed work and its state are in struct page_reporting_dev_info, which the driver
+ * owns. reporting_hook() replaces the function of this work by reporting_work(). So the
+ * kernel's timer and aerator queue the same work. It asks the policy, and then either
+ * runs the kernel's function or queues itself again (intake_pacing.c). There is one work
+ * item on one workqueue, which never runs twice at a time, so that the reactor needs no
+ * lock:
  *
- *	free --> notify --> [work] --> pacing --(look again)--> [work]
+ *	free --> notify --> [work] --> pacing --(next sample)--> [work]
  *	                                 |
  *	                               pass: the kernel's function
  *	                                 |  report(): allowed? send, settle, decant
  *	                                 +--(more to do)--> [work]
  *
- * Which blocks, and how many at once, is up to the kernel. We decide how much, by
- * refusing the batch that would be too much of what is no surplus (intake_batch.c): the
- * kernel then puts it back, and its pass ends. The kernel puts what was reported at the
- * tail of the free list, so that allocations take raw blocks first, and what was refused
- * behind that. And it does not count what was reported: we look (mm_scan.c).
+ * The kernel chooses the blocks and the size of a batch. The driver limits the amount: it
+ * refuses a batch that has too many pages besides the surplus (intake_batch.c). The
+ * kernel then puts the batch back, and its pass ends. Reported blocks go to the tail of
+ * the free list, so that allocations take raw blocks first; refused blocks go behind
+ * them. The kernel keeps no count of reported blocks: mm_scan.c estimates it.
  *
- * What must be kept for this to be right, of which the first is tried before anything
- * depends on it (reporting_is_known()):
- *   - state is 0 when idle. A notification then sets it to REQUESTED and queues
- *     the work; in any other state it does not queue. The kernel's function sets
- *     the state itself as it begins, so that running it early loses nothing.
- *   - a work item is one by its function and its workqueue. It must not run
- *     while the function is exchanged, and is always queued where the kernel
- *     queues it (system_wq, freezable since suspend was found to need that).
- *   - report() never unregisters or flushes: the work would wait for itself.
- *   - an error from report() ends the pass for all zones and leaves the blocks
- *     unmarked. It is returned only when the host did not take them, all or none.
- *   - after the intake was stopped nobody may queue the work: mm_notify is
- *     stopped before, and everyone else holds the owner's lock and checks.
+ * This relies on the following rules. reporting_is_known() tests the first one before
+ * anything depends on it:
+ *   - state is 0 when idle. A notification then sets it to REQUESTED and queues the
+ *     work; in any other state it does not queue. The kernel's function sets the state
+ *     itself as it begins, so that running it early loses nothing.
+ *   - the workqueue code identifies a work item by its function and its workqueue. The
+ *     work must not run while the function is exchanged, and must be queued on the
+ *     kernel's workqueue for it (system_wq; system_freezable_wq since a suspend fix).
+ *   - report() never unregisters the device or flushes the work: this would deadlock.
+ *   - an error from report() ends the pass for all zones and leaves the blocks raw. An
+ *     error is returned only if the host did not take the blocks, all or none.
+ *   - after the intake was stopped the work must not be queued: mm_notify is stopped
+ *     before, and all other callers check under the lock of the intake's owner.
  */
 #include <linux/atomic.h>
 #include <linux/jiffies.h>
@@ -58,32 +57,32 @@
 #include "reactor.h"
 
 /*
- * Most of the guest's memory that a batch of the smallest blocks may be. Guests of
- * 512 MiB still have the default order with it, whose blocks are as large as the
- * host's pages.
+ * A full batch of the smallest blocks may be at most 1/7 of the guest's memory. With this
+ * limit a guest of 512 MiB still uses the default order, whose blocks are as large as the
+ * host's huge pages.
  */
 #define REPORTING_BATCH_PART	7
 
-/* What a survey may be wrong by, of what it finds: much less. */
+/* Error of a survey: less than 1/8 of its result. */
 #define REPORTING_ERROR_PART	8
 
-/* So often a free may be in the way of finding out what a pass does. */
+/* Tries of reporting_passes(): a free during a try makes its result invalid. */
 #define REPORTING_TRIES		3
 
 /**
- * struct reporting - an intake that is fed by the kernel's page reporting
- * @in: what all intakes have
- * @prdev: what is registered; its work is the one that all of this runs in
+ * struct reporting - an intake whose source is the kernel's page reporting
+ * @in: common part of all intakes
+ * @prdev: the registered device; its delayed work is the intake's work
  * @capacity: most blocks that the kernel hands over at once
- * @pass: the kernel's function of that work, which walks the free lists
- * @passer: the task that runs @pass from reporting_work(), or to try it; NULL outside of that
- * @notify: tells of large frees before the kernel's two seconds are over
+ * @pass: the kernel's function of the work, which walks the free lists
+ * @passer: the task that runs @pass, called by reporting_run(); NULL otherwise
+ * @notify: notifies large frees before the kernel's two seconds are over
  * @rested: the state was idle when the work ended; owned by the work
- * @out: pages that the kernel has handed over, and may have back already; as all
- *	below owned by the work
- * @nid: the node that they are of
- * @refused: the running or last pass was ended by a batch that was refused
- * @err: why the host did not take a batch of it, or 0
+ * @out: pages of the last batch of the pass, which may be back in the allocator already;
+ *	this and the fields below are owned by the work
+ * @nid: node of these pages
+ * @refused: the running or last pass ended with a refused batch
+ * @err: why the host did not take a batch of this pass, or 0
  */
 struct reporting {
 	struct intake in;
@@ -99,10 +98,10 @@ struct reporting {
 	int err;
 };
 
-/* The order that the registered device asked for: page reporting takes one device. */
+/* Order of the registered device: page reporting takes one device. */
 static unsigned int reporting_asked = COMPAT_REPORTING_ORDER_UNSET;
 
-/* Is page reporting what this file takes it for? Owned by the registered device. */
+/* Result of reporting_is_known(). Owned by the registered device. */
 static enum { REPORTING_UNTRIED, REPORTING_KNOWN, REPORTING_UNKNOWN } reporting_kernel;
 
 static struct reporting *to_reporting(const struct intake *in)
@@ -110,7 +109,7 @@ static struct reporting *to_reporting(const struct intake *in)
 	return container_of(in, struct reporting, in);
 }
 
-/* Sooner than the kernel's timer, if that is what the work waits for. */
+/* Queue the work, or shorten the kernel's delay if the work is queued. */
 static void reporting_queue(struct reporting *rp, unsigned int ms)
 {
 	mod_delayed_work(rp->in.pacing.wq, &rp->prdev.work, msecs_to_jiffies(ms));
@@ -122,9 +121,9 @@ static bool reporting_is_idle(const struct reporting *rp)
 }
 
 /*
- * A large block was freed. The first of a series is enough: the kernel sets the
- * state as soon as this returns. While the user paused everything the work finds that
- * out, and leaves the state: it is woken by no other free.
+ * A large block was freed. The first free of a series is enough: the kernel sets the
+ * state right after this. If pacing is off (enabled=0), the work ends without changing
+ * the state, and no further free wakes it.
  */
 static bool reporting_wants(const struct mm_notify *notify)
 {
@@ -132,8 +131,9 @@ static bool reporting_wants(const struct mm_notify *notify)
 }
 
 /*
- * Such a block. Under zone->lock, interrupts off, any CPU. The kernel finds the work
- * queued when this returns, and leaves it at that.
+ * The notification of such a free. Under zone->lock, with interrupts off, on any CPU.
+ * Queues the work with a short delay; the kernel then finds the work queued already, and
+ * does not start its own two seconds.
  */
 static void reporting_noticed(struct mm_notify *notify)
 {
@@ -143,13 +143,13 @@ static void reporting_noticed(struct mm_notify *notify)
 			   msecs_to_jiffies(INTAKE_SOON_MS));
 }
 
-/* Too late for that: the kernel has queued the work, for two seconds from now. */
+/* The kernel has queued the work already, with its two seconds: shorten the delay. */
 static void reporting_overdue(struct mm_notify *notify)
 {
 	reporting_queue(container_of(notify, struct reporting, notify), INTAKE_SOON_MS);
 }
 
-/* So much of a node is out of the allocator now, instead of what was before. */
+/* Replace the batch that is out of the allocator by the next one, of @pages pages. */
 static void reporting_out(struct reporting *rp, int nid, u64 pages)
 {
 	intake_pacing_out(&rp->in.pacing, rp->nid, -(s64)rp->out);
@@ -158,7 +158,7 @@ static void reporting_out(struct reporting *rp, int nid, u64 pages)
 	rp->out = pages;
 }
 
-/* Run the kernel's function: all that it hands over it does before it returns. */
+/* Run the kernel's pass. It calls report() for every batch before it returns. */
 static void reporting_run(struct reporting *rp)
 {
 	WRITE_ONCE(rp->passer, current);
@@ -181,17 +181,17 @@ static void reporting_pass(struct reporting *rp)
 	intake_pacing_passed(&rp->in.pacing, !rp->refused, rp->err);
 }
 
-/* What the work runs instead of the kernel's function. */
+/* Function of the delayed work, in place of the kernel's. */
 static void reporting_work(struct work_struct *work)
 {
 	struct reporting *rp = container_of(to_delayed_work(work),
 					    struct reporting, prdev.work);
 	struct intake_pacing *p = &rp->in.pacing;
 
-	/* Nothing but a free, behind the probe, can have changed an idle state. */
+	/* Only a free changes an idle state, right after it has hit the probe. */
 	mm_notify_check(&rp->notify, rp->rested && !reporting_is_idle(rp));
 	rp->rested = false;
-	/* Without a pass the state stays: a free does not queue the work. */
+	/* Pacing is off: the state stays, so that frees do not queue the work. */
 	if (!intake_pacing_begin(p))
 		return;
 	if (intake_pacing_wants_pass(p))
@@ -200,14 +200,14 @@ static void reporting_work(struct work_struct *work)
 	rp->rested = reporting_is_idle(rp);
 }
 
-/* One batch: as many of the blocks as the reactor holds. */
+/* Send one batch: as many of the blocks as fit into the reactor. */
 static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 			   unsigned int *nents)
 {
 	struct reactor *r = rp->in.reactors;
 	int err;
 
-	/* The pass began the first batch; the kernel has taken back the last. */
+	/* reporting_pass() began the first batch; the kernel took back the one before. */
 	if (r->stage != REACTOR_FILL)
 		reactor_fill(r, ktime_get_ns());
 	while (*nents) {
@@ -225,7 +225,7 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 	return err;
 }
 
-/* All of it in pages, and what it tells of the order in force. */
+/* Size in pages. The sizes of the blocks also show the order that the kernel uses. */
 static u64 reporting_size(struct scatterlist *sg, unsigned int nents)
 {
 	unsigned int asked = reporting_asked;
@@ -266,7 +266,7 @@ static int reporting_paced(struct reporting *rp, struct scatterlist *sg,
 	return rp->err;
 }
 
-/* A batch of a pass of which neither the beginning nor the end is known. */
+/* A batch in plain mode: the beginning and the end of the kernel's pass are unknown. */
 static int reporting_plain(struct reporting *rp, struct scatterlist *sg,
 			   unsigned int nents)
 {
@@ -280,8 +280,8 @@ static int reporting_plain(struct reporting *rp, struct scatterlist *sg,
 }
 
 /*
- * Called by the pass with blocks that are out of the allocator until we return.
- * A pass that did not come from reporting_work() (see reporting_hook()) gets nothing.
+ * Called by the kernel's pass, with blocks that are isolated until this returns. A pass
+ * that reporting_run() did not start (see reporting_hook()) has its blocks refused.
  */
 static int reporting_report(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sg, unsigned int nents)
@@ -297,9 +297,10 @@ static int reporting_report(struct page_reporting_dev_info *prdev,
 }
 
 /*
- * Within the bounds of this intake, whichever was in use when it was asked for. In a
- * small guest the default is less: the kernel's pass leaves a zone alone that does not
- * have a batch, 64 MiB of blocks of 2 MiB, beyond its low watermark.
+ * The order, limited to the range of this intake: the user may have set it while another
+ * intake was in use. In a small guest the default is smaller: the kernel's pass skips a
+ * zone that does not have one full batch, 64 MiB of blocks of 2 MiB, above its low
+ * watermark.
  */
 static unsigned int reporting_order_wanted(unsigned int capacity)
 {
@@ -339,7 +340,7 @@ static u64 reporting_survey(const struct intake *in, int nid)
 	return mm_scan_treated_blocks(nid, reporting_order(in), reporting_least_batch(in));
 }
 
-/* Has a pass a batch to hand over, for all that a survey can tell? */
+/* Is there more raw memory than one batch, even if the survey is wrong? */
 static bool reporting_has_raw(const struct intake *in)
 {
 	u64 blocks = 0, treated = 0, batch = reporting_least_batch(in);
@@ -353,8 +354,8 @@ static bool reporting_has_raw(const struct intake *in)
 }
 
 /*
- * Is the state idle again, or asked for by a free since, with the work queued? The free
- * holds zone->lock until it is.
+ * Is the state idle again, or set by a later free, with the work queued? A free queues
+ * the work under zone->lock: mm_zones_sync() waits for that.
  */
 static bool reporting_is_over(const struct reporting *rp)
 {
@@ -364,7 +365,10 @@ static bool reporting_is_over(const struct reporting *rp)
 	return idle || delayed_work_pending(&rp->prdev.work);
 }
 
-/* With pacing halted: a batch is handed over, and refused, and that is all. */
+/*
+ * Run the kernel's pass with pacing halted, so that its batch is refused. Returns true if
+ * the pass handed over a batch and ended in the expected state.
+ */
 static bool reporting_passes(struct reporting *rp)
 {
 	unsigned int tries = REPORTING_TRIES;
@@ -380,9 +384,9 @@ static bool reporting_passes(struct reporting *rp)
 }
 
 /*
- * Is page reporting what this file takes it for? No header tells, and in a kernel in
- * which it is not, memory would go back at the wrong time, or not at all. It is found
- * out the first time that there is something to hand over.
+ * Does page reporting behave as this file expects? No header tells. On a kernel with
+ * another page reporting, memory would be reported at the wrong time, or not at all. The
+ * test runs once, at the first start with enough raw memory.
  */
 static bool reporting_is_known(struct reporting *rp)
 {
@@ -394,7 +398,7 @@ static bool reporting_is_known(struct reporting *rp)
 	return reporting_kernel != REPORTING_UNKNOWN;
 }
 
-/* And out again. Each of the two functions is waited for under its own name. */
+/* Undo reporting_hook(). Waits for the work with each of the two functions. */
 static void reporting_unhook(struct reporting *rp)
 {
 	struct delayed_work *work = &rp->prdev.work;
@@ -405,13 +409,14 @@ static void reporting_unhook(struct reporting *rp)
 }
 
 /*
- * Put our function in the place of the kernel's. Registration queued a first
- * pass, which is taken back, and waited for if it has begun. On a kernel that
- * was told to delay nothing a free can start another one before the exchange.
- * That one has its blocks refused, and reporting_stop() waits for it. One that
- * it starts after the exchange finds pacing halted: hence several tries.
+ * Replace the kernel's function by reporting_work(). Registration queued a first pass,
+ * which is cancelled, and waited for if it has begun. On a kernel with a delay of 0, a
+ * free can start another pass before the exchange. This pass has its blocks refused, and
+ * reporting_stop() waits for it. A pass that a free starts after the exchange finds
+ * pacing halted: therefore reporting_passes() tries several times.
  *
- * Returns false, with nothing changed, if it cannot be put there.
+ * Returns false, with the kernel's function back in place, if page reporting is not
+ * as expected.
  */
 static bool reporting_hook(struct reporting *rp)
 {
@@ -447,7 +452,7 @@ static void reporting_unregister(struct reporting *rp)
 	page_reporting_unregister(&rp->prdev);
 }
 
-/* As virtio_balloon does: nothing of the kernel's work is touched. */
+/* Start in plain mode, as virtio_balloon: the kernel's delayed work is not changed. */
 static int reporting_start_plain(struct reporting *rp, unsigned int order)
 {
 	int err;
@@ -486,8 +491,8 @@ static int reporting_start(struct intake *in)
 }
 
 /*
- * From here on no batch begins, and a pass gets no further than
- * its batch.
+ * After intake_pacing_halt() no batch begins, and a running pass ends after its present
+ * batch.
  */
 static void reporting_stop(struct intake *in)
 {

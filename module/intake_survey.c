@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where the allocator does not count what is treated, a survey of the free lists does.
+ * Surveys: estimates of treated memory on stock kernels, which keep no count of it.
  *
- * Between two surveys what is treated is what the last one found and what was treated
- * since. Allocations make that less: they take raw memory first by and large only, so
- * that what is free says little of it. After a fall it is known again from the next
- * survey on.
+ * Between two surveys, treated memory is taken to be the result of the last survey and
+ * the batches since. Allocations reduce treated memory, and the reduction cannot be
+ * derived from the amount of free memory: the allocator prefers raw memory only most of
+ * the time. After a fall of free memory, only the next survey corrects the amount.
  */
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -15,10 +15,10 @@
 #include "intake_pacing.h"
 
 /**
- * intake_is_coarse - does the intake lack a count of what is treated?
+ * intake_is_coarse - does the intake run on a stock kernel?
  * @p: the pacing
  *
- * Its batches cannot be made smaller then, either.
+ * A stock kernel keeps no count of treated memory, and its batches are of fixed size.
  *
  * Return: true if it does.
  */
@@ -28,7 +28,7 @@ bool intake_is_coarse(const struct intake_pacing *p)
 }
 
 /**
- * intake_survey_due - how long until it is worth to survey again
+ * intake_survey_due - time until the next survey is due
  * @p: the pacing
  *
  * Context: the intake's work.
@@ -44,9 +44,9 @@ unsigned int intake_survey_due(const struct intake_pacing *p)
  * intake_survey_stale - did memory fall since the last survey?
  * @p: the pacing, sampled
  *
- * Context: under @p->lock; the intake's work, or the watch while that rests.
+ * Context: under @p->lock; the intake's work, or the watch while the work rests.
  *
- * Return: true if it did, where it takes a survey to know what is treated.
+ * Return: true if it did, on a kernel that needs surveys.
  */
 bool intake_survey_stale(const struct intake_pacing *p)
 {
@@ -60,11 +60,11 @@ bool intake_survey_stale(const struct intake_pacing *p)
 }
 
 /**
- * intake_survey - find out what is treated
+ * intake_survey - estimate the treated memory of all nodes
  * @p: the pacing
  *
- * Context: the intake's work, which does all that changes the amount, but for
- * allocations. May sleep.
+ * Context: the intake's work: no batch changes the amount during the survey, only
+ * allocations do. May sleep.
  */
 void intake_survey(struct intake_pacing *p)
 {

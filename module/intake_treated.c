@@ -2,34 +2,33 @@
 /*
  * The aeration patch as the source of free blocks (linux/memory_aeration.h).
  *
- * The allocator keeps raw and treated blocks apart, and takes nothing by
- * itself. After a free it marks the zone and queues our work. The work asks
- * pacing, as every intake does, how much may be treated, and takes that, batch by
- * batch, with as many batches under way as there are reactors:
+ * The patched allocator separates raw and treated blocks on its free lists. After a free
+ * it sets the ZONE_RAW flag of the zone and queues the intake's work. As in every
+ * intake, pacing decides how much may be treated. The work takes this amount, batch by
+ * batch, with up to one batch in flight per reactor:
  *
- *	free --> ZONE_RAW, [work] --> pacing --(look again)--> [work]
+ *	free --> ZONE_RAW, [work] --> pacing --(next sample)--> [work]
  *	                               |
  *	                             pass, zone by zone:
  *	                               settle --> drain     (the oldest, if no
  *	                                                     reactor is free)
  *	                               allowance? fill --> send
  *
- * It begins with the zones of a node that allocations come to last, and takes the
- * coldest of each. The marks say where something was freed; as pacing counts
- * all zones anyway, and a zone can become raw without a free (isolation is undone),
- * a pass looks at each.
+ * A pass begins with the zones of a node that allocations use last, and takes those
+ * blocks of each zone that have been free longest. ZONE_RAW tells where a block was
+ * freed. A pass visits every zone nevertheless: a zone can get raw blocks without a free
+ * (isolation is undone), and pacing reads the counts of all zones anyway.
  *
- * A pass sets the state to idle, and only then looks at lists, under the lock under
- * which the allocator looks at the state. So either the pass sees a block, or the
- * work is queued again.
+ * A pass sets the state to idle, and only then reads the free lists, under zone->lock,
+ * under which the allocator reads the state. So either the pass sees a freed block, or
+ * the allocator queues the work again.
  *
- * What is under way is nobody's for a moment, and an allocation may fail for
- * want of it. Before the guest kills for that, it asks us, and we wait until some
- * is back.
+ * Blocks in flight are not free for a moment, and an allocation may fail for lack of
+ * them. Before the OOM killer chooses a task it calls the OOM notifiers, and
+ * treated_oom() waits until blocks are back.
  *
- * Nothing here takes a lock. All of it is one work item, which the allocator
- * queues, and so do those who hold the lock of the intake's owner, between start
- * and stop.
+ * This file takes no lock. Everything runs in one work item. The allocator queues the
+ * work between start and stop, and so do callers under the lock of the intake's owner.
  */
 #include <linux/atomic.h>
 #include <linux/jiffies.h>
@@ -49,37 +48,38 @@
 #include "reactor.h"
 
 /*
- * Most memory in one batch, in pages: as much as the kernel's own reporting
- * takes at once, and no more than this part of all. It is not to be had
- * meanwhile, whoever needs it.
+ * Most memory in one batch, in pages: as much as the kernel's own page reporting takes,
+ * and at most 1/8 of the guest's memory over all reactors. Allocations cannot use this
+ * memory while the batch is in flight.
  */
 #define TREATED_BATCH_MAX	(SZ_128M >> PAGE_SHIFT)
 #define TREATED_BATCH_PART	8
 
 /*
- * How long a pass may take, in ms: others wait for its workqueue, and to be frozen. The
- * next one goes on, soon enough for both to be one release to the policy.
+ * Longest duration of a pass, in ms: other works wait for the workqueue, and the freezer
+ * for the work. The next pass continues soon enough to be part of the same release for
+ * the policy.
  */
 #define TREATED_PASS_MS		100
 
-/* How long an allocation waits for a batch before something is killed, in ms. */
+/* How long the OOM notifier waits for a batch to come back, in ms. */
 #define TREATED_OOM_MS		1000
 
 /**
  * struct treated - an intake that takes blocks from a patched allocator
- * @in: what all intakes have
- * @prdev: what is registered; its work is the one that all of this runs in
- * @batches: the blocks of each reactor, by page->lru
- * @sent: batches that were sent since the pass began
- * @settled: those of them that have come back; the difference is under way
- * @until: when the pass has to end, jiffies
+ * @in: common part of all intakes
+ * @prdev: the registered device; its delayed work is the intake's work
+ * @batches: the blocks of each reactor, linked by page->lru
+ * @sent: batches sent since the pass began
+ * @settled: those of @sent that came back; the difference is in flight
+ * @until: end of the pass, jiffies
  * @pages: pages that were treated in the running or last pass
  * @err: why the running or last pass ended early, or 0
- * @oom: asked before something is killed for want of memory
- * @taken: pages that were ever taken out of the allocator, or are about to be; written
- *	by the work
- * @returned: pages that went back to it, likewise
- * @back: woken when some are, and when there were none to take
+ * @oom: OOM notifier
+ * @taken: total of pages that were taken out of the allocator, or are about to be;
+ *	written by the work
+ * @returned: total of pages that went back to the allocator; written by the work
+ * @back: woken when @returned changes, and when a fill found no block
  */
 struct treated {
 	struct intake in;
@@ -96,7 +96,7 @@ struct treated {
 	wait_queue_head_t back;
 };
 
-/* The order that the registered device asked for: page reporting takes one device. */
+/* Order of the registered device: page reporting takes one device. */
 static unsigned int treated_asked = COMPAT_REPORTING_ORDER_UNSET;
 
 static struct treated *to_treated(const struct intake *in)
@@ -110,7 +110,7 @@ static void treated_queue(struct treated *tp, unsigned int ms)
 			 msecs_to_jiffies(ms));
 }
 
-/* Adds up; in pages, of blocks of at least that order. */
+/* Adds the pages of the zone's blocks of at least @order to @raw and @treated. */
 static void treated_zone_counts(struct zone *zone, unsigned int order, u64 *raw,
 				u64 *treated)
 {
@@ -129,7 +129,7 @@ static u64 treated_batch_max(const struct treated *tp)
 		     totalram_pages() / TREATED_BATCH_PART / tp->in.nr_reactors);
 }
 
-/* How many blocks the batch has room for, whichever size they turn out to be. */
+/* Blocks that the batch has room for, if each of them is of the largest order. */
 static unsigned int treated_room(const struct reactor *r, u64 most)
 {
 	u64 blocks;
@@ -141,8 +141,8 @@ static unsigned int treated_room(const struct reactor *r, u64 most)
 }
 
 /*
- * Counts as taken before it is, or an allocation that fails meanwhile would find
- * nothing under way. Returns the blocks.
+ * Fill once. Adds to @taken before the fill: otherwise treated_oom() could see no blocks
+ * in flight during the fill. Returns the number of blocks.
  */
 static unsigned int treated_piece(struct treated *tp, struct reactor *r,
 				  struct zone *zone, unsigned int room)
@@ -165,9 +165,9 @@ static unsigned int treated_piece(struct treated *tp, struct reactor *r,
 }
 
 /*
- * In as many pieces as the allocator likes to hand out. Others may run between
- * them: a batch of many small blocks takes a while, see
- * Documentation/interrupt-or-thread.md.
+ * Fill a batch, in several pieces: memory_aeration_fill() limits its time under
+ * zone->lock. Reschedules between them, since a batch of many small blocks takes a while,
+ * see Documentation/interrupt-or-thread.md.
  */
 static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zone,
 			 u64 most)
@@ -180,7 +180,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 	intake_pacing_out(&tp->in.pacing, zone_to_nid(zone), r->pages);
 }
 
-/* Likewise: no more at a time than the allocator takes under one lock. */
+/* Return a batch, in pieces that the allocator takes in one section of zone->lock. */
 static void treated_return(struct list_head *batch, bool treated)
 {
 	unsigned int nr;
@@ -197,7 +197,7 @@ static void treated_return(struct list_head *batch, bool treated)
 	}
 }
 
-/* The batch is back: its blocks go to where they came from. */
+/* A batch came back from the host: its blocks go back to the allocator. */
 static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
 	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
@@ -213,7 +213,7 @@ static void treated_drain(struct treated *tp, struct reactor *r, int err)
 	reactor_rest(r, ktime_get_ns());
 }
 
-/* Wait for the one that was sent first. */
+/* Wait for the batch that was sent first. */
 static void treated_settle(struct treated *tp)
 {
 	struct reactor *r = &tp->in.reactors[tp->settled++ % tp->in.nr_reactors];
@@ -229,7 +229,7 @@ static struct reactor *treated_reactor(struct treated *tp)
 	return &tp->in.reactors[tp->sent % tp->in.nr_reactors];
 }
 
-/* One batch out of @zone. Returns the pages in it, 0 if there is no more. */
+/* Send one batch of @zone's blocks. Returns its pages, 0 if the zone has no raw block. */
 static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zone,
 			 u64 allowance)
 {
@@ -250,9 +250,9 @@ static u64 treated_batch(struct treated *tp, struct reactor *r, struct zone *zon
 }
 
 /*
- * No more than was raw when we came: what is freed meanwhile is for later. And one
- * batch at least, however long the host had the processor since the pass began: a
- * pass that treats nothing says that nothing can be done.
+ * Treat at most the memory that was raw at the start: later frees are for the next pass.
+ * A pass sends at least one batch, even if the vCPU was preempted past the end of the
+ * pass: a pass that treats nothing means that the deficit cannot be treated.
  */
 static void treated_zone(struct treated *tp, struct zone *zone)
 {
@@ -275,8 +275,9 @@ static void treated_zone(struct treated *tp, struct zone *zone)
 }
 
 /*
- * Who isolates memory has it before us, and we are called again: then that there was
- * nothing to take means nothing. (Nor does it if something was freed meanwhile.)
+ * Memory isolation takes precedence, and the allocator queues the work again. An empty
+ * pass is then no evidence that nothing is left. The same if a block was freed during the
+ * pass.
  */
 static bool treated_was_put_off(const struct treated *tp)
 {
@@ -293,7 +294,7 @@ static void treated_pass(struct treated *tp)
 	tp->settled = 0;
 	tp->until = jiffies + msecs_to_jiffies(TREATED_PASS_MS);
 	atomic_set(&tp->prdev.state, INTAKE_IDLE);
-	/* The state before the marks and the lists, see above. */
+	/* Write the state before reading ZONE_RAW and the free lists, see the top. */
 	smp_mb__after_atomic();
 
 	for_each_populated(zone)
@@ -320,8 +321,8 @@ static void treated_work(struct work_struct *work)
 }
 
 /*
- * Is anything under way? Then the guest has more memory in a moment. It kills if
- * we say that there is none, and also if none came in time: a host may be silent.
+ * Wait for blocks in flight, and report how many came back. The OOM killer goes on if no
+ * blocks are in flight, and also if none came back in time: the host may be silent.
  */
 static int treated_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
@@ -363,7 +364,7 @@ halt:
 	return err;
 }
 
-/* The pass gets no further than its batches, and is waited for. */
+/* A running pass ends after its present batches; the cancel waits for it. */
 static void treated_stop(struct intake *in)
 {
 	struct treated *tp = to_treated(in);
@@ -404,7 +405,7 @@ static u64 treated_blocks(const struct intake *in, int nid)
 	return treated;
 }
 
-/* The allocator counts, whether this intake runs or not. */
+/* The patched allocator keeps the counts whether this intake runs or not. */
 static void treated_counts(u64 *raw, u64 *treated)
 {
 	struct zone *zone;
