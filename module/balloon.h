@@ -13,23 +13,23 @@
 #include "reactor.h"
 #include "stats.h"
 
-/* The driver that this one stands in for, as it calls itself on the bus. */
+/* Name on the bus of the driver that this one replaces. */
 #define BALLOON_RIVAL	"virtio_balloon"
 
-/* Entries of one chain: more gain nothing, and cost a larger indirect table. */
+/* Most entries of one chain: more have no benefit, and need a larger indirect table. */
 #define BALLOON_CHAIN_MAX	128
 
-/* How long what the host asks for keeps a guest from going to sleep, at least. */
+/* Shortest time that a request of the host keeps the guest from suspending, ms. */
 #define BALLOON_AWAKE_MS	1000
 
 struct balloon;
 struct balloon_report;
 
 /**
- * enum trial_result - whether a host drops the memory that it is told of
- * @TRIAL_UNKNOWN: not tried since the device was started
- * @TRIAL_DROPS: what was in it was gone afterwards
- * @TRIAL_KEEPS: it was there as before, though the device has answered
+ * enum trial_result - whether the host discards reported memory
+ * @TRIAL_UNKNOWN: no trial since the device was started
+ * @TRIAL_DROPS: the content of the block was gone after the trial
+ * @TRIAL_KEEPS: the content was unchanged, although the device has answered
  */
 enum trial_result {
 	TRIAL_UNKNOWN,
@@ -38,24 +38,25 @@ enum trial_result {
 };
 
 /**
- * struct balloon_hint - what a migration is told of free memory
- * @work: follows the host's commands
- * @wq: runs it
- * @running: it may use the queue
+ * struct balloon_hint - state of free page hint
+ * @work: serves the host's commands
+ * @wq: workqueue of @work
+ * @running: @work may use the queue
  * @changed: the host may have given a command since @wanted was read
- * @wanted: the command that it showed then; as all below: @work, or who stopped it
- * @migrating: there was a command since the host was last done
+ * @wanted: command id when it was last read. This field and the ones below are owned by
+ *	@work; while @work is stopped, by balloon_hint_start() and balloon_hint_stop()
+ * @migrating: there was a command since the last VIRTIO_BALLOON_CMD_ID_DONE
  * @command: the id that is being served, or VIRTIO_BALLOON_CMD_ID_STOP
- * @done: the last one that was
+ * @done: the last id that was served to the end
  * @left: pages that may still be hinted to this migration
- * @says: what the device reads
+ * @says: buffer for the id that the device reads
  */
 struct balloon_hint {
 	struct work_struct work;
 	struct workqueue_struct *wq;
 	bool running;
 	bool migrating;
-	int changed;	/* not all can exchange a byte */
+	int changed;	/* int: not every architecture has xchg() of a byte */
 	u32 wanted;
 	u32 command;
 	u32 done;
@@ -66,42 +67,43 @@ struct balloon_hint {
 /**
  * struct aerator - a balloon device that is bound to this driver
  * @vdev: the device
- * @inflate_vq: the queue of pages that the host gets
- * @deflate_vq: and of those that it gives back
+ * @inflate_vq: the inflate queue
+ * @deflate_vq: the deflate queue
  * @statistics_vq: the statistics queue, NULL if the device has none
- * @hint_vq: the queue of free page hint, NULL if the device has none
- * @reporting_vq: the queue on which free memory is reported
- * @taken_over: virtio_balloon had it before; does not change
+ * @hint_vq: the free page hint queue, NULL if the device has none
+ * @reporting_vq: the free page reporting queue
+ * @taken_over: the device was taken over from virtio_balloon; does not change
  * @up: queues and intake are running; balloon_mutex
- * @removing: the device is being unbound: nothing begins anew; balloon_mutex
- * @failed: the device was reset because it did not behave; from then on only
- *	lifecycle_stop() and lifecycle_start() make it usable. Set under @reset_lock,
- *	after the reset; cleared when nothing runs
- * @reset_lock: one task at a time does that
- * @stuck: the device was silent, and could not be reset; @reset_lock to write
- * @pinned: the module is in use for that; @reset_lock
- * @asked: requests of it that were ever begun
- * @ended: how many of them are over
- * @retry_ms: delay of the next recovery, ms; @reset_lock, or as the reactors
- * @intakes: the sources of blocks that there are; as long as the device is bound
- * @intake: the one that is started, or was last; balloon_mutex to change
+ * @removing: the device is being unbound, and is not started again; balloon_mutex
+ * @failed: the device was reset after an error; from then on only lifecycle_stop() and
+ *	lifecycle_start() make it usable. Set under @reset_lock, after the reset;
+ *	cleared while nothing uses the device
+ * @reset_lock: serialises resets of the device
+ * @stuck: the device did not answer, and could not be reset; @reset_lock to write
+ * @pinned: a reference to the module is held because of @stuck; @reset_lock
+ * @asked: number of requests that were begun
+ * @ended: number of these requests that have ended
+ * @retry_ms: delay of the next recovery, ms; @reset_lock, or as @reactors
+ * @intakes: one intake of each kind, for as long as the device is bound
+ * @intake: the intake that is started, or was last; balloon_mutex to change
  * @reactors: the batches; the first @intake->nr_reactors are in use, and owned by
  *	the intake's work
- * @runs: their entries; there while @up
- * @sg: one chain on its way to the queue, as @reactors
- * @heard: when the device last showed that it is alive, jiffies; as @reactors
- * @answered: woken by the reporting queue's interrupt
- * @told: woken by that of the queues of requests, and when a wait for an answer ends
- * @urgent: the guest is out of memory and waits for one of these
- * @stats: what was done so far
- * @reports: whether the host drops what is reported; the intake's work, or before it
- * @recover: brings a failed device back
- * @config: looks at a change of the device's configuration
- * @balloon: what is in the balloon
+ * @runs: entries of all @reactors; valid while @up
+ * @sg: scatterlist of the chain that is put on the queue; as @reactors
+ * @heard: time of the device's last answer on the reporting queue, jiffies; as @reactors
+ * @answered: woken by the interrupt of the reporting queue
+ * @told: woken by the interrupts of the request queues (inflate, deflate, hint) and of
+ *	the reporting queue, and when a wait for an answer ends
+ * @urgent: the guest is out of memory, and its OOM notifier waits for a request
+ * @stats: counters
+ * @reports: whether the host discards reported memory; the intake's work, or before it
+ * @recover: restarts a failed device
+ * @config: handles a change of the device's configuration
+ * @balloon: the pages in the balloon
  * @hint: free page hint
  * @answer: answers a request for statistics
- * @answering: it may use the queue
- * @report: the buffer of that answer; the device's while it is on the queue
+ * @answering: @answer may use the queue
+ * @report: buffer of the answer; owned by the device while it is on the queue
  */
 struct aerator {
 	struct virtio_device *vdev;
@@ -114,7 +116,7 @@ struct aerator {
 	bool up;
 	bool removing;
 	bool failed;
-	struct mutex reset_lock;	/* the reset of a device that does not behave */
+	struct mutex reset_lock;	/* serialises resets of the device */
 	bool stuck;
 	bool pinned;
 	atomic_t asked;
@@ -146,12 +148,12 @@ void balloon_driver_take(const struct device *dev);
 int balloon_driver_watch(void);
 void balloon_driver_unwatch(void);
 
-/* balloon_features.c: what a device offers, and what is made of it */
+/* balloon_features.c: feature negotiation */
 const char *balloon_features_refusal(struct virtio_device *vdev);
 u32 balloon_features_poison(void);
 int balloon_features_validate(struct virtio_device *vdev);
 
-/* balloon_lifecycle.c: up, down, and up again */
+/* balloon_lifecycle.c: start, stop, suspend, recovery */
 int balloon_lifecycle_begin(struct aerator *a);
 void balloon_lifecycle_end(struct aerator *a);
 void balloon_lifecycle_freeze(struct aerator *a);
@@ -163,32 +165,32 @@ int balloon_restart(void);
 int balloon_flush(struct aerator *a);
 void balloon_shutdown(void);
 
-/* balloon_reset.c: a device that does not behave */
+/* balloon_reset.c: reset of a device after an error */
 bool balloon_reset_device(struct virtio_device *vdev);
 void balloon_reset_recover_soon(struct aerator *a);
 void balloon_fail(struct aerator *a, const char *why);
 void balloon_answered(struct aerator *a);
 
 /**
- * balloon_has_failed - was the device reset because it did not behave?
+ * balloon_has_failed - was the device reset after an error?
  * @a: the device
  *
  * Context: any.
  *
- * Return: true if it was, and has forgotten what it had.
+ * Return: true if it was; it then has no access to any page.
  */
 static inline bool balloon_has_failed(const struct aerator *a)
 {
-	/* Pairs with balloon_fail(): the reset is over before memory is given back. */
+	/* Pairs with balloon_fail(): the reset is over before pages are freed. */
 	return smp_load_acquire(&a->failed);
 }
 
-/* balloon_queues.c: which queues there are */
+/* balloon_queues.c: the virtqueues of the device */
 int balloon_queues_find(struct aerator *a);
 void balloon_queues_delete(struct aerator *a);
 void balloon_queues_abandon(struct aerator *a);
 
-/* balloon_quiesce.c: before anything stops */
+/* balloon_quiesce.c: waits for batches in flight, before a stop */
 int balloon_quiesce_intake(struct aerator *a);
 void balloon_quiesce_leave(struct aerator *a);
 bool balloon_quiesce_try(struct aerator *a);
@@ -199,10 +201,10 @@ void balloon_quiesce_unstick(struct aerator *a);
 /**
  * struct balloon_vq_wait - a wait for answers of the device
  * @vq: the queue
- * @answered: woken by its interrupt, and when the device failed
- * @heard: when the device last showed on it that it is alive, jiffies
- * @look: takes what was answered, notes that in @heard, and says whether the wait is
- *	over; does not sleep
+ * @answered: woken by the queue's interrupt, and when the device failed
+ * @heard: time of the last answer on the queue, jiffies
+ * @look: takes the used buffers off the queue, updates @heard, and returns true if the
+ *	wait is over; does not sleep
  */
 struct balloon_vq_wait {
 	struct virtqueue *vq;
@@ -211,7 +213,7 @@ struct balloon_vq_wait {
 	bool (*look)(struct aerator *a, struct balloon_vq_wait *wait);
 };
 
-/* balloon_vq.c: queues on which one asks and waits */
+/* balloon_vq.c: requests, and waiting for their answers */
 bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait);
 void balloon_vq_acked(struct virtqueue *vq);
 int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len);
@@ -225,11 +227,11 @@ void balloon_inflate_empty(struct aerator *a);
 void balloon_inflate_destroy(struct aerator *a);
 unsigned long balloon_inflate_size(const struct aerator *a);
 
-/* balloon_trial.c: does the host drop what it is told of? */
+/* balloon_trial.c: does the host discard reported memory? */
 void balloon_trial_report(struct aerator *a);
 const char *balloon_trial_word(const struct aerator *a);
 
-/* balloon_target.c: how much the host wants in the balloon */
+/* balloon_target.c: the size of the balloon that the host wants */
 int balloon_target_create(struct aerator *a);
 void balloon_target_destroy(struct aerator *a);
 void balloon_target_start(struct aerator *a);
@@ -258,7 +260,7 @@ void balloon_statistics_abandon(struct aerator *a);
 void balloon_statistics_destroy(struct aerator *a);
 void balloon_statistics_asked(struct virtqueue *vq);
 
-/* balloon_takeover.c: from virtio_balloon, and back to it */
+/* balloon_takeover.c: takes devices from virtio_balloon, and gives them back */
 int balloon_takeover_start(void);
 void balloon_takeover_stop(void);
 void balloon_takeover(void);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The virtio driver: binding, and what the bus has to say. */
+/* The virtio driver: probe, remove, and the other callbacks of the bus. */
 #include <linux/crash_dump.h>
 #include <linux/device.h>
 #include <linux/module.h>
@@ -10,13 +10,13 @@
 #include "compat/compat.h"
 #include "trace.h"
 
-/* A descriptor's length has 32 bits. In pages. */
+/* Largest length of a descriptor, which has 32 bits, in pages. */
 #define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
 
-/* The device that is being taken from virtio_balloon, NULL for none. */
+/* The device that a takeover is binding at present, or NULL. */
 static const struct device *balloon_taken;
 
-/* The host wrote to the configuration, or the device is in trouble. */
+/* The host changed the configuration, or the device needs a reset. */
 static void balloon_config(struct work_struct *work)
 {
 	struct aerator *a = container_of(work, struct aerator, config);
@@ -31,9 +31,9 @@ static void balloon_config(struct work_struct *work)
 }
 
 /*
- * A guest that is about to sleep stays awake until the work had its turn, and then for as
- * long as that has something to do (target_work()), if the user has the device wake it
- * (power/wakeup), as virtio_balloon does (since v6.11).
+ * If the user enabled the device as a wakeup source (power/wakeup), a guest that is about
+ * to suspend stays awake until the work has run, and then for as long as the work has
+ * something to do (target_work()). The same as in virtio_balloon (since v6.11).
  */
 static void balloon_config_changed(struct virtio_device *vdev)
 {
@@ -55,7 +55,7 @@ static void balloon_free(struct aerator *a)
 	kfree(a);
 }
 
-/* All kinds, so that the choice can change while others look at the old one. */
+/* Create all kinds, so that the choice can change while the old one is still in use. */
 static int balloon_create_intakes(struct aerator *a)
 {
 	struct intake *in;
@@ -100,10 +100,10 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 }
 
 /*
- * The kernel that saves the memory of one that crashed has little of its own, and the
- * host's target was meant for the other one: no queue is set up, so that nothing is
- * inflated or reported. Bound the device is all the same. Left free it would go to
- * virtio_balloon, which inflates until that kernel panics.
+ * A kdump kernel has little memory, and the host's target was meant for the kernel that
+ * crashed: no queue is set up, so that no page is inflated or reported. The device is
+ * bound nevertheless. Otherwise virtio_balloon would bind it, and inflate until the kdump
+ * kernel panics.
  */
 static int balloon_begin(struct aerator *a)
 {
@@ -185,7 +185,7 @@ struct virtio_driver balloon_driver = {
 	.driver = {
 		.name = KBUILD_MODNAME,
 		.owner = THIS_MODULE,
-		/* Takeover looks at the outcome. */
+		/* takeover_take() checks the result right after driver_attach(). */
 		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 		.dev_groups = sysfs_groups,
 	},
@@ -201,10 +201,10 @@ struct virtio_driver balloon_driver = {
 };
 
 /**
- * balloon_driver_take - note which device is being taken from virtio_balloon
- * @dev: the device, or NULL when that is over
+ * balloon_driver_take - set the device that is being taken from virtio_balloon
+ * @dev: the device, or NULL after the takeover
  *
- * The log of its probe says so.
+ * The probe of the device names the takeover in its log message.
  *
  * Context: one caller at a time.
  */
@@ -214,8 +214,9 @@ void balloon_driver_take(const struct device *dev)
 }
 
 /*
- * The driver core tells of an unbind before it removes the driver's files, and to remove
- * one waits until no task reads or writes it.
+ * The driver core calls this notifier before it removes the driver's sysfs files. The
+ * removal of a file waits for its readers and writers: balloon_leave() ends a write to
+ * "flush".
  */
 static int balloon_unbind(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -231,7 +232,7 @@ static struct notifier_block balloon_nb = {
 };
 
 /**
- * balloon_driver_watch - look out for devices that are unbound
+ * balloon_driver_watch - register the notifier of unbinds
  *
  * Context: at load, with the driver registered.
  *

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Features: what a device has to offer, and what is made of it. */
+/* Feature negotiation: which devices are refused, and which features are left out. */
 #include <linux/mm.h>
 #include <linux/poison.h>
 #include <linux/virtio_config.h>
@@ -8,18 +8,18 @@
 #include "balloon.h"
 #include "compat/compat.h"
 
-/* Would the guest notice that the content of a free page changed? */
+/* Does the guest depend on the content of free pages? */
 static bool features_content_matters(void)
 {
 	return want_init_on_free() || compat_page_poisoning();
 }
 
 /**
- * balloon_features_poison - what free pages are filled with, if their content matters
+ * balloon_features_poison - the pattern of free pages, if the guest depends on it
  *
  * Context: any.
  *
- * Return: four bytes of it.
+ * Return: four bytes of the pattern.
  */
 u32 balloon_features_poison(void)
 {
@@ -27,12 +27,12 @@ u32 balloon_features_poison(void)
 }
 
 /**
- * balloon_features_refusal - why this driver would not bind a device
- * @vdev: a balloon device, bound to anyone or no one
+ * balloon_features_refusal - reason not to bind a device
+ * @vdev: a balloon device, bound to any driver or none
  *
- * Context: under the device's lock; may sleep.
+ * Context: under the device lock; may sleep.
  *
- * Return: the reason, in words for the log, or NULL.
+ * Return: the reason, as text for the log, or NULL.
  */
 const char *balloon_features_refusal(struct virtio_device *vdev)
 {
@@ -49,17 +49,17 @@ const char *balloon_features_refusal(struct virtio_device *vdev)
 }
 
 /**
- * balloon_features_validate - leave out features that do not help
- * @vdev: the device, with those that it offers and the driver knows
+ * balloon_features_validate - clear features that are of no use
+ * @vdev: the device, with the features that both the device and the driver support
  *
- * Free pages that were poisoned or zeroed must be found so again; if they are
- * neither then the host need not know. Indirect descriptors are allocated when
- * memory is returned, that is when it is short, and gain something for batches
- * of several chains only, which the kernel's page reporting does not make. And
- * the device gets guest physical addresses, whatever stands between it and memory:
- * to translate them for a device that is told of free pages makes no sense.
+ * Page poison: free pages that were poisoned or zeroed must have this content again when
+ * they are allocated; without poisoning or zeroing the host need not know. Indirect
+ * descriptors: their tables are allocated while memory is returned, when memory may be
+ * short. They are useful only for batches of several chains, which the kernel's page
+ * reporting does not make. Access platform: the device always gets guest physical
+ * addresses; translating addresses of free pages for a device makes no sense.
  *
- * Context: before probe, under the device's lock.
+ * Context: before probe, under the device lock.
  *
  * Return: 0.
  */

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page hint: what a live migration need not copy (virtio 1.2, 5.5.6.4).
+ * Free page hint: free pages that a live migration need not copy (virtio 1.2, 5.5.6.4).
  *
- * The host writes a command id into the device's configuration. We answer with
- * that id, then with free blocks, which the device takes off its list of pages to
- * copy, and with VIRTIO_BALLOON_CMD_ID_STOP at the end. Blocks stay allocated, so
- * that nobody writes to them and has them copied after all, until the host says
- * VIRTIO_BALLOON_CMD_ID_DONE; or the guest needs memory, which it may do whenever
- * the device has answered: who writes to such a page makes it dirty.
+ * The host writes a command id into the device's configuration. The driver answers with
+ * this id, then with free blocks, which the device removes from its bitmap of pages to
+ * copy, and at the end with VIRTIO_BALLOON_CMD_ID_STOP. The blocks stay allocated until
+ * the host sends VIRTIO_BALLOON_CMD_ID_DONE, so that the guest does not write to them:
+ * the host would then copy them after all. Blocks that the device has answered may be
+ * freed at any time if the guest needs memory; a write to such a page makes it dirty, and
+ * the migration copies it.
  *
- * What the host knows to be free costs a migration next to nothing, as it reads
- * as zeroes. And to allocate it is to have it back: kernels zero what they
- * allocate. So no more is hinted than the host still holds. Blocks of that kind
- * are allocated first, if not only.
+ * Reported pages cost a migration next to nothing, as they read as zeroes. Allocating one
+ * of them for a hint causes a refault, since the kernel may zero the pages that it
+ * allocates. Therefore at most the amount of raw memory is hinted. The allocator takes
+ * raw blocks first, though not always.
  *
- * balloon_hint_lock covers the list, which those who reclaim memory take from. The
- * queue belongs to the one work item.
+ * balloon_hint_lock protects the list, from which reclaim takes blocks. The queue is
+ * owned by the work item.
  */
 #include <linux/bits.h>
 #include <linux/list.h>
@@ -27,14 +28,14 @@
 #include "balloon.h"
 #include "mm_ballooned.h"
 
-/* What QEMU takes off its list as one, and the guest has most of. */
+/* 2 MiB: QEMU handles such a block as a whole, and most free memory is in such blocks. */
 #define BALLOON_HINT_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
 #define BALLOON_HINT_PAGES	BIT(BALLOON_HINT_ORDER)
 
-/* Blocks for one wait, if the ring is as long. */
+/* Blocks per request, if the ring has as many entries. */
 #define BALLOON_HINT_BATCH	64
 
-/* Blocks that the device has answered: all devices', as there is one. */
+/* Blocks that the device has answered. Global, since at most one device is bound. */
 static LIST_HEAD(balloon_hint_blocks);
 static unsigned long balloon_hint_nr;
 static DEFINE_SPINLOCK(balloon_hint_lock);
@@ -60,12 +61,12 @@ static void balloon_hint_free(struct list_head *blocks)
 	list_for_each_entry_safe(page, next, blocks, lru) {
 		list_del(&page->lru);
 		balloon_hint_drop(page);
-		cond_resched();	/* each may have to be zeroed */
+		cond_resched();	/* freeing may zero each block */
 	}
 }
 
 /**
- * balloon_hint_held - what is kept from the guest for the sake of a migration
+ * balloon_hint_held - number of hinted pages that are still allocated
  *
  * Context: any.
  *
@@ -77,12 +78,12 @@ unsigned long balloon_hint_held(void)
 }
 
 /**
- * balloon_hint_return - return some of that to the guest
- * @pages: how many at least, if there are as many
+ * balloon_hint_return - free hinted pages
+ * @pages: free at least so many pages, or all if there are fewer
  *
- * Context: any task that may sleep, also to reclaim memory.
+ * Context: any task that may sleep, also in reclaim.
  *
- * Return: how many were returned.
+ * Return: number of pages that were freed.
  */
 unsigned long balloon_hint_return(unsigned long pages)
 {
@@ -113,7 +114,7 @@ static u32 balloon_hint_command(struct aerator *a)
 	return id;
 }
 
-/* Say an id: that of the command, or that there is no more to come. */
+/* Send an id: that of the command, or VIRTIO_BALLOON_CMD_ID_STOP after the last block. */
 static int balloon_hint_say(struct aerator *a, u32 id)
 {
 	int err;
@@ -124,8 +125,8 @@ static int balloon_hint_say(struct aerator *a, u32 id)
 }
 
 /*
- * What lies there: nothing is reclaimed for it. And nothing that others may want to
- * have moved: these blocks cannot be.
+ * Allocate a block, from free memory alone, without reclaim. Not from movable memory,
+ * since hinted blocks cannot be migrated.
  */
 static struct page *balloon_hint_take(void)
 {
@@ -146,7 +147,7 @@ static int balloon_hint_put(struct aerator *a, struct page *page)
 	return virtqueue_add_inbuf(a->hint_vq, &sg, 1, page, GFP_NOWAIT | __GFP_NOWARN);
 }
 
-/* Put up to @nr blocks on the queue, a chain each. Return how many. */
+/* Put up to @nr blocks on the queue, one chain each. Returns their number. */
 static unsigned int balloon_hint_fill(struct aerator *a, struct list_head *blocks,
 				      unsigned int nr)
 {
@@ -163,12 +164,12 @@ static unsigned int balloon_hint_fill(struct aerator *a, struct list_head *block
 		}
 		list_add(&page->lru, blocks);
 		sent++;
-		cond_resched();	/* each may have to be zeroed */
+		cond_resched();	/* allocating may zero each block */
 	}
 	return sent;
 }
 
-/* One batch. Return 0 if there may be more. */
+/* Hint one batch. Returns 0 if there may be more. */
 static int balloon_hint_batch(struct aerator *a)
 {
 	unsigned int nr = min_t(unsigned int, BALLOON_HINT_BATCH,
@@ -191,9 +192,10 @@ static int balloon_hint_batch(struct aerator *a)
 }
 
 /*
- * A command that is new. Each pass of a migration over what the guest wrote
- * meanwhile has one, but only the first has something to gain: what was freed since
- * then was written to since then, and will be again by whoever gets it back.
+ * Begin to serve a new command. Each pass of a migration over the dirty pages has one,
+ * but only the first pass gains from hints: pages that were freed since then were
+ * written to since then, and will soon be written to again. @left is therefore set only
+ * once per migration.
  */
 static int balloon_hint_begin(struct aerator *a, u32 id)
 {
@@ -212,7 +214,7 @@ static int balloon_hint_end(struct aerator *a)
 	return balloon_hint_say(a, VIRTIO_BALLOON_CMD_ID_STOP);
 }
 
-/* The host wants no more, for now or for good. */
+/* The host wants no more hints, for this pass or for the whole migration. */
 static void balloon_hint_leave(struct aerator *a, u32 id)
 {
 	if (a->hint.command != VIRTIO_BALLOON_CMD_ID_STOP)
@@ -223,7 +225,7 @@ static void balloon_hint_leave(struct aerator *a, u32 id)
 	balloon_hint_return(ULONG_MAX);
 }
 
-/* True while there is more to do for the command that the host gives now. */
+/* Serve the present command. Returns true if there is more to do. */
 static bool balloon_hint_step(struct aerator *a, u32 id)
 {
 	if (id == VIRTIO_BALLOON_CMD_ID_STOP || id == VIRTIO_BALLOON_CMD_ID_DONE) {
@@ -246,13 +248,13 @@ static void balloon_hint_work(struct work_struct *work)
 {
 	struct aerator *a = container_of(work, struct aerator, hint.work);
 
-	/* Cleared, and this work waited for, before the queue goes. */
+	/* balloon_hint_stop() clears it and waits for this work. */
 	if (!READ_ONCE(a->hint.running) || balloon_has_failed(a))
 		return;
 	/*
-	 * A device need not show an id any more once it heard it: QEMU shows
-	 * VIRTIO_BALLOON_CMD_ID_STOP while it takes hints. What counts is what it
-	 * showed when it last said that something changed.
+	 * The configuration need not show the id after the device has received it:
+	 * QEMU shows VIRTIO_BALLOON_CMD_ID_STOP while it takes hints. Read the id only
+	 * after a configuration change.
 	 */
 	if (xchg(&a->hint.changed, 0))
 		a->hint.wanted = balloon_hint_command(a);
@@ -273,11 +275,11 @@ void balloon_hint_changed(struct aerator *a)
 }
 
 /**
- * balloon_hint_create - what has to be there before the queue is
+ * balloon_hint_create - initialise free page hint, before the queue exists
  * @a: the device
  *
- * To allocate blocks that have to be zeroed takes long: the work is bound to no
- * processor, so that others' works have not to wait for it.
+ * Allocating blocks that have to be zeroed takes long: the workqueue is unbound, so that
+ * other works of the CPU do not wait.
  *
  * Context: may sleep.
  *
@@ -292,7 +294,7 @@ int balloon_hint_create(struct aerator *a)
 
 /**
  * balloon_hint_destroy - undo balloon_hint_create()
- * @a: the device, stopped, nothing of it queued; or balloon_hint_create() failed
+ * @a: the device, stopped, its work cancelled; or balloon_hint_create() failed
  *
  * Context: may sleep.
  */
@@ -303,7 +305,7 @@ void balloon_hint_destroy(struct aerator *a)
 }
 
 /**
- * balloon_hint_start - listen to the host's commands
+ * balloon_hint_start - begin to serve the host's commands
  * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
@@ -316,12 +318,12 @@ void balloon_hint_start(struct aerator *a)
 	a->hint.command = VIRTIO_BALLOON_CMD_ID_STOP;
 	a->hint.done = VIRTIO_BALLOON_CMD_ID_STOP;
 	WRITE_ONCE(a->hint.running, true);
-	/* A migration may be under way. */
+	/* A migration may be running. */
 	balloon_hint_changed(a);
 }
 
 /**
- * balloon_hint_stop - let go of the queue, before the device is reset
+ * balloon_hint_stop - stop using the queue, before the device is reset
  * @a: the device
  *
  * A late interrupt may still queue the work; it does not touch the queue then.

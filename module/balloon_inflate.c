@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The balloon: pages that the guest gives up, as many as the host wants.
+ * The balloon: pages that the guest gives to the host, as many as the host wants.
  *
- * The host writes a target into the device's configuration, and we inflate or
- * deflate until we are there, a batch at a time (virtio 1.2, 5.5.6.1). The device
- * counts in pages of 4 KiB, we in those of the guest.
+ * The host writes a target into the device's configuration, and the driver inflates or
+ * deflates the balloon to this size, batch by batch (virtio 1.2, 5.5.6.1). The device
+ * counts in pages of 4 KiB, the driver in pages of the guest.
  *
- * Inflating takes large blocks first, and base pages when there are none left. A
- * host that backs the guest with huge pages gets each of them back in one piece,
- * if it is told of all of it in one chain (see balloon_trial.c), and nothing at all
- * for a page here and there. The pages of a block are single ones from then on, so that
- * compaction can move them and the host can have few. The kernel may zero what it
- * allocates: a batch at a time the host has again what it was rid of already.
+ * Inflating takes large blocks first, and base pages when no block is left. A host that
+ * backs the guest with huge pages can discard a huge page only if all of it is inflated,
+ * for some hosts in one chain (see balloon_trial.c); single pages bring such a host
+ * nothing. A block is split into base pages, so that compaction can migrate them and the
+ * host can ask for a few of them. The kernel may zero pages when it allocates them: this
+ * refaults memory that was reported before, one batch at a time.
  *
- * All that is told is told before it is done, whether the device insists on that
- * or not (VIRTIO_BALLOON_F_MUST_TELL_HOST): a page is in the balloon once the
- * device has it, and free once the device knows. A device that does not answer
- * is reset, and then has nothing.
+ * The host is always told first, also without VIRTIO_BALLOON_F_MUST_TELL_HOST: a page is
+ * in the balloon after the device has answered its inflation, and is freed after the
+ * device has answered its deflation. A device that does not answer is reset, and then
+ * owns no page.
  *
- * balloon.lock covers both queues, and the number of pages with them. It is taken
- * inside balloon_mutex. Nobody allocates memory under it, since who is out of memory
- * takes it to deflate; and moving a page, which may happen inside any allocation,
- * only tries it.
+ * balloon.lock protects both queues and the number of pages. It nests inside
+ * balloon_mutex. No task allocates memory under it, since the OOM notifier takes the lock
+ * to deflate. Page migration, which may run inside any allocation, uses only
+ * mutex_trylock().
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -35,17 +35,17 @@
 #include "balloon_inflate.h"
 #include "mm_ballooned.h"
 
-/* Numbers of one batch: 16 MiB, for one wait. */
+/* Numbers in one batch: 16 MiB per request. */
 #define INFLATE_BATCH		(8 * INFLATE_CHAIN_MAX)
 
-/* Pages that are given back at once when the guest is out of memory. */
+/* Pages that the OOM notifier deflates. */
 #define INFLATE_OOM_PAGES	(SZ_4M >> PAGE_SHIFT)
-/* How long it is waited for the lock then: for a batch that the device does not answer. */
+/* How long the OOM notifier waits for the lock: as long as for an unanswered batch, ms. */
 #define INFLATE_OOM_MS		2500
-/* As virtio_balloon: before those who would free what is worth more. */
+/* As in virtio_balloon: before notifiers that free memory of more value. */
 #define INFLATE_OOM_PRIORITY	80
 
-/* What one batch may have, so that it fits on the queue. In pages. */
+/* Most pages in one batch, so that the batch fits on the queue. */
 static unsigned long inflate_batch(struct virtqueue *vq)
 {
 	unsigned long numbers = INFLATE_CHAIN_MIN * virtqueue_get_vring_size(vq);
@@ -54,12 +54,12 @@ static unsigned long inflate_batch(struct virtqueue *vq)
 }
 
 /**
- * balloon_inflate_can_tell - is there a device to tell?
+ * balloon_inflate_can_tell - may requests be sent to the device?
  * @b: the balloon
  *
  * Context: @b->lock held.
  *
- * Return: true if its queues can be used.
+ * Return: true if the queues can be used.
  */
 bool balloon_inflate_can_tell(const struct balloon *b)
 {
@@ -67,7 +67,7 @@ bool balloon_inflate_can_tell(const struct balloon *b)
 	return b->running && !balloon_has_failed(b->a);
 }
 
-/* Write down a page for the device. Return how many numbers there are then. */
+/* Append the numbers of a page to @b->numbers. Returns the new count. */
 static unsigned int inflate_number(struct balloon *b, unsigned int nr,
 				   struct page *page)
 {
@@ -80,8 +80,8 @@ static unsigned int inflate_number(struct balloon *b, unsigned int nr,
 }
 
 /*
- * Tell the device what is written down, and wait until it knows. The queue is
- * empty, and a batch no longer than it.
+ * Send the first @nr numbers to the device, and wait for its answer. The queue is empty,
+ * and has room for a whole batch.
  */
 static int inflate_tell(struct balloon *b, struct virtqueue *vq, unsigned int nr)
 {
@@ -115,10 +115,10 @@ static int inflate_tell_page(struct balloon *b, struct virtqueue *vq, struct pag
 }
 
 /**
- * balloon_inflate_tell_block - tell the device of one block, and wait until it knows
+ * balloon_inflate_tell_block - inflate or deflate one block, and wait for the answer
  * @b: the balloon
  * @vq: the inflate or the deflate queue
- * @block: INFLATE_BLOCK_PAGES of them
+ * @block: the block, of INFLATE_BLOCK_PAGES pages
  *
  * Context: @b->lock held, balloon_inflate_can_tell(); sleeps as balloon_vq_wait() does.
  *
@@ -135,8 +135,9 @@ int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct p
 }
 
 /*
- * What the host sees of it. @lock held, the device running. Where devices are channels
- * (s390) a write allocates: from the reserves, as to be out of memory leads here again.
+ * Write the size to the configuration. @lock held, the device running. On channel I/O
+ * (s390) the write allocates memory. It may use the reserves: otherwise the allocation
+ * could call the OOM notifier, which waits for @lock.
  */
 static void inflate_show(struct balloon *b)
 {
@@ -160,8 +161,8 @@ static void inflate_free(struct list_head *pages)
 }
 
 /*
- * A block that is free, in single pages. Nothing is reclaimed or moved for it.
- * Return how many.
+ * Allocate a free block, split into base pages, without reclaim or compaction. Returns
+ * the number of pages.
  */
 static unsigned long inflate_take_block(struct list_head *pages)
 {
@@ -191,7 +192,7 @@ static unsigned long inflate_take_page(struct list_head *pages)
 	return 1;
 }
 
-/* Up to @nr pages from the allocator. Return how many. */
+/* Allocate up to @nr pages. Returns their number. */
 static unsigned long inflate_take(struct list_head *pages, unsigned long nr)
 {
 	unsigned long taken = 0, got = 1;
@@ -208,7 +209,7 @@ static unsigned long inflate_take(struct list_head *pages, unsigned long nr)
 	return taken;
 }
 
-/* Into the balloon with them. Those that the device does not take are freed. */
+/* Put pages into the balloon; free them if the device does not take them. */
 static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long nr)
 {
 	int err = -EAGAIN;
@@ -227,14 +228,14 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 }
 
 /**
- * balloon_inflate_grow - take one batch from the guest
+ * balloon_inflate_grow - inflate by one batch
  * @b: the balloon
- * @want: how many pages are missing, at least one
+ * @want: number of pages up to the target, at least one
  *
  * Context: may sleep, without @b->lock.
  *
- * Return: 0, -ENOMEM if there was not enough for it, or another negative errno if the
- * device did not take it.
+ * Return: 0, -ENOMEM if not enough pages could be allocated for the batch, or another
+ * negative errno if the device did not take the batch.
  */
 int balloon_inflate_grow(struct balloon *b, unsigned long want)
 {
@@ -249,8 +250,8 @@ int balloon_inflate_grow(struct balloon *b, unsigned long want)
 }
 
 /*
- * One batch back to the guest, of which the device is told if it still knows of
- * any. Return how many pages, or 0 if all that are left are being moved.
+ * Deflate by one batch. A device that was reset owns no page, and is not told. Returns
+ * the number of pages, 0 if all pages that are left are being migrated.
  */
 static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 {
@@ -264,7 +265,7 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 		nr = min(nr, inflate_batch(b->a->deflate_vq));
 	nr = compat_balloon_remove(&b->pages, &pages, nr);
 	WRITE_ONCE(b->size, b->size - nr);
-	/* Answered or reset: either way the pages are nobody's but ours. */
+	/* After the answer or a reset the device does not own the pages any more. */
 	if (tell && nr && !inflate_tell_pages(b, b->a->deflate_vq, &pages))
 		inflate_show(b);
 	inflate_free(&pages);
@@ -272,13 +273,14 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 }
 
 /**
- * balloon_inflate_give - give one batch back to the guest
+ * balloon_inflate_give - deflate by one batch
  * @b: the balloon
- * @want: how many pages it has too many
+ * @want: number of pages down to the target
  *
  * Context: may sleep, without @b->lock.
  *
- * Return: 0, or -EBUSY if all that are left are being moved, for a moment.
+ * Return: 0, or -EBUSY if all pages that are left are being migrated at the moment, or
+ * the device cannot be told.
  */
 int balloon_inflate_give(struct balloon *b, unsigned long want)
 {
@@ -292,9 +294,9 @@ int balloon_inflate_give(struct balloon *b, unsigned long want)
 }
 
 /*
- * With the device urgent, what has the lock gets its answer or resets the device within
- * two seconds. One that is silent and cannot be reset has it for longer, and then there
- * is nothing that the balloon could give.
+ * With @urgent set, the task that has the lock gets its answer or resets the device
+ * within two seconds. A device that does not answer and cannot be reset blocks the lock
+ * for longer; the balloon then has no pages to give.
  */
 static bool inflate_lock_urgent(struct balloon *b)
 {
@@ -309,9 +311,9 @@ static bool inflate_lock_urgent(struct balloon *b)
 }
 
 /*
- * Out of memory: the guest comes first. The host sees the size, and sets another
- * target when it thinks fit; until then it would be taken from the same guest
- * again and again, whatever else the host changes, and also after a reset.
+ * OOM notifier: deflate, and stop inflating until the host sets another target. The host
+ * sees the size. With the same target the balloon would take the memory from the guest
+ * again and again, also after another change of the configuration, or a reset.
  */
 static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
@@ -320,7 +322,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	if (!xchg(&b->yielded, 1) && READ_ONCE(b->size))
 		dev_info(&b->a->vdev->dev,
 			 "the guest is out of memory: the balloon gives way\n");
-	/* Under the kernel's oom_lock: there is one of us. */
+	/* Under the kernel's oom_lock: one notifier at a time writes it. */
 	WRITE_ONCE(b->a->urgent, true);
 	if (inflate_lock_urgent(b)) {
 		/* Between balloon_inflate_stop() and the reset the device cannot be told. */
@@ -338,8 +340,9 @@ static bool inflate_yields(const struct balloon *b)
 }
 
 /*
- * The page must be the device's before the other one can be free. Once it is
- * there is no way back: a device that did not answer to the second part was reset.
+ * Replace a page for compaction: inflate the new page, then deflate the old one. After
+ * the first answer there is no way back. If the second request is not answered, the
+ * device was reset and does not own the old page any more.
  */
 static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 			struct page *page)
@@ -362,7 +365,7 @@ static int inflate_move(struct compat_balloon *pages, struct page *newpage,
 }
 
 /**
- * balloon_inflate_size - how large the balloon is
+ * balloon_inflate_size - size of the balloon
  * @a: the device
  *
  * Context: any.
@@ -387,15 +390,15 @@ void balloon_inflate_start(struct aerator *a)
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, true);
 	b->closed = false;
-	/* The guest may have been sent to another host. */
+	/* The guest may have been resumed on another host. */
 	b->trial = TRIAL_UNKNOWN;
-	/* It is as it was before the reset, and the host may have forgotten. */
+	/* The reset did not change the balloon, but the device may have lost its size. */
 	inflate_show(b);
 	mutex_unlock(&b->lock);
 }
 
 /**
- * balloon_inflate_stop - let go of the queues, before the device is reset
+ * balloon_inflate_stop - stop using the queues, before the device is reset
  * @a: the device
  *
  * The balloon stays as it is.
@@ -412,10 +415,10 @@ void balloon_inflate_stop(struct aerator *a)
 }
 
 /**
- * balloon_inflate_empty - give the guest all that is in the balloon
+ * balloon_inflate_empty - deflate the balloon completely
  * @a: the device, running or not
  *
- * Context: balloon_mutex held; sleeps until it is done.
+ * Context: balloon_mutex held; sleeps until the balloon is empty.
  */
 void balloon_inflate_empty(struct aerator *a)
 {
@@ -461,7 +464,7 @@ static struct balloon *inflate_alloc(struct aerator *a)
 }
 
 /**
- * balloon_inflate_create - an empty balloon
+ * balloon_inflate_create - create an empty balloon
  * @a: the device, its features negotiated
  *
  * Context: may sleep.

@@ -13,36 +13,36 @@
 #include "compat/balloon.h"
 
 /**
- * struct balloon - the pages that the host has
+ * struct balloon - the pages that were given to the host
  * @a: the device
  * @lock: see balloon_inflate.c
- * @pages: those pages
- * @size: how many they are; @lock to write
+ * @pages: the pages
+ * @size: number of @pages; @lock to write
  * @running: the queues may be used; @lock
- * @closed: it is being emptied for good; @lock
- * @yielded: the guest ran out of memory: no growing before the host sets another target
- *	than @wanted; @lock, or atomic as a whole
- * @numbers: what the device reads; @lock
- * @chain: how many of them one chain has; @lock
- * @trial: whether the device then drops what it is told of, enum trial_result; @lock
- * @timid: it had to be reset over a longer chain: none is tried again; @lock
- * @work: goes towards the target; has all below but @oom
- * @wanted: that target when it was last read, in the device's pages
- * @awake: it keeps the guest from going to sleep
- * @said: the log says that it is out of reach
- * @retry_ms: time between two tries to reach it, ms; 0 while none fell short
- * @retry: when the next one is due, jiffies
- * @free: pages that were free after the last one, or that the kernel keeps free
- * @oom: called when the guest is out of memory
+ * @closed: the balloon is being emptied, and does not grow any more; @lock
+ * @yielded: the guest ran out of memory: the balloon does not grow until the host sets
+ *	a target other than @wanted; @lock, or atomic as a whole
+ * @numbers: page frame numbers that the device reads; @lock
+ * @chain: most @numbers in one chain; @lock
+ * @trial: whether the host discards memory in such chains, enum trial_result; @lock
+ * @timid: a longer chain led to a reset of the device: do not try one again; @lock
+ * @work: moves the size towards the target; owns the fields below, except @oom
+ * @wanted: the target when it was last read, in the device's pages
+ * @awake: @work keeps the guest from suspending
+ * @said: the log has a message that the target is out of reach
+ * @retry_ms: backoff between two tries to inflate, ms; 0 if the last one did not fail
+ * @retry: time of the next try, jiffies
+ * @free: free pages after the last try, or the guest's watermarks if they are higher
+ * @oom: OOM notifier
  */
 struct balloon {
 	struct aerator *a;
-	struct mutex lock;	/* both queues, the size, and what is told */
+	struct mutex lock;	/* both queues, the size, and the buffer of numbers */
 	struct compat_balloon pages;
 	unsigned long size;
 	bool running;
 	bool closed;
-	int yielded;	/* not all can exchange a byte */
+	int yielded;	/* int: not every architecture has xchg() of a byte */
 	__virtio32 *numbers;
 	unsigned int chain;
 	int trial;
@@ -57,28 +57,28 @@ struct balloon {
 	struct notifier_block oom;
 };
 
-/* The device's pages in one of ours. */
+/* Number of device pages, of 4 KiB, in a page of the guest. */
 #define INFLATE_UNITS		(PAGE_SIZE >> VIRTIO_BALLOON_PFN_SHIFT)
 
-/* What a host can drop as a whole, on every architecture that matters. */
+/* Size of a huge page, which a host can discard as a whole, on the usual architectures. */
 #define INFLATE_BLOCK_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
 #define INFLATE_BLOCK_PAGES	BIT(INFLATE_BLOCK_ORDER)
 
-/* Numbers of one chain that every device takes: Firecracker's reads no longer one. */
+/* Numbers in a chain that every device takes: Firecracker's reads no longer chain. */
 #define INFLATE_CHAIN_MIN	256
-/* Of a whole block: a device that drops all of it at once has to see it in one chain. */
+/* Numbers of a whole block, in one chain: some hosts discard only whole blocks. */
 #define INFLATE_CHAIN_MAX	512
 
-/* A page is being moved: it will be back by then. */
+/* Delay of a retry if all pages of the balloon are being migrated. */
 #define INFLATE_MOVE_MS		1
 
-/* balloon_inflate.c: what is in it */
+/* balloon_inflate.c: inflate and deflate */
 int balloon_inflate_grow(struct balloon *b, unsigned long want);
 int balloon_inflate_give(struct balloon *b, unsigned long want);
 bool balloon_inflate_can_tell(const struct balloon *b);
 int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block);
 
-/* balloon_trial.c: does the host drop it? */
+/* balloon_trial.c: does the host discard inflated memory? */
 void balloon_trial_inflate(struct balloon *b);
 
 #endif /* AERATOR_BALLOON_INFLATE_H */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device's life: up, down, failed, and up again.
+ * Device lifecycle: start, stop, suspend and resume, recovery after a reset.
  *
- * balloon_mutex covers every change between running and not: bind, unbind,
- * suspend, recovery, settings. It may be held for as long as a batch takes to
- * settle. It is taken inside the device lock and inside the module's parameter
- * lock, and never by the works that use the queues, for which lifecycle_stop() waits.
+ * balloon_mutex protects every change between running and stopped: bind, unbind,
+ * suspend, recovery, settings. It may be held for as long as a batch takes to settle. It
+ * nests inside the device lock and inside the module's parameter lock. The works that use
+ * the queues never take it, since lifecycle_stop() waits for them.
  */
 #include <linux/lockdep.h>
 #include <linux/mm.h>
@@ -15,10 +15,10 @@
 #include "compat/compat.h"
 
 /**
- * struct lifecycle_room - what the entries of all batches need
+ * struct lifecycle_room - memory for the entries of all batches
  * @runs: the entries
- * @reactors: how many batches there may be
- * @size: most entries of one
+ * @reactors: number of reactors
+ * @size: most entries of one batch
  */
 struct lifecycle_room {
 	struct reactor_run *runs;
@@ -28,12 +28,13 @@ struct lifecycle_room {
 
 static DEFINE_MUTEX(balloon_mutex);
 
-/* The bound device: page reporting takes one, so there is one. balloon_mutex */
+/* The bound device; at most one, since page reporting takes one. balloon_mutex */
 static struct aerator *balloon_bound;
 
 /*
- * Nothing uses the queues any more. Reset first: it ends the device's access to
- * memory, and its interrupts. It must not see the queues go: without a reset they stay.
+ * Reset the device; the driver does not use its queues any more. The reset comes first:
+ * it ends the device's access to memory, and its interrupts. The queues are deleted only
+ * after a successful reset, since the device may use them until then.
  */
 static void lifecycle_reset(struct aerator *a)
 {
@@ -41,12 +42,12 @@ static void lifecycle_reset(struct aerator *a)
 
 	mutex_lock(&a->reset_lock);
 	reset = balloon_reset_device(a->vdev);
-	/* From here on no other task resets it, and what it had is free. */
+	/* From here on no other task resets the device, and its pages may be freed. */
 	smp_store_release(&a->failed, true);
 	mutex_unlock(&a->reset_lock);
 	/*
-	 * On a bus whose reset does not wait for an interrupt (MMIO) it may be queued
-	 * once more, and find nothing running.
+	 * On a bus whose reset does not wait for a running interrupt handler (MMIO), the
+	 * work may be queued once more; it then finds nothing running.
 	 */
 	cancel_work_sync(&a->config);
 	if (reset) {
@@ -57,7 +58,7 @@ static void lifecycle_reset(struct aerator *a)
 	dev_err(&a->vdev->dev, "the device cannot be reset, and keeps its queues\n");
 }
 
-/* A device that is down may have kept its queues, or have got half way up again. */
+/* A stopped device may still have its queues, or a start may have failed half way. */
 static bool lifecycle_reset_again(struct aerator *a)
 {
 	bool reset = balloon_reset_device(a->vdev);
@@ -67,7 +68,7 @@ static bool lifecycle_reset_again(struct aerator *a)
 	return reset;
 }
 
-/* Room for the batches that the settings of now allow, which nobody uses yet. */
+/* Allocate the entries of the batches, by the present settings. */
 static int lifecycle_make_room(struct lifecycle_room *room)
 {
 	room->size = READ_ONCE(aerator_params.reactor_size);
@@ -77,7 +78,7 @@ static int lifecycle_make_room(struct lifecycle_room *room)
 	return room->runs ? 0 : -ENOMEM;
 }
 
-/* All reactors are idle: the intake is stopped. balloon_mutex held. */
+/* The intake is stopped, and so all reactors are idle. balloon_mutex held. */
 static void lifecycle_equip(struct aerator *a, const struct lifecycle_room *room)
 {
 	unsigned int i;
@@ -89,7 +90,7 @@ static void lifecycle_equip(struct aerator *a, const struct lifecycle_room *room
 	a->runs = room->runs;
 }
 
-/* The device is the driver's: tell it the rest. balloon_mutex held. */
+/* Write the poison value, and set DRIVER_OK. balloon_mutex held. */
 static void lifecycle_make_ready(struct aerator *a)
 {
 	struct virtio_device *vdev = a->vdev;
@@ -99,14 +100,14 @@ static void lifecycle_make_ready(struct aerator *a)
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 				 &poison);
-	/* Before the first interrupt, which may ask for a reset. */
+	/* Before the first interrupt: its handler may fail the device. */
 	WRITE_ONCE(a->failed, false);
 	virtio_device_ready(vdev);
 }
 
 /*
- * From queues to free memory being returned, as the settings of now say. The room is
- * the intake's then, or gone. balloon_mutex held.
+ * Start the intake that the settings choose. @room belongs to the intake then, or was
+ * freed after an error. balloon_mutex held.
  */
 static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room *room)
 {
@@ -116,7 +117,7 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->reporting_vq),
 				ARRAY_SIZE(a->sg));
-	/* Of another order, or of another host. */
+	/* The order may be another one, and so may the host. */
 	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
 	lifecycle_equip(a, room);
 	err = a->intake->ops->start(a->intake);
@@ -125,7 +126,7 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 	return err;
 }
 
-/* Back from there: every block is in the allocator. balloon_mutex held. */
+/* Stop the intake: every block is back in the allocator then. balloon_mutex held. */
 static void lifecycle_stop_intake(struct aerator *a)
 {
 	lockdep_assert_held(&balloon_mutex);
@@ -134,8 +135,8 @@ static void lifecycle_stop_intake(struct aerator *a)
 }
 
 /*
- * The intake is stopped, or did not start. What is in the balloon stays there.
- * balloon_mutex held.
+ * Stop all other queues and reset the device. The intake is stopped, or did not start.
+ * The pages in the balloon stay there. balloon_mutex held.
  */
 static void lifecycle_close(struct aerator *a)
 {
@@ -147,7 +148,7 @@ static void lifecycle_close(struct aerator *a)
 	lifecycle_reset(a);
 }
 
-/* From features negotiated to a device that does all that it is for. balloon_mutex held. */
+/* Start the device, after the negotiation of features. balloon_mutex held. */
 static int lifecycle_start(struct aerator *a)
 {
 	struct lifecycle_room room;
@@ -177,8 +178,9 @@ free:
 }
 
 /*
- * Back from there. The intake first, since its batches may take long: until the balloon
- * stops, it gives way to a guest that is out of memory. balloon_mutex held.
+ * Undo lifecycle_start(). The intake is stopped first, since its batches may take long:
+ * meanwhile the balloon still deflates when the guest is out of memory. balloon_mutex
+ * held.
  */
 static void lifecycle_stop(struct aerator *a)
 {
@@ -190,8 +192,8 @@ static void lifecycle_stop(struct aerator *a)
 }
 
 /*
- * Reset and negotiate anew, as the bus does it before probe: the driver's
- * features are still in vdev->features (virtio 1.2, 3.1.1).
+ * Reset the device and negotiate again, as the bus does before probe (virtio 1.2, 3.1.1).
+ * The driver's features are still in vdev->features.
  */
 static int lifecycle_negotiate(struct aerator *a)
 {
@@ -211,7 +213,7 @@ static int lifecycle_negotiate(struct aerator *a)
 	return 0;
 }
 
-/* All over again, from the reset on. balloon_mutex held. */
+/* Stop the device, and start it again with a reset. balloon_mutex held. */
 static int lifecycle_again(struct aerator *a)
 {
 	int err;
@@ -221,14 +223,14 @@ static int lifecycle_again(struct aerator *a)
 	err = lifecycle_negotiate(a);
 	if (!err)
 		err = lifecycle_start(a);
-	if (err)	/* not to be left half way, whatever comes next */
+	if (err)	/* leave no half-started device behind */
 		lifecycle_reset_again(a);
 	return err;
 }
 
 /**
- * balloon_lifecycle_recover - bring back a device that was reset
- * @work: that of the device
+ * balloon_lifecycle_recover - restart a device that was reset
+ * @work: &struct aerator.recover
  *
  * Context: may sleep.
  */
@@ -248,16 +250,16 @@ unlock:
 	mutex_unlock(&balloon_mutex);
 }
 
-/* The device is stopped, and @removing: nobody queues any of them anew. */
+/* With the device stopped and @removing set, none of these works is queued again. */
 static void lifecycle_cancel(struct aerator *a)
 {
 	cancel_work_sync(&a->config);
 	cancel_work_sync(&a->hint.work);
-	/* Last: the others may find that the device failed. */
+	/* Last: the other works may fail the device, which queues this one. */
 	cancel_delayed_work_sync(&a->recover);
 }
 
-/* Say that a device is ours, and how. balloon_mutex held. */
+/* Log that the device is bound, and its main settings. balloon_mutex held. */
 static void lifecycle_announce(const struct aerator *a)
 {
 	lockdep_assert_held(&balloon_mutex);
@@ -277,7 +279,7 @@ static void lifecycle_announce(const struct aerator *a)
  *
  * Context: may sleep.
  *
- * Return: 0, -EBUSY if there is one already, or another negative errno.
+ * Return: 0, -EBUSY if another device is bound already, or another negative errno.
  */
 int balloon_lifecycle_begin(struct aerator *a)
 {
@@ -297,7 +299,7 @@ int balloon_lifecycle_begin(struct aerator *a)
 	return err;
 }
 
-/* Stop for good, after balloon_quiesce_leave(). balloon_mutex held. */
+/* Stop the device for good, after balloon_quiesce_leave(). balloon_mutex held. */
 static void lifecycle_finish(struct aerator *a)
 {
 	lockdep_assert_held(&balloon_mutex);
@@ -310,7 +312,8 @@ static void lifecycle_finish(struct aerator *a)
  * balloon_leave - a device is about to be unbound
  * @a: the device
  *
- * Context: may sleep, for as long as a batch takes to settle if that is waited for.
+ * Context: may sleep, for as long as a batch takes to settle if balloon_mutex is held
+ * meanwhile.
  */
 void balloon_leave(struct aerator *a)
 {
@@ -323,10 +326,10 @@ void balloon_leave(struct aerator *a)
  * balloon_lifecycle_end - stop a device that is about to be unbound
  * @a: the device
  *
- * All that is in its balloon goes back to the guest. The device ends up reset.
+ * All pages in the balloon go back to the guest. The device is reset at the end.
  *
- * Context: may sleep for as long as a batch takes to settle, and deflating; see
- * balloon_quiesce_wait().
+ * Context: may sleep for as long as a batch takes to settle and the balloon to deflate;
+ * see balloon_quiesce_wait().
  */
 void balloon_lifecycle_end(struct aerator *a)
 {
@@ -342,11 +345,11 @@ void balloon_lifecycle_end(struct aerator *a)
 }
 
 /**
- * balloon_lifecycle_freeze - the guest is put to sleep
+ * balloon_lifecycle_freeze - the guest is suspended
  * @a: the device
  *
- * Nothing stays in the balloon: the kernel that wakes up may be another one, and
- * have used that memory.
+ * Empties the balloon: after a hibernation another kernel boots before the image is
+ * restored, and may use the pages that were in the balloon.
  *
  * Context: may sleep, as balloon_lifecycle_end().
  */
@@ -359,11 +362,11 @@ void balloon_lifecycle_freeze(struct aerator *a)
 }
 
 /**
- * balloon_lifecycle_restore - the guest woke up
- * @a: the device, negotiated with anew by the bus
+ * balloon_lifecycle_restore - the guest is resumed
+ * @a: the device; the bus has negotiated the features again
  *
- * Should it fail, then the bus is told that all is well, and recovery starts from
- * a reset.
+ * An error is not returned to the bus: the recovery work then resets the device and
+ * tries again.
  *
  * Context: may sleep.
  */
@@ -378,9 +381,9 @@ void balloon_lifecycle_restore(struct aerator *a)
 /**
  * balloon_shutdown - the machine goes down, or boots another kernel
  *
- * The device stays reset from here on, whatever recovery had in mind, and what is
- * in the balloon stays there: the next kernel asks for it anew. A device that is silent
- * and cannot be reset holds up no shutdown.
+ * The device stays reset from here on, and is not recovered. The pages in the balloon
+ * stay there: the next kernel reads the target again. A device that does not answer and
+ * cannot be reset does not block the shutdown.
  *
  * Context: may sleep for as long as a batch takes to settle.
  */
@@ -398,7 +401,7 @@ void balloon_shutdown(void)
 }
 
 /**
- * balloon_wake - settings changed, look at them now
+ * balloon_wake - apply changed settings now
  *
  * Context: may sleep.
  */
@@ -411,9 +414,9 @@ void balloon_wake(void)
 }
 
 /*
- * Batches of another kind or size, on the same queues. What can fail comes first: not
- * every device can be reset, and one that cannot must not lose its queues for a lack
- * of memory, nor be waited for without bound. balloon_mutex held.
+ * Restart the intake with batches of another kind or size, on the same queues. The steps
+ * that can fail come first: a device that cannot be reset must not lose its queues after
+ * a failed allocation, and must not be waited for without limit. balloon_mutex held.
  */
 static int lifecycle_restart_intake(struct aerator *a)
 {
@@ -438,15 +441,16 @@ static int lifecycle_restart_intake(struct aerator *a)
 }
 
 /**
- * balloon_restart - settings changed that are looked at on start only
+ * balloon_restart - apply changed settings that are read at the start only
  *
- * Reporting starts anew. The device knows nothing of it: not every one can be reset.
+ * Restarts the intake. The device is not reset, since not every device can be.
  *
  * Context: may sleep for as long as a batch takes to settle.
  *
- * Return: 0, also without a device. With nothing changed -ENOMEM, or -EBUSY if the
- * device is silent and cannot be reset. Or another negative errno, or -EBUSY from the
- * kernel: the device is down then, and recovery tries again with the settings it finds.
+ * Return: 0, also without a device. -ENOMEM with nothing changed. -EBUSY with nothing
+ * changed, if the device does not answer and cannot be reset. Another negative errno, or
+ * -EBUSY of page_reporting_register(), with the device down: recovery then tries again
+ * with the settings at that time.
  */
 int balloon_restart(void)
 {
@@ -465,11 +469,11 @@ int balloon_restart(void)
  * balloon_flush - treat all surplus now
  * @a: the device, kept bound by the caller
  *
- * Context: sleeps until the host has it, a minute at most; interruptible.
+ * Context: sleeps until the host has acknowledged it, a minute at most; interruptible.
  *
- * Return: 0, -EAGAIN if it is paused, suspended, recovered or unbound, or if the kernel
- * decides when memory goes, -EIO if the host did not take it, -ETIMEDOUT, or
- * -ERESTARTSYS.
+ * Return: 0; -EAGAIN if the device is paused, suspended, recovering or being unbound, or
+ * in plain mode (&struct intake.plain); -EIO if the host did not take every batch;
+ * -ETIMEDOUT, or -ERESTARTSYS.
  */
 int balloon_flush(struct aerator *a)
 {

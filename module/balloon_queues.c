@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The queues: which ones a device has, and where. */
+/* The virtqueues of a device: setting them up, and deleting them. */
 #include <linux/list.h>
 #include <linux/rcupdate.h>
 #include <linux/stddef.h>
@@ -8,10 +8,10 @@
 #include "compat/compat.h"
 
 /*
- * The queues, in the order of the specification (virtio 1.2, 5.5.2). It gives
- * them fixed numbers, but in practice those that the device does not have are left out
- * when they are counted, so that reporting is number 2, 3 or 4. Each queue whose
- * feature was negotiated is set up, and none besides.
+ * The queues, in the order of the specification (virtio 1.2, 5.5.2). The specification
+ * gives them fixed numbers, but devices number only the queues that they have, so that
+ * the reporting queue is number 2, 3 or 4. A queue is set up if and only if its feature
+ * was negotiated.
  */
 static const struct queues_row {
 	const char *name;
@@ -40,7 +40,7 @@ static void queues_set(struct aerator *a, const struct queues_row *queue,
 }
 
 /**
- * balloon_queues_find - set up all that the device has
+ * balloon_queues_find - set up all queues of the device
  * @a: the device, its features negotiated
  *
  * Context: may sleep.
@@ -71,10 +71,10 @@ int balloon_queues_find(struct aerator *a)
 }
 
 /**
- * balloon_queues_delete - take down what balloon_queues_find() set up
- * @a: the device, reset, and nothing uses its queues any more
+ * balloon_queues_delete - undo balloon_queues_find()
+ * @a: the device, reset; its queues are not used any more
  *
- * What it never answered is still on them.
+ * Buffers that the device never answered are still on the queues, and are detached.
  *
  * Context: may sleep.
  */
@@ -92,10 +92,11 @@ void balloon_queues_delete(struct aerator *a)
 
 /**
  * balloon_queues_abandon - leave the queues to a device that cannot be reset
- * @a: the device; nothing uses its queues any more
+ * @a: the device; its queues are not used any more by the driver
  *
- * It may still write to them, and read what is on them. They go when a reset succeeds
- * at last, and stay for good otherwise, as does the one buffer that is always on one.
+ * The device may still write to the queues, and read the buffers on them. The queues are
+ * deleted if a later reset succeeds, and otherwise leaked, together with the buffer of
+ * the statistics queue.
  *
  * Context: may sleep.
  */
@@ -105,6 +106,6 @@ void balloon_queues_abandon(struct aerator *a)
 
 	virtio_device_for_each_vq(a->vdev, vq)
 		WRITE_ONCE(vq->callback, NULL);
-	/* An interrupt that has still seen a callback is over then. */
+	/* Waits for interrupt handlers that have read the old callback. */
 	synchronize_rcu();
 }

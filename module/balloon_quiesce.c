@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Quiescing a device: no batch is at it, and none will be.
+ * Quiescing a device: no batch is in flight, and none will be.
  *
- * What stops the intake waits for its batches, and that may take for ever: a device
- * that is silent and cannot be reset keeps what it has. So nothing begins to stop before
- * this has waited, without a lock that anything else needs and for a bounded time where
- * there is a way back:
+ * Stopping the intake waits for its batches. The wait may never end: a device that does
+ * not answer and cannot be reset keeps the batches that it has. Before the intake is
+ * stopped, the functions of this file therefore wait, without a lock that other tasks
+ * need, and for a limited time where the operation can still be cancelled. If the device
+ * stays stuck:
  *
  *   settings	are refused, and stay as they are
- *   shutdown	goes on, the device keeps its pages and its queues
- *   rmmod	is refused, from when the device was found so: the module is in use
- *   unbind	waits until the device answers, or can be reset, or is gone. There is no
- *		way back from an unbind, and none to keep the pages: the kernel's page
- *		reporting gives them to the allocator when its call of us returns.
+ *   shutdown	continues, the device keeps its pages and its queues
+ *   rmmod	is refused once the device is known to be stuck: the module is in use
+ *   unbind	waits until the device answers, or can be reset, or is gone. An unbind
+ *		cannot be cancelled, nor can the pages be withheld from the guest: the
+ *		kernel's page reporting frees them when report() returns.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include "balloon.h"
 
-/* A silent device is found so after settle_timeout_ms, and a reset that fails. */
+/* A device is known to be stuck after settle_timeout_ms, and a reset that fails. */
 #define QUIESCE_RESET_MS	2000
 
 static unsigned long quiesce_bound(void)
@@ -27,7 +28,7 @@ static unsigned long quiesce_bound(void)
 				QUIESCE_RESET_MS);
 }
 
-/* No batch is at the device. Reactors that are not in use are idle. */
+/* No batch is in flight. Reactors that are not in use are idle. */
 static bool quiesce_settled(const struct aerator *a)
 {
 	unsigned int i;
@@ -41,7 +42,7 @@ static bool quiesce_settled(const struct aerator *a)
 	return true;
 }
 
-/* Pacing is halted. Is it known that the wait would have no end? */
+/* With pacing halted: is the device known to be stuck? */
 static bool quiesce_hopeless(const struct aerator *a)
 {
 	return READ_ONCE(a->stuck) || !quiesce_settled(a);
@@ -50,17 +51,17 @@ static bool quiesce_hopeless(const struct aerator *a)
 static void quiesce_close(struct aerator *a)
 {
 	intake_pacing_halt(&a->intake->pacing);
-	/* Pairs with balloon_reporting_send(): it sees pacing halted, or we see its batch. */
+	/* Pairs with balloon_reporting_send(): write the halt before reading stages. */
 	smp_mb();
 }
 
 /**
- * balloon_quiesce_intake - let no batch be at the device, if that can be had
+ * balloon_quiesce_intake - halt pacing, and wait until no batch is in flight
  * @a: the device, up
  *
  * Context: balloon_mutex held. Sleeps for settle_timeout_ms and a reset at most.
  *
- * Return: 0 with the intake's pacing halted, or -EBUSY with everything as it was.
+ * Return: 0 with pacing halted, or -EBUSY with pacing resumed.
  */
 int balloon_quiesce_intake(struct aerator *a)
 {
@@ -80,7 +81,7 @@ int balloon_quiesce_intake(struct aerator *a)
  * balloon_quiesce_leave - the device is about to be unbound
  * @a: the device
  *
- * Recovery ends, and so does the wait of a flush.
+ * Halts pacing. Ends recovery, and wakes the callers that wait for a flush.
  *
  * Context: balloon_mutex held; may sleep.
  */
@@ -91,7 +92,7 @@ void balloon_quiesce_leave(struct aerator *a)
 		quiesce_close(a);
 }
 
-/* No batches; and no requests, or one was answered since there were so many. */
+/* No batch in flight; and no request either, or one has ended since @ended was read. */
 static bool quiesce_done(const struct aerator *a, int ended)
 {
 	int now = atomic_read(&a->ended);
@@ -100,10 +101,10 @@ static bool quiesce_done(const struct aerator *a, int ended)
 }
 
 /**
- * balloon_quiesce_try - wait until nothing stays at the device, or that has no end
+ * balloon_quiesce_try - wait until no batch is in flight, or the device is stuck
  * @a: the device, after balloon_quiesce_leave()
  *
- * Inflating goes on meanwhile; what stops it waits for no more than an answer.
+ * Inflating continues meanwhile; stopping it waits for one request at most.
  *
  * Context: may sleep, for settle_timeout_ms and a reset at most.
  *
@@ -127,21 +128,21 @@ bool balloon_quiesce_try(struct aerator *a)
  * balloon_quiesce_wait - wait until the device can be stopped
  * @a: the device, after balloon_quiesce_leave()
  *
- * Context: may sleep, without bound while the device is silent and cannot be reset. Under
- * no lock that anything else needs but that of the device.
+ * Context: may sleep, without limit while the device does not answer and cannot be reset.
+ * Under no lock that other tasks need, except for the device lock.
  */
 void balloon_quiesce_wait(struct aerator *a)
 {
-	/* Idle: no load, and no hung task. */
+	/* Idle: this wait adds no load, and is not reported as a hung task. */
 	if (!balloon_quiesce_try(a))
 		wait_event_idle(a->told, !quiesce_hopeless(a));
 }
 
 /**
- * balloon_quiesce_stick - the device is silent and was not reset
+ * balloon_quiesce_stick - the device does not answer, and could not be reset
  * @a: the device
  *
- * The module is in use from then on, if it is not being unloaded already.
+ * Takes a reference to the module, unless the module is being unloaded already.
  *
  * Context: @a->reset_lock held.
  */
@@ -154,13 +155,14 @@ void balloon_quiesce_stick(struct aerator *a)
 }
 
 /**
- * balloon_quiesce_unstick - the device answers, or was reset after all
+ * balloon_quiesce_unstick - the device answers again, or was reset after all
  * @a: the device
  *
- * Another queue may still be silent: the wait for that says so again, after
- * settle_timeout_ms.
+ * Another queue may still not be answered: the wait on that queue calls
+ * balloon_quiesce_stick() again, after settle_timeout_ms.
  *
- * Context: @a->reset_lock held. Unloading waits for the caller.
+ * Context: @a->reset_lock held. The caller is a work or task that unloading waits for, so
+ * that the reference to the module may be dropped here.
  */
 void balloon_quiesce_unstick(struct aerator *a)
 {

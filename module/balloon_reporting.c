@@ -2,18 +2,18 @@
 /*
  * The reporting queue: react and settle.
  *
- * A batch becomes chains of device-writable buffers, which are the free pages
- * themselves (virtio 1.2, 5.5.6.7). The device drops what is in them and gives
- * the chains back, in whichever order; each has its reactor as token. What the
- * ring has no room for goes on it as room comes, whoever waits at that time.
+ * A batch becomes chains of device-writable buffers, which are the free pages themselves
+ * (virtio 1.2, 5.5.6.7). The device discards the pages and returns the chains, in any
+ * order; the token of a chain is its reactor. Entries that the ring has no room for are
+ * put on it when there is room, during the wait for any batch.
  *
- * Nothing here sleeps for memory. With indirect descriptors, if negotiated, a
- * chain takes one slot of the ring, and its table is allocated. If that fails
- * the chain takes as many slots as it has entries, once they are free: a guest
- * that is short of memory can still return some.
+ * No function here sleeps for an allocation. With indirect descriptors, if negotiated, a
+ * chain takes one slot of the ring, and its table is allocated. If the allocation fails,
+ * the chain takes one slot per entry, once so many are free: a guest under memory
+ * pressure can still return memory.
  *
- * All of it runs in the intake's one work item. The interrupt only wakes it; the
- * queue is touched by nobody else, and needs no lock.
+ * All functions run in the intake's work item. The interrupt only wakes it. No other task
+ * uses the queue, so that the queue needs no lock.
  */
 #include <linux/bits.h>
 #include <linux/jiffies.h>
@@ -45,10 +45,10 @@ void balloon_reporting_acked(struct virtqueue *vq)
 
 	atomic64_inc(&a->stats.interrupts);
 	wake_up(&a->answered);
-	wake_up_all(&a->told);	/* a trial waits there */
+	wake_up_all(&a->told);	/* balloon_trial_report() waits on a->told */
 }
 
-/* Chains that the device has, of all batches. */
+/* Number of unanswered chains, of all batches. */
 static unsigned int balloon_reporting_chains(const struct aerator *a)
 {
 	unsigned int i, chains = 0;
@@ -59,10 +59,10 @@ static unsigned int balloon_reporting_chains(const struct aerator *a)
 }
 
 /*
- * Write down a chain, at least one entry. It must not be longer than the ring, indirect
- * or not (virtio 1.2, 2.7.5.3.1), nor be of more than 2^32 bytes (2.7.5.1), which
- * half a batch of the kernel's own reporting is where a block has 512 MiB. Return
- * the entries.
+ * Build the scatterlist of a chain, with at least one entry. A chain must not be longer
+ * than the ring, indirect or not (virtio 1.2, 2.7.5.3.1), and not have more than 2^32
+ * bytes (2.7.5.1): with blocks of 512 MiB, a batch of the kernel's own page reporting has
+ * more. Returns the number of entries.
  */
 static unsigned int balloon_reporting_write(struct aerator *a, const struct reactor *r)
 {
@@ -83,7 +83,7 @@ static unsigned int balloon_reporting_write(struct aerator *a, const struct reac
 	return entries;
 }
 
-/* Put it on the queue. */
+/* Put one chain on the queue. */
 static int balloon_reporting_chain(struct aerator *a, struct reactor *r)
 {
 	unsigned int entries = balloon_reporting_write(a, r);
@@ -99,9 +99,9 @@ static int balloon_reporting_chain(struct aerator *a, struct reactor *r)
 }
 
 /*
- * Put on the queue what there is room for. The device is not told yet. Whatever
- * is in the way is no error as long as answers are to come: they bring room, or
- * the device is found broken.
+ * Put on the queue as many chains as it has room for, without a kick. A failure is no
+ * error while answers are still to come: an answer makes room, or the wait for it detects
+ * a broken device.
  */
 static int balloon_reporting_put(struct aerator *a, struct reactor *r)
 {
@@ -116,15 +116,15 @@ static int balloon_reporting_put(struct aerator *a, struct reactor *r)
 
 static void balloon_reporting_kick(struct aerator *a)
 {
-	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
+	/* A device that was reset must not be kicked (virtio 1.2, 3.1.1). */
 	if (balloon_has_failed(a))
 		return;
 	atomic64_inc(&a->stats.kicks);
-	/* Should it fail then the queue is marked broken, which is seen later. */
+	/* A failed kick marks the queue as broken, see balloon_reporting_over(). */
 	virtqueue_kick(a->reporting_vq);
 }
 
-/* Take what the device answered, to any batch. */
+/* Take the used buffers off the queue, of any batch. */
 static void balloon_reporting_take(struct aerator *a)
 {
 	struct reactor *r;
@@ -136,7 +136,7 @@ static void balloon_reporting_take(struct aerator *a)
 	}
 }
 
-/* Room may have come. Batches are served in turn, from the one that waits on. */
+/* Put more chains on the queue, batch after batch, beginning with the one waited for. */
 static void balloon_reporting_refill(struct aerator *a, const struct reactor *first)
 {
 	unsigned int nr = a->intake->nr_reactors;
@@ -157,8 +157,8 @@ static void balloon_reporting_refill(struct aerator *a, const struct reactor *fi
 }
 
 /*
- * Ask for an interrupt: for the answer if the batch has one to come, or else when
- * most of what is on the queue is answered. False if that is so already.
+ * Enable the interrupt: for the next answer if the batch needs only one more, or else
+ * after most of the buffers are used. Returns false if there are answers already.
  */
 static bool balloon_reporting_arm(struct aerator *a, const struct reactor *r)
 {
@@ -168,8 +168,8 @@ static bool balloon_reporting_arm(struct aerator *a, const struct reactor *r)
 }
 
 /*
- * Nothing more to wait for. With no chain at the device none will be answered:
- * then it takes nothing, as room there is.
+ * Is the wait over? Without a chain in flight no answer will come: the queue then takes
+ * no chain although it has room.
  */
 static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
 {
@@ -178,9 +178,9 @@ static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
 }
 
 /*
- * Look at the queue, and be interrupted again only while there is something to
- * wait for. An answer that comes before the interrupt is asked for is taken in
- * another round. True when the batch's wait is over.
+ * Process the queue, and enable the interrupt only if the wait goes on. Answers that come
+ * before the interrupt is enabled are taken in another round. Returns true if the wait
+ * for the batch is over.
  */
 static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wait)
 {
@@ -197,10 +197,10 @@ static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wa
 }
 
 /*
- * Until the batch is answered, or that cannot be expected any more. What counts
- * is the time since the device answered anything, or was sent something while it
- * had nothing: a slow host may take its time for what it has, a silent one
- * holds up nobody for longer than settle_timeout_ms. Return true if it is answered.
+ * Wait until the batch is answered, or the timeout. The timeout begins anew with each
+ * answer to any batch, and with a batch that is sent while none is in flight: a slow host
+ * may take long for all of them, and a silent one blocks the work for settle_timeout_ms
+ * at most. Returns true if the batch is answered.
  */
 static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 {
@@ -220,9 +220,9 @@ static void balloon_reporting_fail(struct aerator *a)
 }
 
 /*
- * The device did not answer. Only a reset ends its access to the pages, so that
- * they can be given back. Answers that came before the reset count, also those
- * to other batches, whose turn comes later.
+ * The device did not answer. Only a reset ends its access to the pages, so that they can
+ * be freed. Answers from before the reset are valid, also those to other batches, which
+ * are settled later.
  */
 static void balloon_reporting_give_up(struct aerator *a, struct reactor *r)
 {
@@ -234,11 +234,11 @@ static void balloon_reporting_give_up(struct aerator *a, struct reactor *r)
 		balloon_fail(a, "the host did not answer within settle_timeout_ms");
 	}
 	balloon_reporting_take(a);
-	/* Could it not be reset, then it has as long again. */
+	/* If the device could not be reset, the timeout begins anew. */
 	a->heard = jiffies;
 }
 
-/* The end of a batch, in decant. */
+/* Count a batch, which is in decant. */
 static int balloon_reporting_count(struct aerator *a, const struct reactor *r, int err)
 {
 	atomic64_inc(&a->stats.cycles);
@@ -251,7 +251,7 @@ static int balloon_reporting_count(struct aerator *a, const struct reactor *r, i
 	return 0;
 }
 
-/* Its blocks go back raw. What stops the device waits for that. */
+/* The blocks go back raw; balloon_quiesce_*() may wait for this. */
 static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 {
 	reactor_abort(r, ktime_get_ns());
@@ -259,18 +259,19 @@ static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 }
 
 /**
- * balloon_reporting_send - hand a batch to the host
+ * balloon_reporting_send - send a batch to the host
  * @owner: the &struct aerator
  * @r: one of its reactors, in fill, and not empty
  *
- * Puts as much on the queue as there is room for, and kicks once. From then on
- * the pages are the device's, until it answers or is reset.
+ * Puts as many chains on the queue as it has room for, and kicks once. From then on the
+ * device owns the pages, until it answers or is reset.
  *
- * Context: the intake's work. Sleeps only if the device has to be reset.
+ * Context: the intake's work. Sleeps for a trial, see balloon_trial_report(), and if the
+ * device has to be reset.
  *
- * Return: 0 with @r in settle. With @r in decant and its blocks raw -ESHUTDOWN if
- * pacing was halted meanwhile, -ENODEV if the device was reset and has not come back
- * since, or another error if it takes nothing.
+ * Return: 0 with @r in settle. With @r in decant and its blocks raw: -ESHUTDOWN if
+ * pacing was halted meanwhile, -ENODEV if the device was reset and is not recovered yet,
+ * or another error if the queue takes no chain.
  */
 int balloon_reporting_send(void *owner, struct reactor *r)
 {
@@ -279,20 +280,20 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 
 	if (!reactor_react(r, ktime_get_ns()))
 		return -EPROTO;
-	/* Pairs with quiesce_close(): it sees the stage, or we see the halt. */
+	/* Pairs with quiesce_close(): write the stage before reading the halt. */
 	smp_mb();
 	if (intake_pacing_is_off(&a->intake->pacing)) {
 		balloon_reporting_abort(a, r);
 		return -ESHUTDOWN;
 	}
 	if (!balloon_reporting_chains(a)) {
-		/* In react: what stops the intake waits for the trial's block as well. */
+		/* In react: a stop of the intake waits for the trial's block too. */
 		balloon_trial_report(a);
 		a->heard = jiffies;
 	}
 	err = balloon_has_failed(a) ? -ENODEV : balloon_reporting_put(a, r);
 	if (err) {
-		/* Nothing of it reached the device. */
+		/* No chain of the batch reached the device. */
 		balloon_reporting_abort(a, r);
 		balloon_reporting_fail(a);
 		return balloon_reporting_count(a, r, err);
@@ -304,17 +305,17 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 }
 
 /**
- * balloon_reporting_settle - wait until the host has a batch
+ * balloon_reporting_settle - wait for the answer to a batch
  * @owner: the &struct aerator
  * @r: one of its reactors, in settle
  *
- * Context: the intake's work. Sleeps as long as the host answers, be it other
- * batches that it got before; no longer than settle_timeout_ms when it is
- * silent, and for as long as a reset of the device takes after that. Without bound
- * if it is silent and cannot be reset: the pages are its own.
+ * Context: the intake's work. Sleeps for as long as the host answers, also to earlier
+ * batches; for at most settle_timeout_ms without an answer, and then for as long as a
+ * reset of the device takes. Without limit if the device does not answer and cannot be
+ * reset, since the device owns the pages.
  *
- * Return: 0 if the blocks are treated, -EIO if they are raw: the device was
- * reset before it answered all. @r is in decant.
+ * Return: 0 if the blocks are treated, -EIO if they are raw since the device was reset
+ * before it answered the whole batch. @r is in decant.
  */
 int balloon_reporting_settle(void *owner, struct reactor *r)
 {
@@ -322,12 +323,12 @@ int balloon_reporting_settle(void *owner, struct reactor *r)
 
 	while (!balloon_has_failed(a) && !balloon_reporting_await(a, r)) {
 		balloon_reporting_give_up(a, r);
-		if (!r->chains)	/* the device has none of it */
+		if (!r->chains)	/* no chain of the batch is in flight */
 			break;
 	}
 	if (reactor_answered(r))
 		balloon_answered(a);
-	/* Answered, or the device was reset, by whom ever, and will never be. */
+	/* The batch is answered, or the device was reset, by this task or another one. */
 	if (!reactor_decant(r, ktime_get_ns())) {
 		balloon_reporting_abort(a, r);
 		return balloon_reporting_count(a, r, -EIO);

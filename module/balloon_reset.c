@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device that does not behave is reset, and brought back later.
+ * Reset of a device after an error, and its recovery.
  *
- * Any task that uses a queue may find that, and the others find the device failed when
- * they are about to use theirs. What brings it back (balloon_lifecycle_recover()) is a
- * work of its own.
+ * Any task that uses a queue may detect an error and call balloon_fail(). The other tasks
+ * check balloon_has_failed() before they use their queues. The recovery
+ * (balloon_lifecycle_recover()) is a separate work.
  */
 #include <linux/delay.h>
 #include <linux/sched/mm.h>
@@ -12,7 +12,7 @@
 #include "balloon.h"
 #include "compat/compat.h"
 
-/* The first recovery comes this soon, each further one after twice as long. */
+/* Exponential backoff: the delay of the first recovery, and the longest one. */
 #define RESET_RETRY_MS_MIN	1000
 #define RESET_RETRY_MS_MAX	64000
 
@@ -20,16 +20,17 @@
  * balloon_reset_device - end the device's access to memory
  * @vdev: the device
  *
- * A reset is over when the status reads 0 (virtio 1.2, 2.4.2), and until then the
- * device may write to whatever it has. Not every transport looks, and not every
- * device can be reset: Firecracker's, up to 1.15, goes on. What reads as ones is not
- * there any more, and writes nothing; PCI's reset would wait for it for ever. Where
- * devices are channels (s390) a reset allocates: from the reserves, as who holds the
- * balloon's lock would wait for himself if that led to its OOM notifier.
+ * A reset is complete when the status reads 0 (virtio 1.2, 2.4.2). Until then the device
+ * may write to every buffer that it has. Not every transport checks the status, and not
+ * every device can be reset: Firecracker's, up to 1.15, ignores it. A status of all ones
+ * means that the device is gone, and does not write; PCI's reset would wait for it
+ * without end. On channel I/O (s390) a reset allocates memory. It may use the reserves:
+ * otherwise the allocation could call the balloon's OOM notifier, which waits for the
+ * lock of the balloon, and the caller may hold this lock.
  *
  * Context: may sleep.
  *
- * Return: true if the device has nothing any more.
+ * Return: true if the device has no access to memory any more.
  */
 bool balloon_reset_device(struct virtio_device *vdev)
 {
@@ -45,10 +46,10 @@ bool balloon_reset_device(struct virtio_device *vdev)
 }
 
 /**
- * balloon_reset_recover_soon - have the device brought back
+ * balloon_reset_recover_soon - queue the recovery of a device
  * @a: the device, reset
  *
- * Each call waits twice as long as the one before, until something is answered.
+ * Exponential backoff: each call doubles the delay, until the device answers a request.
  *
  * Context: under @a->reset_lock, or as the reactors; see @a->retry_ms.
  */
@@ -62,16 +63,16 @@ void balloon_reset_recover_soon(struct aerator *a)
 }
 
 /**
- * balloon_fail - reset a device that does not behave, and bring it back later
+ * balloon_fail - reset a device after an error, and queue its recovery
  * @a: the device, running
- * @why: for the log
+ * @why: reason, for the log
  *
- * Whoever waits for an answer of the device learns that none will come. Unless the
- * device cannot be reset: then it is not failed (balloon_has_failed()), what it has
- * stays its own, and its answer is all that there is to wait for.
+ * Wakes all tasks that wait for an answer of the device. A device that cannot be reset is
+ * not marked as failed (balloon_has_failed()): it still owns the buffers that it has, and
+ * only its answer ends the waits.
  *
- * Context: any task that uses a queue; the others find that the device failed when they are
- * about to. Sleeps for as long as a reset takes, and a second if there was none.
+ * Context: any task that uses a queue. Sleeps for as long as a reset takes, and for a
+ * second if the reset failed.
  */
 void balloon_fail(struct aerator *a, const char *why)
 {
@@ -86,7 +87,7 @@ void balloon_fail(struct aerator *a, const char *why)
 		balloon_quiesce_stick(a);
 		goto wait;
 	}
-	/* Pairs with balloon_has_failed(): after that, memory is given back. */
+	/* Pairs with balloon_has_failed(): pages are freed after it. */
 	smp_store_release(&a->failed, true);
 	balloon_quiesce_unstick(a);
 	wake_up_all(&a->told);
@@ -98,12 +99,12 @@ unlock:
 
 wait:
 	mutex_unlock(&a->reset_lock);
-	/* Callers come again at once where they find the queue broken. */
+	/* Callers retry at once if the queue is broken: limit their rate. */
 	msleep(RESET_RETRY_MS_MIN);
 }
 
 /**
- * balloon_answered - the device did what it was asked to
+ * balloon_answered - the device answered a request or a batch
  * @a: the device
  *
  * Context: any task that uses a queue.

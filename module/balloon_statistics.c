@@ -2,11 +2,10 @@
 /*
  * The statistics queue: how much memory the guest has and uses.
  *
- * The device numbers its queues by the features that are negotiated, or by those
- * that it offers; both count alike only if a driver takes every queue that is
- * offered. So the statistics queue is taken, and what is taken is served
- * (virtio 1.2, 5.5.6.3): one buffer is always on the queue, the device gives it
- * back when it wants it filled anew.
+ * Some devices number their queues by the negotiated features, others by the offered
+ * ones. Both numbers are the same only if the driver uses every queue that is offered. So
+ * the statistics queue is set up, and served (virtio 1.2, 5.5.6.3): one buffer is always
+ * on the queue, and the device returns it to request new statistics.
  */
 #include <linux/device.h>
 #include <linux/kmemleak.h>
@@ -18,18 +17,18 @@
 #include "balloon.h"
 #include "compat/statistics.h"
 
-/* All that there are. A device skips those that it does not know. */
+/* Number of all known tags. A device ignores tags that it does not know. */
 #define STATISTICS_TAGS		16
 
 /*
- * A guest that is about to sleep stays awake for the answer: by far longer than that
- * takes, and no longer, as hosts ask each second.
+ * A guest that is about to suspend stays awake for the answer, ms. Much longer than an
+ * answer takes, and still short, since hosts request statistics each second.
  */
 #define STATISTICS_AWAKE_MS	100
 
 /**
- * struct balloon_report - what the host gets on the statistics queue
- * @stat: pairs of tag and value; how many of them are filled varies
+ * struct balloon_report - buffer of the statistics queue
+ * @stat: pairs of tag and value; the number of filled pairs varies
  */
 struct balloon_report {
 	struct virtio_balloon_stat stat[STATISTICS_TAGS];
@@ -52,7 +51,7 @@ static u64 pages_to_bytes(unsigned long pages)
 }
 
 #ifdef CONFIG_VM_EVENT_COUNTERS
-/* Allocations that had to reclaim memory themselves, in whichever zone. */
+/* Number of allocations that entered direct reclaim, in all zones. */
 static unsigned long statistics_stalls(const unsigned long *event)
 {
 	unsigned long stalls = 0;
@@ -106,7 +105,7 @@ static void statistics_fill_events(struct aerator *a, unsigned int *nr)
 }
 #endif
 
-/* Fill the buffer, which is ours now. Return how many bytes of it. */
+/* Fill the buffer, which is not on the queue. Returns the length in bytes. */
 static unsigned int statistics_fill(struct aerator *a)
 {
 	unsigned int nr = 0;
@@ -123,8 +122,9 @@ static unsigned int statistics_fill(struct aerator *a)
 }
 
 /*
- * Put the filled buffer on the queue. Direct descriptors: nothing allocates. Without it
- * the device can ask no more: only a reset helps. Return false if that is needed.
+ * Put the filled buffer on the queue. One direct descriptor: no allocation. Without its
+ * buffer the device cannot request statistics any more. Returns false if this happens:
+ * the device has to be reset.
  */
 static bool statistics_put(struct aerator *a)
 {
@@ -170,7 +170,7 @@ void balloon_statistics_asked(struct virtqueue *vq)
 }
 
 /**
- * balloon_statistics_create - what has to be there before the queue is
+ * balloon_statistics_create - allocate the buffer, before the queue exists
  * @a: the device
  *
  * Return: 0 or -ENOMEM.
@@ -183,7 +183,7 @@ int balloon_statistics_create(struct aerator *a)
 }
 
 /**
- * balloon_statistics_start - give the device its buffer
+ * balloon_statistics_start - put the buffer on the queue
  * @a: the device, ready, with its queues set up
  */
 void balloon_statistics_start(struct aerator *a)
@@ -195,12 +195,12 @@ void balloon_statistics_start(struct aerator *a)
 		return;
 	}
 	WRITE_ONCE(a->answering, true);
-	/* The host may have asked in between. */
+	/* The host may have requested statistics before @answering was set. */
 	queue_work(system_freezable_wq, &a->answer);
 }
 
 /**
- * balloon_statistics_stop - let go of the queue, before the device is reset
+ * balloon_statistics_stop - stop using the queue, before the device is reset
  * @a: the device
  *
  * A late interrupt may still queue the work; it does not touch the queue then.
@@ -230,7 +230,8 @@ void balloon_statistics_abandon(struct aerator *a)
 
 /**
  * balloon_statistics_destroy - undo balloon_statistics_create()
- * @a: the device, stopped, without queues; or balloon_statistics_create() was not called, or
+ * @a: the device, stopped, without queues; or balloon_statistics_create() was not called,
+ * or
  *	failed
  */
 void balloon_statistics_destroy(struct aerator *a)

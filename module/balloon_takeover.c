@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Taking balloon devices from virtio_balloon, and giving them back.
+ * Takeover: takes balloon devices from virtio_balloon, and gives them back.
  *
- * virtio_balloon is loaded by the device's alias before anyone gets to load this
- * module, so that as a rule the device has a driver already; and one that is plugged
- * in later goes to whoever registered first, which is the same. Nothing has to be
- * remembered of it: a balloon device that is without a driver when this module
- * goes, or when a takeover failed, goes to whoever wants it.
+ * As a rule virtio_balloon is loaded by the device's alias before this module is loaded,
+ * and the device has a driver already. A device that is plugged in later goes to the
+ * driver that was registered first, which is virtio_balloon too. No state is kept for
+ * giving a device back: a balloon device that has no driver when this module is unloaded,
+ * or after a failed takeover, is offered to all drivers.
  */
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -22,7 +22,7 @@
 static DEFINE_MUTEX(takeover_mutex);
 static bool takeover_live;
 
-/* Whoever binds a device now is given it by us. takeover_mutex to write. */
+/* takeover_give_back() is offering a device to all drivers. takeover_mutex to write. */
 static bool takeover_giving;
 
 static bool takeover_is_balloon(struct device *dev)
@@ -36,9 +36,9 @@ static bool takeover_has_rival(const struct device *dev)
 }
 
 /*
- * Why it stays with virtio_balloon, or NULL. Where that must not be unbound, aerator
- * has to be first: as a rule it is in the next boot, but not before a driver that is
- * built in.
+ * Reason to leave the device with virtio_balloon, or NULL. Where unbinding virtio_balloon
+ * would crash the kernel, aerator has to bind the device first: as a rule it does at the
+ * next boot, but not if virtio_balloon is built in.
  */
 static const char *takeover_refusal(struct device *dev)
 {
@@ -52,7 +52,7 @@ static const char *takeover_refusal(struct device *dev)
 	return TAKEOVER_CRASHES "reboot, so that aerator comes first";
 }
 
-/* Has virtio_balloon got it, and would we bind it? */
+/* Is the device bound to virtio_balloon, and would aerator bind it? */
 static bool takeover_wanted(struct device *dev)
 {
 	const char *refusal = NULL;
@@ -68,7 +68,10 @@ static bool takeover_wanted(struct device *dev)
 	return rival && !refusal;
 }
 
-/* What the device sits on, unless it is being unplugged; put_device() it. */
+/*
+ * The transport device, with a reference for the caller; NULL if the device is being
+ * unplugged.
+ */
 static struct device *takeover_transport(struct device *dev)
 {
 	struct device *transport = NULL;
@@ -81,9 +84,9 @@ static struct device *takeover_transport(struct device *dev)
 }
 
 /*
- * A driver whose probe failed leaves the device marked so. The next one is not
- * to find it like that, but as the bus hands it to the first. A PCI device that is
- * gone reads as ones, and a reset of it would never be over.
+ * After a failed probe the status of the device is FAILED. Reset it, so that the next
+ * driver finds the status as the bus sets it for the first one. A PCI device that is gone
+ * has a status of all ones, and its reset would never end.
  */
 static bool takeover_reset(struct device *dev)
 {
@@ -101,7 +104,7 @@ static bool takeover_reset(struct device *dev)
 	return orphan;
 }
 
-/* Who unplugs it holds the lock of the transport, and takes that down at the end. */
+/* Under the lock of the transport, which an unplug holds while it removes the device. */
 static bool takeover_clean(struct device *dev)
 {
 	struct device *transport = takeover_transport(dev);
@@ -117,9 +120,9 @@ static bool takeover_clean(struct device *dev)
 }
 
 /*
- * Drivers are asked in the order in which they were loaded. One that is not loaded
- * stays so: modprobe would load aerator before it, as the package has it do, and a
- * user may have kept it out.
+ * Offer the device to all drivers, in the order in which they were loaded. virtio_balloon
+ * is not loaded for this: modprobe would load aerator before it, as the package
+ * configures, and the user may have disabled it.
  */
 static int takeover_give_back(struct device *dev, void *unused)
 {
@@ -141,7 +144,7 @@ static int takeover_take(struct device *dev, void *driver)
 		return 0;
 	device_release_driver(dev);
 	balloon_driver_take(dev);
-	/* Binds every device that is free; says nothing of the outcome. */
+	/* Binds every free device; its result does not tell whether @dev was bound. */
 	if (driver_attach(driver))
 		pr_warn("%s could not be bound\n", dev_name(dev));
 	balloon_driver_take(NULL);
@@ -149,7 +152,7 @@ static int takeover_take(struct device *dev, void *driver)
 }
 
 /**
- * balloon_takeover - take what can be taken, if the user wants it
+ * balloon_takeover - take all devices from virtio_balloon, if the user wants it
  *
  * Called at load, and when the parameter is written. Does nothing while the
  * driver is not registered.
@@ -173,7 +176,7 @@ static void takeover_again(struct work_struct *work)
 
 static DECLARE_WORK(takeover_work, takeover_again);
 
-/* A device was bound. That is no time to unbind it: its lock is held. */
+/* A device was bound. Its lock is held here, so that only a work can unbind it. */
 static int takeover_bound(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct device *dev = data;
@@ -188,7 +191,7 @@ static struct notifier_block takeover_nb = {
 	.notifier_call = takeover_bound,
 };
 
-/* Nothing is taken any more, and no balloon stays without a driver for our sake. */
+/* End all takeovers, unregister the driver, and give the devices back. */
 static void takeover_end(void)
 {
 	mutex_lock(&takeover_mutex);
@@ -199,7 +202,7 @@ static void takeover_end(void)
 }
 
 /**
- * balloon_takeover_start - register the driver, and take what it is for
+ * balloon_takeover_start - register the driver, and take the balloon devices
  *
  * Context: at load.
  *
@@ -224,7 +227,7 @@ int balloon_takeover_start(void)
 }
 
 /**
- * balloon_takeover_stop - unregister the driver and leave no balloon without one
+ * balloon_takeover_stop - unregister the driver, and give the devices back
  *
  * Context: at unload.
  */

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The target: how large the host wants the balloon, and the way there.
+ * The target: the size of the balloon that the host wants.
  *
- * One work item goes there, a batch at a time, and reads the target before each.
+ * One work item inflates or deflates towards the target, batch by batch, and reads the
+ * target before each batch.
  *
- * A target may be out of reach, and each try to get closer reclaims what the guest could
- * still use: its page cache. So after a try that fell short the next one waits, each time
- * for twice as long, unless memory is free beyond what the kernel's own reclaim sees to.
- * Whether it is costs a few loads, at most every TARGET_LOOK_MS. A new target is tried
- * at once.
+ * A target may be out of reach, and each try to get closer reclaims memory that the guest
+ * could still use: its page cache. After a try that fails, the next one waits, with an
+ * exponential backoff, unless memory becomes free above the watermarks to which kswapd
+ * reclaims. This check costs a few loads, at most every TARGET_LOOK_MS. A new target is
+ * tried at once.
  */
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
@@ -17,15 +18,15 @@
 #include "balloon_inflate.h"
 #include "mm_free.h"
 
-/* The first try after one that fell short comes this soon, the last ones this late. */
+/* Exponential backoff of inflating: shortest and longest delay. */
 #define TARGET_RETRY_MIN_MS	200U
 #define TARGET_RETRY_MAX_MS	60000U
-/* What was freed meanwhile is seen within that. */
+/* Interval at which free memory is checked during the backoff. */
 #define TARGET_LOOK_MS		3000U
-/* As much, in pages, is worth a try. */
+/* Free pages above @free that end the backoff. */
 #define TARGET_FREED		(SZ_4M >> PAGE_SHIFT)
 
-/* What is to be forgotten with the target that it came of. */
+/* A new target: reset the state that belongs to the old one. */
 static void target_renew(struct balloon *b, u32 wanted)
 {
 	b->wanted = wanted;
@@ -34,7 +35,7 @@ static void target_renew(struct balloon *b, u32 wanted)
 	WRITE_ONCE(b->yielded, 0);
 }
 
-/* Pages to go: more than 0 to inflate, less to deflate. */
+/* Pages up to the target: positive to inflate, negative to deflate. */
 static long target_missing(struct balloon *b)
 {
 	u32 wanted;
@@ -42,11 +43,11 @@ static long target_missing(struct balloon *b)
 	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &wanted);
 	if (wanted != b->wanted)
 		target_renew(b, wanted);
-	/* Up, or the last page of ours would come and go for ever. */
+	/* Round up: otherwise the last page would be inflated and deflated repeatedly. */
 	return (long)DIV_ROUND_UP(wanted, INFLATE_UNITS) - (long)READ_ONCE(b->size);
 }
 
-/* Not every try falls short: it is time for one, or something was freed. */
+/* May the balloon grow now: no backoff, its end, or enough memory was freed? */
 static bool target_may_grow(const struct balloon *b)
 {
 	if (READ_ONCE(b->yielded))
@@ -56,8 +57,8 @@ static bool target_may_grow(const struct balloon *b)
 }
 
 /*
- * The kernel refills up to its watermarks what a try took, and that is no reason for
- * the next one.
+ * Begin or double the backoff. After a try kswapd reclaims up to the watermarks again;
+ * this does not count as freed memory.
  */
 static void target_fell_short(struct balloon *b, long missing)
 {
@@ -84,7 +85,7 @@ static int target_grow(struct balloon *b, long missing)
 	return err;
 }
 
-/* One step. Return what comes next: 0 for the next one, or an error. */
+/* Inflate or deflate by one batch. Returns 0, or an error that target_work() handles. */
 static int target_step(struct balloon *b, long missing)
 {
 	if (missing < 0)
@@ -100,9 +101,9 @@ static void target_again(struct balloon *b, unsigned int ms)
 }
 
 /*
- * A guest that is about to sleep stays awake until the balloon is where the host wants it,
- * or cannot get there. A request for statistics, which keeps it awake for a moment, ends
- * that as well: so it is said anew with each batch.
+ * A guest that is about to suspend stays awake until the balloon has reached its target,
+ * or cannot reach it. A request for statistics replaces this by a wakeup event of a
+ * limited time: so pm_stay_awake() is called again with each batch.
  */
 static void target_stay_awake(struct balloon *b, bool stay)
 {
@@ -121,7 +122,7 @@ static void target_work(struct work_struct *work)
 	long missing;
 	int err;
 
-	/* Cleared, and this work waited for, before the queues go. */
+	/* balloon_target_stop() clears it and waits for this work. */
 	if (!READ_ONCE(b->running) || balloon_has_failed(b->a)) {
 		target_stay_awake(b, false);
 		return;
@@ -146,10 +147,10 @@ static void target_work(struct work_struct *work)
 }
 
 /**
- * balloon_target_changed - the host may have changed its mind
+ * balloon_target_changed - the host may have changed the target
  * @a: the device
  *
- * Or have changed something else: what the work finds is what counts.
+ * Queues the work, which reads the configuration.
  *
  * Context: any.
  */
@@ -159,7 +160,7 @@ void balloon_target_changed(struct aerator *a)
 }
 
 /**
- * balloon_target_create - an empty balloon, and what takes it to its target
+ * balloon_target_create - create an empty balloon, and its work
  * @a: the device, its features negotiated
  *
  * Context: may sleep.
@@ -177,7 +178,7 @@ int balloon_target_create(struct aerator *a)
 }
 
 /**
- * balloon_target_start - go there from now on
+ * balloon_target_start - start to follow the target
  * @a: the device, ready, with its queues set up
  *
  * Context: balloon_mutex held.
@@ -195,7 +196,7 @@ static void target_cancel(struct balloon *b)
 }
 
 /**
- * balloon_target_stop - go no further, and let go of the queues
+ * balloon_target_stop - stop following the target, and using the queues
  * @a: the device, before it is reset
  *
  * A late change of the configuration may still queue the work, which does nothing then.
@@ -218,7 +219,7 @@ void balloon_target_destroy(struct aerator *a)
 {
 	if (!a->balloon)
 		return;
-	/* A last change of the configuration may have queued it. */
+	/* A last change of the configuration may have queued the work. */
 	target_cancel(a->balloon);
 	balloon_inflate_destroy(a);
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Trials: does the host drop the memory that it is told of?
+ * Trials: does the host discard the memory that is reported to it?
  *
- * A device answers in the same way whether its host drops a page or keeps it, as it does
- * where memory is locked or shared, where a device is passed through to the guest, or
- * where a page of the host is larger than what it is told of. Only the page shows it. So
- * a block of the driver's own is marked, told of like any other, and looked at when it
- * is the guest's again: the marks are gone, or they are not.
+ * A device answers in the same way if its host discards a page and if it keeps the page.
+ * Hosts keep a page if memory is locked or shared, if a device is passed through to the
+ * guest, or if a page of the host is larger than the reported block. Only the content of
+ * the page shows the difference. So the driver allocates a block, writes a pattern to it,
+ * reports it like any other block, and reads it after the answer: if the pattern is gone,
+ * the host discards memory.
  *
- * A trial is made on the first occasion after the device was started, for it may be
- * another host that the guest woke up on; it costs both sides a block for a moment. It
- * waits as every request does: a silent device is reset, and nothing is known then.
+ * The trial runs at the first opportunity after each start of the device, since the guest
+ * may have been resumed on another host. It costs one block for a moment. A trial waits
+ * like every request: a device that does not answer is reset, and the result is unknown.
  */
 #include <linux/gfp.h>
 #include <linux/lockdep.h>
@@ -19,12 +20,12 @@
 #include <linux/virtio.h>
 #include "balloon_inflate.h"
 
-/* Marks of one block. Each may cost the host a page, to be read. */
+/* Number of words of the pattern. Reading one may cost the host a page. */
 #define TRIAL_MARKS	16
-/* No kernel fills pages with it, and no host. */
+/* First word of the pattern: no kernel or host fills pages with this value. */
 #define TRIAL_MARK	0x5adc0ffe7eac0de5ULL
 
-/* No memory is reclaimed for it: with none at hand the next occasion will do. */
+/* Without reclaim: if no block is free, the trial runs at the next opportunity. */
 static struct page *trial_alloc(unsigned int order)
 {
 	return alloc_pages(__GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN, order);
@@ -43,7 +44,7 @@ static void trial_mark(struct page *block, unsigned int order)
 		WRITE_ONCE(*trial_place(block, order, i), TRIAL_MARK + i);
 }
 
-/* The host may have had a reason to keep a page of many. */
+/* A few words may survive: a host may keep single pages of a block for its own reasons. */
 static enum trial_result trial_look(struct page *block, unsigned int order)
 {
 	unsigned int i, kept = 0;
@@ -53,7 +54,7 @@ static enum trial_result trial_look(struct page *block, unsigned int order)
 	return kept > TRIAL_MARKS / 2 ? TRIAL_KEEPS : TRIAL_DROPS;
 }
 
-/* Into the balloon and out of it again, in chains of that length. @b->lock held. */
+/* Inflate and deflate the block, in chains of the given length. @b->lock held. */
 static enum trial_result trial_chain(struct balloon *b, struct page *block,
 				     unsigned int chain)
 {
@@ -69,8 +70,9 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
 }
 
 /*
- * A host whose pages are as large as the block drops it if one chain has all of it; other
- * devices leave such a chain alone, and two chains do. @b->lock held.
+ * Try a chain of the whole block first: a host whose pages are as large as the block
+ * discards it only if one chain has all of it. Other devices ignore such a long chain;
+ * for these, try two chains. @b->lock held.
  */
 static void trial_chains(struct balloon *b, struct page *block)
 {
@@ -89,8 +91,8 @@ static void trial_chains(struct balloon *b, struct page *block)
 }
 
 /**
- * balloon_trial_inflate - find chains of which the host drops what they tell of
- * @b: the balloon, about to grow by a block at least
+ * balloon_trial_inflate - find the chain length with which the host discards memory
+ * @b: the balloon, about to grow by at least a block
  *
  * Context: may sleep, without @b->lock.
  */
@@ -107,7 +109,7 @@ void balloon_trial_inflate(struct balloon *b)
 	if (balloon_inflate_can_tell(b) && !b->closed)
 		trial_chains(b, block);
 	mutex_unlock(&b->lock);
-	/* The device gave it back, or was reset. */
+	/* The block was deflated again, or the device was reset. */
 	__free_pages(block, INFLATE_BLOCK_ORDER);
 }
 
@@ -121,7 +123,7 @@ static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
 	err = virtqueue_add_inbuf(a->reporting_vq, &sg, 1, block, GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
 		return err;
-	/* The last user of the queue may have turned its interrupt off. */
+	/* The last wait on the queue may have left its interrupt disabled. */
 	virtqueue_enable_cb(a->reporting_vq);
 	return balloon_vq_wait(a, a->reporting_vq, 1);
 }
@@ -134,11 +136,11 @@ static enum trial_result trial_lent(struct aerator *a, struct page *block,
 }
 
 /**
- * balloon_trial_report - find out whether the host drops what is reported
- * @a: the device, with nothing on its reporting queue
+ * balloon_trial_report - find out whether the host discards reported memory
+ * @a: the device, with its reporting queue empty
  *
- * Reporting goes on either way: it costs a host little that keeps all of it, and the next
- * host that the guest is sent to may be another.
+ * The result does not stop reporting: reports cost a host that keeps the memory little,
+ * and the guest may be migrated to a host that discards it.
  *
  * Context: the intake's work; sleeps as balloon_vq_wait() does.
  */
@@ -161,12 +163,12 @@ void balloon_trial_report(struct aerator *a)
 }
 
 /**
- * balloon_trial_word - what is known of the host's reports
+ * balloon_trial_word - result of balloon_trial_report(), for sysfs
  * @a: the device
  *
  * Context: any.
  *
- * Return: a word for the user.
+ * Return: a constant string.
  */
 const char *balloon_trial_word(const struct aerator *a)
 {

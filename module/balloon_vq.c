@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests: what a queue is told, and waiting until the device has heard.
+ * Requests: putting buffers on a virtqueue, and waiting for the device's answers.
  *
- * For the queues on which a driver asks and waits: inflate, deflate, free page
- * hint. One task at a time has such a queue, and leaves it empty. The interrupt
- * only wakes it. Batches on the reporting queue are waited for in the same loop.
+ * For the queues on which the driver sends and waits: inflate, deflate, free page hint.
+ * One task at a time uses such a queue, and leaves it empty. The interrupt only wakes
+ * this task. balloon_vq_await() is also the wait for batches on the reporting queue.
  */
 #include <linux/jiffies.h>
 #include <linux/scatterlist.h>
 #include "balloon.h"
 
 /*
- * Answers are looked for so often, whatever the interrupt does: it may be put off until
- * most of what the device has is answered.
+ * Interval at which the used ring is polled, without an interrupt: a delayed interrupt
+ * comes only after most of the buffers are used.
  */
 #define VQ_LOOK_MS		100
 
-/* So long after the device was last kicked or heard of, it is kicked again. */
+/* The device is kicked again after this time without a kick and an answer. */
 #define VQ_REMIND_MS	1000
 
 /**
- * struct vq_answers - a wait for so many answers
+ * struct vq_answers - a wait for a number of answers
  * @wait: the wait
- * @missing: how many have yet to come
- * @heard: when the last one came, jiffies
+ * @missing: number of answers still to come
+ * @heard: time of the last answer, jiffies
  */
 struct vq_answers {
 	struct balloon_vq_wait wait;
@@ -31,11 +31,11 @@ struct vq_answers {
 	unsigned long heard;
 };
 
-/* How long a device may be silent while the guest is out of memory. */
+/* Timeout of an answer while the guest is out of memory, ms. */
 #define VQ_URGENT_MS	1000U
 
 /**
- * balloon_vq_acked - interrupt of such a queue
+ * balloon_vq_acked - interrupt of a request queue
  * @vq: the queue
  *
  * Context: hard interrupt.
@@ -47,7 +47,7 @@ void balloon_vq_acked(struct virtqueue *vq)
 	wake_up_all(&a->told);
 }
 
-/* Return false if the device could not be reset, and may answer yet. */
+/* Returns false if the device could not be reset, so that it may still answer. */
 static bool vq_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 {
 	balloon_fail(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
@@ -55,16 +55,16 @@ static bool vq_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 }
 
 /**
- * balloon_vq_tell - put something on a queue that the device is to read
+ * balloon_vq_tell - put a buffer on a queue, for the device to read
  * @a: the device
- * @vq: the queue, with room for it
- * @what: not on the stack, and left alone until balloon_vq_wait()
- * @len: bytes
+ * @vq: the queue, with room for the buffer
+ * @what: the buffer; not on the stack, and not changed until balloon_vq_wait()
+ * @len: length in bytes
  *
- * Context: the task that has the queue; does not allocate. Sleeps only if the
+ * Context: the task that uses the queue; does not allocate. Sleeps only if the
  * device has to be reset.
  *
- * Return: 0, or -EIO if the queue does not take it: the device was reset.
+ * Return: 0, or -EIO if the queue does not take the buffer: the device was reset.
  */
 int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigned int len)
 {
@@ -73,7 +73,7 @@ int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigne
 	sg_init_one(&sg, what, len);
 	if (!virtqueue_add_outbuf(vq, &sg, 1, what, GFP_NOWAIT | __GFP_NOWARN))
 		return 0;
-	/* It may have others that were told before, which are its own until it is reset. */
+	/* The device may have earlier buffers, and owns them until it is reset. */
 	while (!vq_give_up(a, vq, "a queue takes nothing"))
 		;
 	return -EIO;
@@ -84,14 +84,14 @@ static bool vq_hopeless(const struct aerator *a, struct virtqueue *vq)
 	return balloon_has_failed(a) || virtqueue_is_broken(vq);
 }
 
-/* How long the device may stay silent from now on, jiffies. */
+/* Time until the wait is given up without an answer, jiffies. */
 static unsigned long vq_patience(const struct aerator *a,
 				 const struct balloon_vq_wait *wait)
 {
 	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
 	unsigned long end;
 
-	/* The OOM notifier waits for the balloon's queues, not for this one. */
+	/* The OOM notifier waits for the balloon's queues, not the reporting queue. */
 	if (READ_ONCE(a->urgent) && wait->vq != a->reporting_vq)
 		timeout = min(timeout, VQ_URGENT_MS);
 	end = *wait->heard + msecs_to_jiffies(timeout);
@@ -100,9 +100,8 @@ static unsigned long vq_patience(const struct aerator *a,
 }
 
 /*
- * A device that served its queues elsewhere before a live migration may never have heard
- * of what was put on them there; to hear of it twice does no harm. Nor may it have heard
- * of the statistics then, which nothing waits for.
+ * Kick again. After a live migration the device may have missed a kick from before it; a
+ * second kick does no harm. The same for the statistics queue, which has no wait.
  */
 static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
 		      unsigned long *kicked)
@@ -112,7 +111,7 @@ static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
 	if (time_before(jiffies, *kicked + remind) || time_before(jiffies, *wait->heard + remind))
 		return;
 	*kicked = jiffies;
-	/* A device that was reset is not to be kicked (virtio 1.2, 3.1.1). */
+	/* A device that was reset must not be kicked (virtio 1.2, 3.1.1). */
 	if (vq_hopeless(a, wait->vq))
 		return;
 	if (wait->vq == a->reporting_vq)
@@ -123,14 +122,14 @@ static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
 }
 
 /**
- * balloon_vq_await - wait until a queue has nothing more to wait for
+ * balloon_vq_await - wait for answers on a queue
  * @a: the device
- * @wait: what for
+ * @wait: the wait
  *
- * Context: the task that has the queue. Sleeps as long as the device answers something,
- * and for settle_timeout_ms when it is silent.
+ * Context: the task that uses the queue. Sleeps for as long as answers come, and for at
+ * most settle_timeout_ms after the last one.
  *
- * Return: true if the wait is over, false if the device was silent for too long.
+ * Return: true if the wait is over (@wait->look() returned true), false after a timeout.
  */
 bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 {
@@ -138,7 +137,7 @@ bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 	unsigned long kicked = jiffies;
 
 	do {
-		/* Idle: how long this takes is up to the host. */
+		/* Idle: the host may take long, which must not look like a hung task. */
 		if (wait_event_idle_timeout(*wait->answered, wait->look(a, wait),
 					    min(vq_patience(a, wait), look)))
 			return true;
@@ -147,7 +146,7 @@ bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 	return false;
 }
 
-/* Take what was answered. */
+/* Take the used buffers off the queue. */
 static bool vq_look(struct aerator *a, struct balloon_vq_wait *wait)
 {
 	struct vq_answers *answers = container_of(wait, struct vq_answers, wait);
@@ -160,7 +159,7 @@ static bool vq_look(struct aerator *a, struct balloon_vq_wait *wait)
 	return !answers->missing || vq_hopeless(a, wait->vq);
 }
 
-/* Return 0 when all have come, or -EIO. */
+/* Returns 0 after all answers, or -EIO. */
 static int vq_collect(struct aerator *a, struct vq_answers *answers)
 {
 	struct virtqueue *vq = answers->wait.vq;
@@ -175,18 +174,18 @@ static int vq_collect(struct aerator *a, struct vq_answers *answers)
 }
 
 /**
- * balloon_vq_wait - wait until the device has heard all
+ * balloon_vq_wait - kick the device, and wait until it has answered all buffers
  * @a: the device
  * @vq: the queue
- * @nr: how many things were put on it
+ * @nr: number of buffers that were put on the queue
  *
- * Context: the task that has the queue. Sleeps until all are answered, and for
- * settle_timeout_ms at most if none is: others wait for the queue. Some of them wait for
- * memory: for a second at most where that is urgent. And for as long as a reset of the
- * device takes after that; without bound if the device is silent and cannot be reset.
+ * Context: the task that uses the queue. Sleeps until all buffers are answered, and for
+ * at most settle_timeout_ms without an answer, since other tasks wait for the queue; for
+ * at most a second if one of them is the OOM notifier. Then for as long as a reset of the
+ * device takes; without limit if the device does not answer and cannot be reset.
  *
- * Return: 0, or -EIO if the device was reset before it answered all: it has
- * forgotten the rest, and memory that it was to have is nobody else's.
+ * Return: 0, or -EIO if the device was reset before it answered all buffers: it has none
+ * of them any more, and the caller owns the pages.
  */
 int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 {
@@ -199,7 +198,7 @@ int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 
 	atomic_inc(&a->asked);
 	if (!vq_hopeless(a, vq))
-		virtqueue_kick(vq);	/* should it fail then the queue is broken */
+		virtqueue_kick(vq);	/* a failed kick marks the queue as broken */
 	err = vq_collect(a, &answers);
 	atomic_inc(&a->ended);
 	wake_up_all(&a->told);
