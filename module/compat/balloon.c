@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages in a balloon, which compaction may move.
+ * Pages in a balloon, which compaction may migrate.
  *
- * To be movable a page once needed a mapping, and the mapping an inode of a file
- * system made for that; then only the functions (v6.0); then not even those, as
- * mm has the only ones there are (after v6.12, before v7.3). What is done when a
- * page was moved, and counting what is no memory of the guest any more, was the
- * driver's and is mm's now.
+ * Up to v5.19 a movable page needs a mapping, and the mapping an inode of a pseudo file
+ * system. Since v6.0 it needs only movable_operations, and in later kernels (after v6.12,
+ * before v7.3) mm has its own for balloon pages. Inserting the new page after a
+ * migration, and adjusting the managed page count, was done by the driver and is done by
+ * mm in these later kernels.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -71,7 +71,7 @@ static void balloon_adjust(const struct compat_balloon *b, struct page *page, lo
 }
 
 #if defined(CONFIG_BALLOON_COMPACTION) || defined(CONFIG_BALLOON_MIGRATION)
-/* What mm does by itself where it can: @newpage is in, @page is not any more. */
+/* Replace @page by @newpage in the balloon; with COMPAT_HAS_BALLOON_CORE mm does this. */
 static void balloon_replace(struct compat_balloon *b, struct page *newpage,
 			    struct page *page)
 {
@@ -90,8 +90,8 @@ static void balloon_replace(struct compat_balloon *b, struct page *newpage,
 	__count_vm_event(BALLOON_MIGRATE);
 	spin_unlock_irqrestore(&info->pages_lock, flags);
 	/*
-	 * The balloon cannot be emptied, and go away, before the caller has unlocked
-	 * the new page: locked ones are not taken out of it.
+	 * The balloon cannot be emptied and destroyed before the caller has unlocked the
+	 * new page: locked pages are not dequeued.
 	 */
 	balloon_page_finalize(page);
 	put_page(page);
@@ -120,10 +120,11 @@ static void balloon_make_movable(struct balloon_dev_info *info)
 #endif
 
 /**
- * compat_balloon_init - make an empty balloon
+ * compat_balloon_init - initialise an empty balloon
  * @b: the balloon
- * @move: called when a page is moved
- * @managed: the pages in it do not count as memory of the guest
+ * @move: called when a page is migrated
+ * @managed: adjust the managed page count: pages in the balloon do not count as memory
+ *	of the guest
  *
  * Context: may sleep.
  *
@@ -144,7 +145,7 @@ int compat_balloon_init(struct compat_balloon *b, compat_balloon_move_fn move,
 
 /**
  * compat_balloon_destroy - undo compat_balloon_init()
- * @b: the balloon, empty, with no page out to be moved
+ * @b: the balloon, empty, with no page isolated for migration
  *
  * Context: may sleep.
  */
@@ -156,7 +157,8 @@ void compat_balloon_destroy(struct compat_balloon *b)
 /**
  * compat_balloon_add - put pages into a balloon
  * @b: the balloon
- * @pages: list by lru, left empty; each allocated, with one reference, ours
+ * @pages: list by lru, empty afterwards; each page allocated, with one reference, which
+ *	the balloon takes
  *
  * Context: any task.
  */
@@ -172,14 +174,14 @@ void compat_balloon_add(struct compat_balloon *b, struct list_head *pages)
 /**
  * compat_balloon_remove - take pages out of a balloon
  * @b: the balloon
- * @pages: where to put them
- * @nr: how many at most
+ * @pages: list to which the pages are added
+ * @nr: most pages to take
  *
- * Those that are being moved are out of reach, but for a moment only.
+ * Pages that are being migrated are not taken; they are back after a moment.
  *
  * Context: any task.
  *
- * Return: how many were taken.
+ * Return: number of pages taken.
  */
 unsigned long compat_balloon_remove(struct compat_balloon *b,
 				    struct list_head *pages, unsigned long nr)

@@ -9,9 +9,9 @@
 #endif
 
 /*
- * Until "convert balloon_page_delete() to balloon_page_finalize()" (v6.17, and in
- * stable releases of older series). To a page that is isolated, as those are that
- * were moved, both do the same.
+ * Kernels before "convert balloon_page_delete() to balloon_page_finalize()" (v6.17, and
+ * stable releases of older series). For an isolated page, such as a migrated one, both
+ * functions do the same.
  */
 #if !defined(COMPAT_HAS_BALLOON_CORE) && !defined(COMPAT_HAS_BALLOON_FINALIZE)
 #define balloon_page_finalize	balloon_page_delete
@@ -26,24 +26,24 @@
 struct compat_balloon;
 
 /**
- * typedef compat_balloon_move_fn - let a page take the place of another
+ * typedef compat_balloon_move_fn - tell the host that a page replaces another one
  * @b: the balloon
- * @newpage: not in it yet
- * @page: in it
+ * @newpage: the new page, not in the balloon yet
+ * @page: the old page, in the balloon
  *
- * Tells the host, and nothing else. Called with both pages locked, in whichever
- * task needs a large block: it must not wait for someone who may be that task.
+ * Only tells the host. Called with both pages locked, in any task that needs a large
+ * block: the function must not wait for a lock that this task may hold.
  *
- * Return: 0, or -EAGAIN if everything stays as it was.
+ * Return: 0, or -EAGAIN if the old page stays in the balloon.
  */
 typedef int (*compat_balloon_move_fn)(struct compat_balloon *b,
 				      struct page *newpage, struct page *page);
 
 /**
- * struct compat_balloon - the pages that a balloon has
- * @info: the kernel's list of them, from which it takes those that it moves
- * @move: our part of that
- * @managed: they do not count as memory of the guest (MemTotal)
+ * struct compat_balloon - the pages in a balloon
+ * @info: the kernel's list of the pages, from which compaction isolates pages
+ * @move: the driver's part of a migration
+ * @managed: the pages do not count as memory of the guest (MemTotal)
  */
 struct compat_balloon {
 	struct balloon_dev_info info;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One shape for what differs between kernels. COMPAT_HAS_* come from the
- * probes in Kbuild.include; no other file asks which kernel this is.
+ * One interface for APIs that differ between kernels. COMPAT_HAS_* come from the probes
+ * in Kbuild.include; no file outside of compat/ checks the kernel's version.
  */
 #ifndef AERATOR_COMPAT_H
 #define AERATOR_COMPAT_H
@@ -24,7 +24,7 @@
 #error "aerator needs the kernel's Module.symvers (build the kernel, or install its headers)"
 #endif
 
-/* MAX_ORDER was exclusive, then inclusive (v6.4), then renamed (v6.8). */
+/* MAX_ORDER was exclusive, inclusive from v6.4 on, and renamed in v6.8. */
 #ifndef MAX_PAGE_ORDER
 #define MAX_PAGE_ORDER	ilog2(MAX_ORDER_NR_PAGES)
 #endif
@@ -37,18 +37,17 @@ static inline void virtio_reset_device(struct virtio_device *vdev)
 #endif
 
 /**
- * compat_offered_features - what the device offers, negotiated or not
+ * compat_offered_features - features that the device offers, negotiated or not
  * @vdev: the device
  *
- * Transports of newer kernels have more features than fit, and one function
- * less.
+ * Transports of newer kernels may have more than 64 features, and have no get_features().
  *
  * Return: the first 64 feature bits.
  */
 static inline u64 compat_offered_features(struct virtio_device *vdev)
 {
 #ifdef COMPAT_HAS_EXTENDED_FEATURES
-	/* Their number has had three names. */
+	/* ARRAY_SIZE(): the constant for the size had three names. */
 	u64 features[ARRAY_SIZE(vdev->features_array)];
 
 	virtio_get_features(vdev, features);
@@ -61,10 +60,10 @@ static inline u64 compat_offered_features(struct virtio_device *vdev)
 /**
  * compat_find_vqs - set up the queues of a virtio device
  * @vdev: the device
- * @nr: how many there are, numbered from 0 without holes
- * @vqs: where to put them
- * @callbacks: one each, may be NULL
- * @names: one each
+ * @nr: number of queues, numbered from 0 without gaps
+ * @vqs: array for the queues
+ * @callbacks: one for each queue, may be NULL
+ * @names: one for each queue
  *
  * Return: 0 or a negative errno.
  */
@@ -92,7 +91,7 @@ static inline int compat_find_vqs(struct virtio_device *vdev, unsigned int nr,
 /**
  * compat_page_poisoning - are free pages filled with a pattern?
  *
- * Return: true if so, and the pattern is checked when they are allocated.
+ * Return: true if they are, and the pattern is checked at allocation.
  */
 static inline bool compat_page_poisoning(void)
 {
@@ -104,9 +103,10 @@ static inline bool compat_page_poisoning(void)
 }
 
 /*
- * The order from which page reporting takes blocks. It was pageblock_order for
- * all; then the device's choice at each registration, 0 meaning none; then a
- * variable that is exported, keeps its value, and takes every order.
+ * The smallest order of the blocks that page reporting takes. At first it was
+ * pageblock_order for every device. Since v5.14 the device sets it at its registration, 0
+ * meaning none. Since v6.2 it is an exported variable, which keeps its value and accepts
+ * every order.
  */
 #ifdef COMPAT_HAS_REPORTING_ORDER_EXPORT
 extern unsigned int page_reporting_order;
@@ -122,14 +122,14 @@ extern unsigned int page_reporting_order;
 #define COMPAT_REPORTING_ORDER_MAX	pageblock_order
 #endif
 
-/* No order was set, or none that can be known. As the kernel has it. */
+/* The order is not set, or cannot be read. The same value as in the kernel. */
 #define COMPAT_REPORTING_ORDER_UNSET	UINT_MAX
 
 /**
  * compat_reporting_order_own - the kernel's own order
  *
- * Return: log2 of pages: what stands on the kernel's command line, what was written to
- * page_reporting_order since, or what a device that was registered left there; or
+ * Return: log2 of pages: the value of the kernel's command line, a value that was written
+ * to page_reporting_order later, or the value that an earlier device left there; or
  * COMPAT_REPORTING_ORDER_UNSET.
  */
 static inline unsigned int compat_reporting_order_own(void)
@@ -142,9 +142,9 @@ static inline unsigned int compat_reporting_order_own(void)
 }
 
 /**
- * compat_reporting_order_prepare - ask for an order, before registration
+ * compat_reporting_order_prepare - request an order, before registration
  * @prdev: the device to be registered
- * @order: smallest order of the blocks that it is to get
+ * @order: smallest order of the blocks to report
  */
 static inline void
 compat_reporting_order_prepare(struct page_reporting_dev_info *prdev,
@@ -156,11 +156,11 @@ compat_reporting_order_prepare(struct page_reporting_dev_info *prdev,
 }
 
 /**
- * compat_reporting_order_set - set the kernel's order where it can be
+ * compat_reporting_order_set - set the kernel's order, on kernels that export it
  * @order: log2 of pages
  *
- * Only while a device of ours is registered: with another's, or none and
- * another's coming, it is not ours to change.
+ * Only while a device of this driver is registered: otherwise the order belongs to
+ * another device, or to one that will be registered.
  */
 static inline void compat_reporting_order_set(unsigned int order)
 {
@@ -171,12 +171,12 @@ static inline void compat_reporting_order_set(unsigned int order)
 
 /**
  * compat_reporting_order_restore - put back the kernel's own order
- * @ours: what compat_reporting_order_set() set
- * @own: what it was before
+ * @ours: argument of compat_reporting_order_set()
+ * @own: the order before that call
  *
- * As long as a device of ours is registered.
+ * Only while a device of this driver is registered.
  *
- * Return: false if another value was written since, which stays.
+ * Return: false if another value was written since; this value stays.
  */
 static inline bool compat_reporting_order_restore(unsigned int ours, unsigned int own)
 {
@@ -188,12 +188,12 @@ static inline bool compat_reporting_order_restore(unsigned int ours, unsigned in
 }
 
 /**
- * compat_reporting_order_seen - a block was handed over
- * @asked: what the registered device asked for, or was lately found in force
- * @order: of the block
+ * compat_reporting_order_seen - derive the order in force from a reported block
+ * @asked: order that the registered device requested, or last return value
+ * @order: order of the block
  *
- * Before the variable was exported its parameter could be written, and took effect:
- * smaller blocks than were asked for show that.
+ * On kernels before the export the module parameter of the variable could be written at
+ * run time, and had an effect: blocks smaller than requested show this.
  *
  * Return: log2 of pages, for compat_reporting_order().
  */
@@ -209,7 +209,8 @@ static inline unsigned int compat_reporting_order_seen(unsigned int asked,
 
 /**
  * compat_reporting_order - the order in force
- * @asked: what the registered device asked for, or compat_reporting_order_seen()
+ * @asked: order that the registered device requested, or the return value of
+ *	compat_reporting_order_seen()
  *
  * Return: log2 of pages.
  */
@@ -223,11 +224,11 @@ static inline unsigned int compat_reporting_order(unsigned int asked)
 }
 
 /**
- * compat_reporting_capacity - how many blocks a device gets at once
- * @blocks: as many as it wants
+ * compat_reporting_capacity - number of blocks in a batch of the kernel
+ * @blocks: number of blocks that the device wants
  *
- * Return: as many as the kernel hands over: it can be asked for less than its own
- * number, if it has the probe, and never for more.
+ * Return: number of blocks that the kernel hands over at once. A kernel with configurable
+ * capacity accepts a smaller number than PAGE_REPORTING_CAPACITY; none accepts more.
  */
 static inline unsigned int compat_reporting_capacity(unsigned int blocks)
 {
@@ -239,9 +240,9 @@ static inline unsigned int compat_reporting_capacity(unsigned int blocks)
 }
 
 /**
- * compat_reporting_capacity_set - ask for that
+ * compat_reporting_capacity_set - request a capacity, before registration
  * @prdev: the device to be registered
- * @blocks: what compat_reporting_capacity() returned
+ * @blocks: return value of compat_reporting_capacity()
  */
 static inline void
 compat_reporting_capacity_set(struct page_reporting_dev_info *prdev,

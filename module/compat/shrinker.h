@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shrinkers: registered as they are; then with a name for debugfs (v6.0); then
- * allocated by the kernel, so that they can be freed by RCU (v6.7).
+ * Registering a shrinker: since v6.0 it has a name for debugfs; since v6.7 the kernel
+ * allocates it, so that it can be freed by RCU.
  */
 #ifndef AERATOR_COMPAT_SHRINKER_H
 #define AERATOR_COMPAT_SHRINKER_H
@@ -10,16 +10,16 @@
 #include <linux/shrinker.h>
 
 /**
- * typedef compat_shrink_fn - either function of a shrinker
+ * typedef compat_shrink_fn - count_objects() or scan_objects() of a shrinker
  * @shrinker: the shrinker
- * @sc: who asks
+ * @sc: arguments of the call
  */
 typedef unsigned long (*compat_shrink_fn)(struct shrinker *shrinker,
 					  struct shrink_control *sc);
 
 /**
- * struct compat_shrinker - a shrinker, whoever owns its memory
- * @shrinker: that of the kernel
+ * struct compat_shrinker - a shrinker, embedded or allocated by the kernel
+ * @shrinker: the kernel's shrinker
  */
 struct compat_shrinker {
 #ifdef COMPAT_HAS_SHRINKER_ALLOC
@@ -32,8 +32,8 @@ struct compat_shrinker {
 /**
  * compat_shrinker_start - register a shrinker
  * @s: zeroed
- * @count: says what there is
- * @scan: takes some of it
+ * @count: its count_objects()
+ * @scan: its scan_objects()
  *
  * Return: 0 or a negative errno.
  */
@@ -64,7 +64,7 @@ static inline int compat_shrinker_start(struct compat_shrinker *s,
  * compat_shrinker_stop - undo compat_shrinker_start()
  * @s: the shrinker
  *
- * Returns when neither function runs any more.
+ * After the return neither callback runs.
  */
 static inline void compat_shrinker_stop(struct compat_shrinker *s)
 {

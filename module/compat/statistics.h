@@ -6,9 +6,9 @@
 #include <uapi/linux/virtio_balloon.h>
 
 /*
- * Tags that are younger than a kernel's headers: 6cf1c97dad2e ("virtio_balloon:
- * introduce oom-kill invocations") and the two after it (in v6.12). The numbers are the
- * device's.
+ * Tags that the headers of older kernels do not have: 6cf1c97dad2e ("virtio_balloon:
+ * introduce oom-kill invocations") and the two commits after it (in v6.12). The numbers
+ * are part of the device's interface.
  */
 #ifndef VIRTIO_BALLOON_S_OOM_KILL
 #define VIRTIO_BALLOON_S_OOM_KILL	10
@@ -20,8 +20,8 @@
 #endif
 
 /*
- * How many pages were looked at, or taken, by whoever reclaims: counted as events,
- * then for each node (after v6.12, before v7.3).
+ * Number of pages that reclaim scanned or reclaimed: a VM event, and in later kernels
+ * (after v6.12, before v7.3) a counter of each node.
  */
 #ifdef COMPAT_HAS_RECLAIM_NODE_STAT
 #define compat_reclaim_stat(event, item) \

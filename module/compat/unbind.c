@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernels that crash when virtio_balloon lets go of its device.
+ * Detects kernels that crash when virtio_balloon is unbound from its device.
  *
- * virtio_pci keeps something of each queue in an array. Since 89a1c435aec2
- * ("virtio_pci: pass vq info as an argument to vp_setup_vq()") (in v6.11) it is stored
- * at the queue's place among those that the driver named, and looked for at the
- * queue's number at the device, which counts none that the driver left out. They
- * differ behind the first that is left out, and vp_del_vqs() follows a NULL pointer.
- * virtio_balloon leaves out the queues of features that the host does not offer: with
- * the defaults of QEMU, which offers no free page hint, that is a queue before the
- * last. Mended by f7d380fb525c ("virtio_pci: fix vq info pointer lookup via wrong
- * index") (in v7.2, and in the stable releases below).
+ * virtio_pci has an array of per-queue information. Since 89a1c435aec2 ("virtio_pci: pass
+ * vq info as an argument to vp_setup_vq()") (in v6.11) an entry is stored at the queue's
+ * index in the driver's list of names, and looked up at the queue's number on the device,
+ * which does not count the queues that the driver leaves out. The two numbers differ
+ * behind the first such queue, and vp_del_vqs() dereferences a NULL pointer.
+ * virtio_balloon leaves out the queues of features that the host does not offer: with the
+ * defaults of QEMU, without free page hint, this is a queue before the last one. Fixed by
+ * f7d380fb525c ("virtio_pci: fix vq info pointer lookup via wrong index") (in v7.2, and
+ * in the stable releases below).
  *
- * Which of both a kernel does shows in no header: the function is virtio_pci's own.
- * Nor can it be tried: every call that looks a queue up follows the pointer, and one
- * of the two kinds of kernel does not survive any of them. So this is the one place
- * that asks for a release. It is the release that runs which counts, not that of the
- * headers: a module is loaded into others as well where a distribution keeps their
- * interface the same. A distribution that took the fix without the number that goes
- * with it is taken for a kernel without it: then the device is aerator's after a boot
- * in which aerator comes first, and nothing crashes.
+ * No header shows whether a kernel has the fix: the function is local to virtio_pci. A
+ * test at run time is not possible either: every call that looks up a queue dereferences
+ * the pointer, and would crash a kernel of one of the two kinds. This is therefore the
+ * only file with a check of the release. It checks the running kernel and not the
+ * headers: with a stable kernel ABI a module may be loaded into other releases than the
+ * one it was built for. A distribution kernel that has the fix but an older release
+ * number counts as one without the fix: aerator then gets the device only after a boot in
+ * which it is loaded first, and no kernel crashes.
  */
 #include <linux/kernel.h>
 #include <linux/pci.h>
@@ -29,7 +29,7 @@
 #include <uapi/linux/virtio_balloon.h>
 #include "unbind.h"
 
-/* From the first on, and until the first that is mended. */
+/* The first faulty release of a range, and the first release with the fix. */
 static const struct {
 	int first;
 	int mended;
@@ -39,7 +39,7 @@ static const struct {
 	{ KERNEL_VERSION(6, 19, 0), KERNEL_VERSION(7, 1, 4) },
 };
 
-/* Queues that virtio_balloon may leave out, in its order, by their features. */
+/* Features whose queues virtio_balloon may leave out, in the order of the queues. */
 static const unsigned int unbind_optional[] = {
 	VIRTIO_BALLOON_F_STATS_VQ,
 	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
@@ -52,7 +52,7 @@ static bool unbind_is_faulty(const char *release)
 	unsigned int i;
 	int version;
 
-	/* 7.1-rc3 has but two numbers. What has none may be any kernel. */
+	/* 7.1-rc3 has only two numbers. A release without numbers counts as faulty. */
 	if (sscanf(release, "%u.%u.%u", &major, &minor, &patch) < 2)
 		return true;
 	version = KERNEL_VERSION(major, minor, min(patch, 255U));
@@ -64,7 +64,7 @@ static bool unbind_is_faulty(const char *release)
 	return false;
 }
 
-/* Is a queue left out before one that is there? */
+/* Is a queue left out that comes before an existing one? */
 static bool unbind_has_hole(struct virtio_device *vdev)
 {
 	bool left_out = false;
@@ -80,12 +80,12 @@ static bool unbind_has_hole(struct virtio_device *vdev)
 }
 
 /**
- * compat_unbind_crashes - must virtio_balloon not be unbound from its device?
+ * compat_unbind_crashes - would an unbind of virtio_balloon crash the kernel?
  * @vdev: a balloon device, bound to virtio_balloon
  *
- * Context: under the device's lock.
+ * Context: under the device lock.
  *
- * Return: true if the kernel that runs may not survive that.
+ * Return: true if the running kernel may crash.
  */
 bool compat_unbind_crashes(struct virtio_device *vdev)
 {
