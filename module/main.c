@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Load, unload, shutdown, and nothing else. */
+/* Module load and unload, and the reboot notifier. */
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include "balloon.h"
@@ -7,7 +7,7 @@
 #include "mm_pressure.h"
 #include "mm_scan.h"
 
-/* Not every kernel's virtio bus resets its devices before it goes down. */
+/* Not every kernel's virtio bus resets its devices at a shutdown. */
 static int aerator_reboot(struct notifier_block *nb, unsigned long event, void *cmd)
 {
 	balloon_shutdown();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Module parameters, all of them checked: a bad value is refused with EINVAL
- * and a line in the log that says what is allowed, and the old value stays.
+ * Module parameters. Each value is checked: a bad value is refused with EINVAL and a log
+ * message with the allowed values, and the old value stays.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -16,7 +16,7 @@
 /* 2 MiB: blocks below the host's huge pages hardly return memory. */
 #define PARAMS_ORDER_DEFAULT	(21 - PAGE_SHIFT)
 
-/* What nobody sets; it is the default from params_start() on. */
+/* The order was not set at load; params_start() replaces it by the default. */
 #define PARAMS_ORDER_UNSET	UINT_MAX
 
 struct aerator_params aerator_params = {
@@ -33,9 +33,9 @@ struct aerator_params aerator_params = {
 };
 
 /*
- * One whole number, its bounds, and whom to tell of a write. @why says where
- * bounds come from that look narrower than they should. What a device looks at
- * when it starts only @restarts it, if it is another value.
+ * A whole number, its limits, and the callback of a write. @why explains limits that look
+ * too narrow. A parameter that is read only when a device starts has @restarts set: a new
+ * value restarts the device.
  */
 struct param_range {
 	unsigned int *value;
@@ -46,7 +46,7 @@ struct param_range {
 	bool restarts;
 };
 
-/* How much of a bad value is shown in the log: enough, without its newline. */
+/* Length of the part of a bad value that the log shows, without its newline. */
 static int param_shown(const char *val)
 {
 	return val ? min_t(size_t, strcspn(val, "\n"), 32) : 0;
@@ -61,7 +61,7 @@ static int param_refuse(const struct kernel_param *kp, const char *val,
 	return -EINVAL;
 }
 
-/* A value with which the device cannot be had leaves the old one in force. */
+/* Restart with a new value. If the restart fails, the old value stays. */
 static int param_restart(unsigned int *value, unsigned int number)
 {
 	unsigned int old = *value;
@@ -71,7 +71,7 @@ static int param_restart(unsigned int *value, unsigned int number)
 		return 0;
 	WRITE_ONCE(*value, number);
 	err = balloon_restart();
-	if (err)	/* the device comes back with the old value */
+	if (err)	/* recovery then uses the old value */
 		WRITE_ONCE(*value, old);
 	return err;
 }
@@ -181,7 +181,7 @@ module_param_cb(window_ms, &param_window_ops, &param_window_ms, 0644);
 __MODULE_PARM_TYPE(window_ms, "charp");
 MODULE_PARM_DESC(window_ms, "ms that memory has to be free before it is treated (0 to 60000, or auto, the default)");
 
-/* The order's bounds are the chosen intake's, and not constants on every kernel. */
+/* The limits of the order are those of the chosen intake, not constant on every kernel. */
 static int param_order_set(const char *val, const struct kernel_param *kp)
 {
 	const struct intake_ops *ops = intake_kind_ops(intake_chosen());
@@ -193,7 +193,7 @@ static int param_order_set(const char *val, const struct kernel_param *kp)
 
 	range.min = ops->order_min();
 	range.max = ops->order_max();
-	/* Of two orders, ours and the kernel's, the one that is written last counts. */
+	/* Of this parameter and page_reporting_order, the value written last counts. */
 	WRITE_ONCE(aerator_params.order, in_force);
 	WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_NEW);
 	err = param_range_set(val, &checked);
@@ -204,7 +204,7 @@ static int param_order_set(const char *val, const struct kernel_param *kp)
 	return err;
 }
 
-/* What is in force: that may be another than the user asked for. */
+/* The order in force, which may differ from the value that the user wrote. */
 static int param_order_get(char *buffer, const struct kernel_param *kp)
 {
 	return scnprintf(buffer, PAGE_SIZE, "%u\n", intake_order());
@@ -225,8 +225,8 @@ __MODULE_PARM_TYPE(order, "uint");
 MODULE_PARM_DESC(order, "smallest block treated, log2 of pages (default 9, 2 MiB)");
 
 /*
- * The source of blocks. Without the patch there is one, by whichever of its
- * names it is asked for.
+ * The source of blocks. Without the aeration patch there is only one, "reporting", which
+ * "auto" selects too.
  */
 #ifdef COMPAT_HAS_AERATION
 #define PARAM_INTAKES		"auto, reporting and treated"
@@ -266,9 +266,9 @@ __MODULE_PARM_TYPE(intake, "charp");
 MODULE_PARM_DESC(intake, "where blocks come from: " PARAM_INTAKES " (default auto)");
 
 /**
- * params_start - set what was not set at load and has no constant default
+ * params_start - set parameters that were not set at load and have no constant default
  *
- * Context: at load, before anyone looks.
+ * Context: at load, before a parameter is read.
  */
 void params_start(void)
 {

@@ -5,10 +5,11 @@
 #include <linux/types.h>
 
 /*
- * Most blocks in a batch, and most batches in flight. The kernel's page reporting
- * hands over no more than 32 at once, and waits for them; with the aeration patch
- * we decide. Small blocks want large batches, for each is a notification; of blocks
- * of 2 MiB the most memory that a batch may have is reached at 64.
+ * Limits and defaults of the blocks in a batch, and of the batches in flight. The
+ * kernel's page reporting hands over at most 32 blocks at once, and waits for them; with
+ * the aeration patch aerator chooses. Small blocks need large batches, since each batch
+ * costs a notification; with blocks of 2 MiB a batch reaches its limit in bytes at 64
+ * blocks.
  */
 #ifdef COMPAT_HAS_AERATION
 #define PARAMS_REACTOR_SIZE_MAX		1024
@@ -22,17 +23,17 @@
 #define PARAMS_REACTORS			1
 #endif
 
-/* What it costs to fault memory in again, in ms of the host's holding it. */
+/* Default cost of a refault, in ms of keeping the memory in the host. */
 #define PARAMS_REFAULT_MS		2000
 
 /* aerator_params.intake: this, or an enum intake_kind from 1. */
 #define PARAMS_INTAKE_AUTO		0
 
 /**
- * enum params_order_source - where aerator_params.order is from
- * @PARAMS_ORDER_DEFAULT: it was not set; the kernel's own comes first, if that is
- * @PARAMS_ORDER_NEW: the user, and no device was started with it yet
- * @PARAMS_ORDER_USED: the user, before the running device was started
+ * enum params_order_source - origin of aerator_params.order
+ * @PARAMS_ORDER_DEFAULT: the default; page_reporting_order takes precedence if it is set
+ * @PARAMS_ORDER_NEW: set by the user, and no device was started with it yet
+ * @PARAMS_ORDER_USED: set by the user before the running device was started
  */
 enum params_order_source {
 	PARAMS_ORDER_DEFAULT,
@@ -42,24 +43,24 @@ enum params_order_source {
 
 /**
  * struct aerator_params - the module's parameters, checked
- * @enabled: 0 pauses: nothing is treated, the device stays bound
- * @takeover: take balloon devices from virtio_balloon, not only free ones
- * @intake: where blocks come from, looked at when the device starts
+ * @enabled: 0 pauses: no memory is treated, the device stays bound
+ * @takeover: take balloon devices from virtio_balloon, besides those without a driver
+ * @intake: source of blocks, read when the device starts
  * @reactor_size: most blocks in a batch
- * @reactors: batches in flight
- * @order: smallest block that is treated, log2 of pages; the intake may have to
- *	stay above or below it; intake_order() is what is in force
- * @order_source: where that is from
+ * @reactors: most batches in flight
+ * @order: smallest block that is treated, log2 of pages; the intake may have narrower
+ *	limits; intake_order() returns the order in force
+ * @order_source: origin of @order
  * @window_ms: how long memory has to be free before it is treated, ms, or
  *	POLICY_WINDOW_AUTO
- * @refault_ms: what a refault costs, in ms of the host's holding the memory
- * @reserve_mb: free memory that is left alone, MiB
- * @share_pct: most of the guest's memory that is treated at a time, percent
+ * @refault_ms: cost of a refault, in ms of keeping the memory in the host
+ * @reserve_mb: free memory that is never treated, MiB
+ * @share_pct: upper limit of treated memory, percent of the guest's memory
  * @rate_mb: most memory treated a second, MiB; 0 for no limit
- * @settle_timeout_ms: how long a host that has a batch may be silent, ms
+ * @settle_timeout_ms: timeout of a batch: longest time without an answer, ms
  *
- * Written under the module's parameter lock, read with READ_ONCE(): each is
- * looked at again whenever it matters, none depends on another.
+ * Written under the module's parameter lock, read with READ_ONCE(): each parameter is
+ * read again at every use, and none depends on another.
  */
 struct aerator_params {
 	unsigned int enabled;

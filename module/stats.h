@@ -5,19 +5,18 @@
 #include <linux/atomic.h>
 
 /**
- * struct aerator_stats - what a device did since it was bound
+ * struct aerator_stats - counters of a device, since it was bound
  * @cycles: batches that went through all stages, treated or not
  * @reported_bytes: memory that the host acknowledged, bytes
  * @reported_blocks: the same in blocks of the allocator
  * @chains: descriptor chains put on the reporting queue
- * @kicks: notifications sent to the device for them
- * @interrupts: notifications from the device that it has answered
- * @settle_timeouts: how often the host, with batches of ours, was silent for too
- *	long
- * @errors: batches that went back raw, for whatever reason
+ * @kicks: kicks of the reporting queue
+ * @interrupts: interrupts of the reporting queue
+ * @settle_timeouts: number of timeouts while batches were in flight
+ * @errors: batches that went back raw, for any reason
  *
- * Counted by the work item that runs the stages, and @interrupts by the queue's
- * interrupt; read by anyone.
+ * Written by the work item that runs the stages, @interrupts by the interrupt handler of
+ * the queue; read in any context.
  */
 struct aerator_stats {
 	atomic64_t cycles;

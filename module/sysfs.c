@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /sys/bus/virtio/devices/virtioN/aerator/: one value a file.
+ * /sys/bus/virtio/devices/virtioN/aerator/: one value per file.
  *
- * The driver core creates the files after probe and removes them before remove,
- * waiting for whoever is in one: the device stays bound meanwhile.
+ * The driver core creates the files after probe and removes them before remove. The
+ * removal waits for running reads and writes: the device stays bound meanwhile.
  */
 #include <linux/device.h>
 #include <linux/kernel.h>
@@ -19,7 +19,7 @@ static struct aerator *to_aerator(struct device *dev)
 	return dev_to_virtio(dev)->priv;
 }
 
-/* Of several batches the one that is furthest; idle is when all are. */
+/* Stage of the most advanced batch; idle if all reactors are idle. */
 static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
@@ -33,7 +33,7 @@ static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(stage);
 
-/* Another may take its place at any time, but none goes before the device. */
+/* The intake may change at any time, but all intakes exist as long as the device. */
 static struct intake *sysfs_intake(struct device *dev)
 {
 	return READ_ONCE(to_aerator(dev)->intake);
@@ -65,9 +65,9 @@ SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
 
 /*
- * Free memory, treated or raw. For root alone, as is what is surplus of it: on a stock
- * kernel a scan has zone->lock again and again, on a patched one each count has it once,
- * and everybody who allocates waits for it.
+ * Free memory, treated or raw. This file and surplus_bytes are for root only: on a stock
+ * kernel a scan takes zone->lock again and again, on a patched kernel each count takes it
+ * once, and allocations wait for this lock.
  */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
 {
@@ -98,7 +98,7 @@ static ssize_t surplus_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_ADMIN_RO(surplus_bytes);
 
-/* A line a window: ms, its cost in MiB * s, and an asterisk if it is in use. */
+/* One line per window: length in ms, cost in MiB * s, and an asterisk if it is in use. */
 static ssize_t windows_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct intake_pacing *p = &sysfs_intake(dev)->pacing;

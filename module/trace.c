@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* From the reactor's transitions to the tracepoints. */
+/* Tracepoints for the reactor's transitions. */
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/numa.h>
@@ -16,9 +16,9 @@ static bool trace_wanted(void)
 }
 
 /*
- * Looked up while the blocks are ours: at the end of the batch they went back, and
- * their memory may have been taken out of the guest. Tracing that begins in the middle
- * of a batch does not know where that is from.
+ * Read node and zone at the end of fill, while the blocks are isolated: after decant
+ * their memory may be unplugged. If tracing begins in the middle of a batch, node and
+ * zone of this batch are unknown.
  */
 static void trace_note_origin(struct reactor *r)
 {
@@ -36,10 +36,10 @@ static void trace_note_origin(struct reactor *r)
 /**
  * trace_stage_left - the reactor's observer
  * @r: the reactor
- * @stage: the stage that it left
- * @ns: nanoseconds it spent there
+ * @stage: the stage that the batch left
+ * @ns: time in @stage, nanoseconds
  *
- * A fill that found nothing was no batch, and is not shown.
+ * A fill that found no block is not traced.
  */
 void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns)
 {

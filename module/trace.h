@@ -17,10 +17,10 @@ void trace_stage_left(struct reactor *r, enum reactor_stage stage, u64 ns);
 #endif
 
 /*
- * A stage of a batch is over. reactor, cycle: which reactor, which of its batches.
- * us: microseconds spent in the stage. A batch comes from one zone, that of its first
- * block; "?" if tracing began after its fill. entries: what the device sees, neighbouring
- * blocks being one. treated: on decant, whether the host has it.
+ * A stage of a batch is over. reactor, cycle: numbers of the reactor, and of its batch.
+ * us: microseconds in the stage. zone: zone of the batch, read from its first block; "?"
+ * if tracing began after the fill. entries: buffers for the device; neighbouring blocks
+ * are one entry. treated: on decant, true if the host has acknowledged the batch.
  */
 DECLARE_EVENT_CLASS(aerator_stage,
 	TP_PROTO(const struct reactor *r, u64 ns),
@@ -63,7 +63,7 @@ AERATOR_STAGE_EVENT(react);
 AERATOR_STAGE_EVENT(settle);
 AERATOR_STAGE_EVENT(decant);
 
-/* The reactor came to rest, after this batch. */
+/* The reactor became idle, after this batch. */
 TRACE_EVENT(aerator_idle,
 	TP_PROTO(const struct reactor *r),
 	TP_ARGS(r),
@@ -79,9 +79,9 @@ TRACE_EVENT(aerator_idle,
 );
 
 /*
- * The policy looked at a node. available: bytes that could be treated, treated: bytes of
- * it that the host knows of; surplus: bytes that were free for window_ms; deficit: bytes
- * that are to be treated now. All but deficit count the balloon.
+ * The policy sampled a node. available: bytes that could be treated; treated: the
+ * reported part of it; surplus: bytes that were free for window_ms; deficit: bytes that
+ * are to be treated now. All but deficit include the balloon.
  */
 TRACE_EVENT(aerator_policy,
 	TP_PROTO(int node, const struct policy *p, const struct policy_view *view),
