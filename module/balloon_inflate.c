@@ -378,8 +378,8 @@ unsigned long balloon_inflate_size(const struct aerator *a)
 }
 
 /**
- * balloon_inflate_start - the queues may be used from now on
- * @a: the device, ready, with its queues set up
+ * balloon_inflate_start - the queues may be used once the device is ready
+ * @a: the device, with its queues set up; reset, if anything is in the balloon
  *
  * Context: balloon_mutex held.
  */

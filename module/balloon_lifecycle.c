@@ -160,9 +160,12 @@ static int lifecycle_start(struct aerator *a)
 	err = balloon_queues_find(a);
 	if (err)
 		goto free;
+	/* A device counts as failed until it is ready: the balloon gives way all the time. */
+	balloon_inflate_start(a);
 	lifecycle_make_ready(a);
 	err = lifecycle_start_intake(a, &room);
 	if (err) {
+		balloon_target_stop(a);
 		lifecycle_reset(a);
 		return err;
 	}

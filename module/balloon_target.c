@@ -179,13 +179,12 @@ int balloon_target_create(struct aerator *a)
 
 /**
  * balloon_target_start - start to follow the target
- * @a: the device, ready, with its queues set up
+ * @a: the device, ready, after balloon_inflate_start()
  *
  * Context: balloon_mutex held.
  */
 void balloon_target_start(struct aerator *a)
 {
-	balloon_inflate_start(a);
 	target_again(a->balloon, 0);
 }
 
