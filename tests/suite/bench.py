@@ -24,7 +24,7 @@ _ROUNDS = 2
 def quick() -> Iterator[str]:
     """A short run of the benchmark reaches its goals."""
     missed: list[Goal] = []
-    run = CaseRun(cases.load(cases.QUICK), Options())
+    run = CaseRun(cases.load(cases.QUICK), Options(jobs=2))
     prepare(run.names)
     with run:
         for _ in range(_ROUNDS):

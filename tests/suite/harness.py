@@ -75,6 +75,8 @@ class Case:
     # Processors of the host that only this case uses: a case that measures time needs one for
     # each of its guests. With 0, the case shares processors with other cases.
     cores: int = 0
+    # It sleeps most of the time: another case runs beside it on the same core.
+    sleeps: bool = False
 
     @property
     def about(self) -> str:
@@ -111,12 +113,12 @@ class Case:
 
 def on_kernels(function: Callable[[str], Iterable[str] | None],
                kernels: Iterable[str] = GUEST_KERNELS, long: bool = False,
-               cores: int = 0, rarely: Iterable[str] = ()) -> list[Case]:
+               cores: int = 0, rarely: Iterable[str] = (), sleeps: bool = False) -> list[Case]:
     """One case for each kernel. Only --all runs long cases, and kernels in @rarely, which
     rarely show a fault that the other kernels do not."""
     name = function.__name__.replace("_", "-")
     return [Case(f"{name} {kernel}", functools.partial(function, kernel), kernel, rare,
-                 cores=cores)
+                 cores=cores, sleeps=sleeps)
             for some, rare in ((kernels, long), (rarely, True)) for kernel in some]
 
 

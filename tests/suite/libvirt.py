@@ -283,6 +283,6 @@ def libvirt(kernel: str) -> Iterator[str]:
     expect(not differences, "\n".join(["aerator's answers differ:", *differences]))
 
 
-CASES = [*on_kernels(libvirt, ("6.12",)),
+CASES = [*on_kernels(libvirt, ("6.12",), sleeps=True),
          *on_kernels(libvirt, [kernel for kernel in GUEST_KERNELS if kernel != "6.12"],
                      long=True)]

@@ -256,11 +256,12 @@ class Run:
             quiet = not self._kernels.pid and all(
                 other.cores for other in (*others, *self._waiting))
             return quiet and len(self._free_cores()) >= self._needs(case)
-        # A case that boots no guest does not reduce the number of those that do.
+        # One case that boots no guest, and one that sleeps, do not reduce the number of others.
         background = sum(other.background for other in others)
-        if case.background:
-            return not background or len(others) < len(self._cores)
-        return len(others) - min(background, 1) < len(self._cores)
+        asleep = sum(other.sleeps for other in others)
+        if case.background and not background or case.sleeps and not asleep:
+            return True
+        return len(others) - min(background, 1) - min(asleep, 1) < len(self._cores)
 
     def _needs(self, case: Case) -> int:
         """The number of cores for the case, limited by those of the machine."""

@@ -438,7 +438,7 @@ def zones(kernel: str) -> Iterator[str]:
            f" {counted['raw_bytes'] // MIB} MiB raw")
 
 
-CASES = [*on_kernels(idle, (TREATED,)), *on_kernels(idle, ("6.12",), long=True),
+CASES = [*on_kernels(idle, (TREATED,), sleeps=True), *on_kernels(idle, ("6.12",), long=True),
          *on_kernels(raw_first, TREATED_KERNELS),
          *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
          *on_kernels(zones, TREATED_KERNELS),

@@ -284,4 +284,4 @@ def waits(kernel: str) -> Iterator[str]:
         guest.run("rmmod aerator_device")
 
 
-CASES = on_kernels(waits, ("6.12",))
+CASES = on_kernels(waits, ("6.12",), sleeps=True)
