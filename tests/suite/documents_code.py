@@ -131,6 +131,8 @@ def _spell_out(text: str) -> str:
 def log_lines() -> set[str]:
     """The constant parts of all log messages, between format specifiers."""
     text = _spell_out("".join(path.read_text() for path in sorted(MODULE.glob("*.[ch]"))))
+    # Comments name functions, too.
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     calls = _found(r"\b(?:pr|dev)_(?:err|warn|info)(?:_ratelimited)?\((.*?)\);", text, re.S)
     calls += _found(r"\b(?:balloon_fail|vq_give_up)\((.*?)\);", text, re.S)
     calls += _found(r"^(?:static )?const char \*\w+_refusal\(.*?^\}", text, re.S | re.M)
