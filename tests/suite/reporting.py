@@ -4,12 +4,14 @@ if they are wrong."""
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator
 
 from aerator_vm import Guest
 from aerator_vm.balloon import balloon_device, park_little
+from aerator_vm.common import Deadline
 
 from .harness import (GUEST_KERNELS, MIB, MODULE, PARAMETERS, balloon_driver, counters,
                       expect, expect_equal, load_aerator, make_guest, meminfo, module_file,
@@ -209,28 +211,30 @@ def _host_mib(guest: Guest) -> float:
     return (guest.host.memory_current() or guest.host.rss()) / MIB
 
 
-def _back(guest: Guest, mib: int, seconds: float) -> float:
-    """MiB that return to the host of the MiB that are freed."""
+def _back(guest: Guest, mib: int, enough: float = math.inf) -> float:
+    """MiB that return to the host of the MiB that are freed, until that is enough."""
     job = guest.start_job(f"memtool --small hold {mib}")
     job.wait_for("touched", 120)
     held = _host_mib(guest)
     job.tell()
     job.wait_for("freed")
     job.tell()
-    time.sleep(seconds)
+    deadline = Deadline(_BALLOON_SECONDS)
+    while not deadline.passed and held - _host_mib(guest) <= enough:
+        time.sleep(0.5)
     return held - _host_mib(guest)
 
 
 def _check_small(guest: Guest, mem: int) -> str:
     guest.run(f"echo 0 >{_KERNELS_ORDER}; modprobe virtio_balloon")
     mib = meminfo(guest, "MemFree") // 1024 - _UNTOUCHED_MIB
-    theirs = _back(guest, mib, _BALLOON_SECONDS)
+    theirs = _back(guest, mib)
     guest.run(f"rmmod virtio_balloon; echo {_DEFAULT_ORDER} >{_KERNELS_ORDER}")
     folder = load_aerator(guest)
-    ours = _back(guest, mib, _REST_SECONDS)
+    least = max(theirs, mib / 2) * 3 / 4
+    ours = _back(guest, mib, least)
     guest.run(f"echo 1 >{folder}/flush")
     order = int(guest.read(f"{PARAMETERS}/order"))
-    least = max(theirs, mib / 2) * 3 / 4
     expect(ours > least, f"{mem} MiB: {ours:.1f} MiB of {mib} are back, not {least:.1f}: with"
            f" virtio_balloon {theirs:.1f}")
     expect(order < _DEFAULT_ORDER, f"{mem} MiB: order {order}")
