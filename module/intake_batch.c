@@ -16,7 +16,8 @@
  * surplus. Leaving it keeps the other part, the surplus, in the host for as long as the
  * batch is left. This is the ski rental problem: leave the batch until waiting has cost
  * as much as taking it; the total is at most twice that of the best choice. A pass that
- * leaves raw memory ends with a refusal, whose cost is added to the price of the batch.
+ * leaves raw memory ends with a refusal: the decision to begin a pass adds its cost to the
+ * price of the batch.
  * The cost of waiting is summed over all nodes, since all of them wait for the batch, and
  * the price is subtracted from this sum when the batch is taken.
  *

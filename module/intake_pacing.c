@@ -280,8 +280,8 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
  * @complete: the pass covered all zones; otherwise it ended early
  * @err: why a batch could not be sent or was not answered, or 0
  *
- * If a complete pass treated nothing of a node, the node's deficit cannot be treated for
- * now.
+ * After an error the deficit of every node is refused; after a complete pass, that of each
+ * node of which nothing was treated.
  *
  * Context: the intake's work, with no batch in flight.
  */

@@ -96,9 +96,9 @@ void mm_notify_stop(struct mm_notify *notify)
  * mm_notify_check - is the kprobe hit by frees?
  * @notify: the notifier, started or not
  * @freed: since the last call there was a free for which @notify->wanted is true: page
- *	reporting went from idle to requested, which happens only behind the probe
+ *	reporting went from idle to requested, which happens only after the probe
  *
- * Logs a message, once, when the probe is not hit, and when it is hit again.
+ * Logs each change: the probe is not hit any more, or is hit again.
  *
  * Context: one caller at a time. The caller reads the state behind @freed before the
  * call.

@@ -48,7 +48,7 @@
 /* A deficit below the noise threshold is treated after so many windows. */
 #define POLICY_SLACK_WINDOWS	4U
 
-/* Number of samples in a window, and the shortest interval between them, ms. */
+/* Least number of samples in a window, and the shortest interval between them, ms. */
 #define POLICY_LOOKS		8U
 #define POLICY_LOOK_MIN		10U
 
@@ -159,7 +159,8 @@ static void policy_start(struct policy *p, u64 now, u64 available)
 
 /*
  * Surplus to be treated now. A deficit below the noise threshold counts only as far as it
- * was free for several windows, and a deficit that a pass could not treat does not count.
+ * was free for several windows. A deficit that a pass could not treat does not count until
+ * it grows; then all of it counts.
  */
 static u64 policy_deficit(const struct policy *p, u64 now, const struct policy_view *view)
 {
@@ -272,7 +273,7 @@ void policy_wake(struct policy *p)
  * @p: the policy
  * @now: milliseconds
  *
- * Surplus is 0 until a whole window has passed without pressure.
+ * Surplus is 0 until a whole window, other than 0, has passed without pressure.
  */
 void policy_press(struct policy *p, u64 now)
 {

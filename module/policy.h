@@ -87,7 +87,7 @@ struct policy_shadow {
  * @looked: time of the last sample, ms; 0 before the first
  * @fell: time of the last sample that showed a fall of @available, ms
  * @released: when at least @slack pages were last treated in one batch, ms
- * @refused: part of the deficit that a pass could not treat, pages
+ * @refused: the deficit that a pass could not treat; one that is not larger counts as 0, pages
  * @chosen: index of the shadow with the lowest cost
  * @shadows: one for each window
  *
