@@ -43,7 +43,8 @@ static void lifecycle_reset(struct aerator *a)
 	mutex_lock(&a->reset_lock);
 	reset = balloon_reset_device(a->vdev);
 	/* From here on no other task resets the device, and its pages may be freed. */
-	smp_store_release(&a->failed, true);
+	if (reset)
+		smp_store_release(&a->failed, true);
 	mutex_unlock(&a->reset_lock);
 	/*
 	 * On a bus whose reset does not wait for a running interrupt handler (MMIO), the
