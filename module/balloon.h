@@ -156,7 +156,7 @@ int balloon_features_validate(struct virtio_device *vdev);
 /* balloon_lifecycle.c: start, stop, suspend, recovery */
 int balloon_lifecycle_begin(struct aerator *a);
 void balloon_lifecycle_end(struct aerator *a);
-void balloon_lifecycle_freeze(struct aerator *a);
+int balloon_lifecycle_freeze(struct aerator *a);
 void balloon_lifecycle_restore(struct aerator *a);
 void balloon_lifecycle_recover(struct work_struct *work);
 void balloon_leave(struct aerator *a);
@@ -192,6 +192,7 @@ void balloon_queues_abandon(struct aerator *a);
 
 /* balloon_quiesce.c: waits for batches in flight, before a stop */
 int balloon_quiesce_intake(struct aerator *a);
+void balloon_quiesce_cancel(struct aerator *a);
 void balloon_quiesce_leave(struct aerator *a);
 bool balloon_quiesce_try(struct aerator *a);
 void balloon_quiesce_wait(struct aerator *a);
@@ -224,6 +225,7 @@ int balloon_inflate_create(struct aerator *a);
 void balloon_inflate_start(struct aerator *a);
 void balloon_inflate_stop(struct aerator *a);
 void balloon_inflate_empty(struct aerator *a);
+int balloon_inflate_try_empty(struct aerator *a);
 void balloon_inflate_destroy(struct aerator *a);
 unsigned long balloon_inflate_size(const struct aerator *a);
 

@@ -152,8 +152,7 @@ static void balloon_remove(struct virtio_device *vdev)
 #ifdef CONFIG_PM_SLEEP
 static int balloon_freeze(struct virtio_device *vdev)
 {
-	balloon_lifecycle_freeze(vdev->priv);
-	return 0;
+	return balloon_lifecycle_freeze(vdev->priv);
 }
 
 static int balloon_restore(struct virtio_device *vdev)

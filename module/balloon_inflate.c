@@ -414,6 +414,29 @@ void balloon_inflate_stop(struct aerator *a)
 	mutex_unlock(&b->lock);
 }
 
+/* From here on the balloon does not grow. */
+static void inflate_close(struct balloon *b)
+{
+	mutex_lock(&b->lock);
+	WRITE_ONCE(b->closed, true);
+	mutex_unlock(&b->lock);
+}
+
+/* Deflate the balloon completely, or until @closed is cleared. */
+static void inflate_drain(struct balloon *b)
+{
+	unsigned long nr;
+
+	while (READ_ONCE(b->closed) && balloon_inflate_size(b->a)) {
+		mutex_lock(&b->lock);
+		nr = inflate_shrink(b, b->size);
+		mutex_unlock(&b->lock);
+		if (!nr)
+			msleep(INFLATE_MOVE_MS);
+		cond_resched();
+	}
+}
+
 /**
  * balloon_inflate_empty - deflate the balloon completely
  * @a: the device, running or not
@@ -422,21 +445,44 @@ void balloon_inflate_stop(struct aerator *a)
  */
 void balloon_inflate_empty(struct aerator *a)
 {
+	inflate_close(a->balloon);
+	inflate_drain(a->balloon);
+}
+
+static void inflate_emptying(struct work_struct *work)
+{
+	struct balloon *b = container_of(work, struct balloon, emptying);
+
+	inflate_drain(b);
+	complete_all(&b->emptied);
+	wake_up_all(&b->a->told);
+}
+
+/**
+ * balloon_inflate_try_empty - deflate the balloon completely, if the device answers
+ * @a: the device
+ *
+ * A device that does not answer and cannot be reset keeps its batch, and a work waits for
+ * the answer in place of the caller. The work is not freezable, as the other works are
+ * frozen during a suspend.
+ *
+ * Context: balloon_mutex held. Sleeps until the balloon is empty or the device is stuck.
+ *
+ * Return: 0, or -EBUSY with the balloon as large as it is then, and in use.
+ */
+int balloon_inflate_try_empty(struct aerator *a)
+{
 	struct balloon *b = a->balloon;
 
-	mutex_lock(&b->lock);
-	b->closed = true;
-	mutex_unlock(&b->lock);
-	while (balloon_inflate_size(a)) {
-		unsigned long nr;
-
-		mutex_lock(&b->lock);
-		nr = inflate_shrink(b, b->size);
-		mutex_unlock(&b->lock);
-		if (!nr)
-			msleep(INFLATE_MOVE_MS);
-		cond_resched();
-	}
+	inflate_close(b);
+	reinit_completion(&b->emptied);
+	queue_work(system_unbound_wq, &b->emptying);
+	wait_event_idle(a->told, READ_ONCE(a->stuck) || completion_done(&b->emptied));
+	if (completion_done(&b->emptied))
+		return 0;
+	/* Without the lock: the work holds it while it waits for the answer. */
+	WRITE_ONCE(b->closed, false);
+	return -EBUSY;
 }
 
 static int inflate_listen(struct balloon *b)
@@ -460,6 +506,8 @@ static struct balloon *inflate_alloc(struct aerator *a)
 	b->a = a;
 	b->chain = INFLATE_CHAIN_MIN;
 	mutex_init(&b->lock);
+	INIT_WORK(&b->emptying, inflate_emptying);
+	init_completion(&b->emptied);
 	return b;
 }
 
@@ -505,6 +553,7 @@ void balloon_inflate_destroy(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
+	cancel_work_sync(&b->emptying);
 	if (inflate_yields(b))
 		unregister_oom_notifier(&b->oom);
 	compat_balloon_destroy(&b->pages);

@@ -3,6 +3,7 @@
 #define AERATOR_BALLOON_INFLATE_H
 
 #include <linux/bits.h>
+#include <linux/completion.h>
 #include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -20,6 +21,8 @@
  * @size: number of @pages; @lock to write
  * @running: the queues may be used; @lock
  * @closed: the balloon is being emptied, and does not grow any more; @lock
+ * @emptying: empties the balloon before a suspend
+ * @emptied: completed at the end of @emptying
  * @yielded: the guest ran out of memory: the balloon does not grow until the host sets
  *	a target other than @wanted; @lock, or atomic as a whole
  * @numbers: page frame numbers that the device reads; @lock
@@ -42,6 +45,8 @@ struct balloon {
 	unsigned long size;
 	bool running;
 	bool closed;
+	struct work_struct emptying;
+	struct completion emptied;
 	int yielded;	/* int: not every architecture has xchg() of a byte */
 	__virtio32 *numbers;
 	unsigned int chain;

@@ -348,6 +348,20 @@ void balloon_lifecycle_end(struct aerator *a)
 	lifecycle_cancel(a);
 }
 
+/* No batch is in flight, and the balloon is empty, or nothing has changed. */
+static int lifecycle_quiesce(struct aerator *a)
+{
+	int err = balloon_quiesce_intake(a);
+
+	lockdep_assert_held(&balloon_mutex);
+	if (err)
+		return err;
+	err = balloon_inflate_try_empty(a);
+	if (err)
+		balloon_quiesce_cancel(a);
+	return err;
+}
+
 /**
  * balloon_lifecycle_freeze - the guest is suspended
  * @a: the device
@@ -355,14 +369,25 @@ void balloon_lifecycle_end(struct aerator *a)
  * Empties the balloon: after a hibernation another kernel boots before the image is
  * restored, and may use the pages that were in the balloon.
  *
- * Context: may sleep, as balloon_lifecycle_end().
+ * Context: sleeps until the balloon is empty; for settle_timeout_ms and a reset at most
+ * after the device's last answer.
+ *
+ * Return: 0, or -EBUSY if the device does not answer and cannot be reset: the guest is
+ * not suspended.
  */
-void balloon_lifecycle_freeze(struct aerator *a)
+int balloon_lifecycle_freeze(struct aerator *a)
 {
+	int err;
+
 	mutex_lock(&balloon_mutex);
-	balloon_inflate_empty(a);
-	lifecycle_stop(a);
+	err = a->up ? lifecycle_quiesce(a) : balloon_inflate_try_empty(a);
+	if (err)
+		dev_err(&a->vdev->dev,
+			"the device does not answer: the guest cannot be suspended\n");
+	else
+		lifecycle_stop(a);
 	mutex_unlock(&balloon_mutex);
+	return err;
 }
 
 /**
@@ -432,6 +457,8 @@ static int lifecycle_restart_intake(struct aerator *a)
 		return err;
 	err = balloon_quiesce_intake(a);
 	if (err) {
+		dev_err(&a->vdev->dev,
+			"the device does not answer: settings that need new batches stay as they are\n");
 		kvfree(room.runs);
 		return err;
 	}

@@ -9,6 +9,7 @@
  * stays stuck:
  *
  *   settings	are refused, and stay as they are
+ *   suspend	is refused, and the device stays in use
  *   shutdown	continues, the device keeps its pages and its queues
  *   rmmod	is refused once the device is known to be stuck: the module is in use
  *   unbind	waits until the device answers, or can be reset, or is gone. An unbind
@@ -56,6 +57,18 @@ static void quiesce_close(struct aerator *a)
 }
 
 /**
+ * balloon_quiesce_cancel - resume pacing, as the device stays in use
+ * @a: the device, up
+ *
+ * Context: balloon_mutex held; may sleep.
+ */
+void balloon_quiesce_cancel(struct aerator *a)
+{
+	intake_pacing_resume(&a->intake->pacing);
+	a->intake->ops->wake(a->intake);
+}
+
+/**
  * balloon_quiesce_intake - halt pacing, and wait until no batch is in flight
  * @a: the device, up
  *
@@ -70,10 +83,7 @@ int balloon_quiesce_intake(struct aerator *a)
 				quiesce_bound());
 	if (quiesce_settled(a))
 		return 0;
-	intake_pacing_resume(&a->intake->pacing);
-	a->intake->ops->wake(a->intake);
-	dev_err(&a->vdev->dev,
-		"the device does not answer: settings that need new batches stay as they are\n");
+	balloon_quiesce_cancel(a);
 	return -EBUSY;
 }
 

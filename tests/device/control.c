@@ -48,6 +48,19 @@ static int present_set(void *data, u64 val)
 
 DEFINE_DEBUGFS_ATTRIBUTE(present_fops, present_get, present_set, "%llu\n");
 
+static int asleep_get(void *data, u64 *val)
+{
+	*val = READ_ONCE(host.asleep);
+	return 0;
+}
+
+static int asleep_set(void *data, u64 val)
+{
+	return val ? device_sleep() : device_wake();
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(asleep_fops, asleep_get, asleep_set, "%llu\n");
+
 static int ask_set(void *data, u64 val)
 {
 	struct device_queue *q = &host.queues[KIND_STATS];
@@ -164,6 +177,7 @@ void control_create(void)
 	debugfs_create_u64("in_balloon", 0444, control_root, &host.in_balloon);
 	debugfs_create_u32("hinted", 0444, control_root, &host.hinted);
 	debugfs_create_file("present", 0644, control_root, NULL, &present_fops);
+	debugfs_create_file("asleep", 0644, control_root, NULL, &asleep_fops);
 	debugfs_create_file("ask", 0200, control_root, NULL, &ask_fops);
 	debugfs_create_file("statistics", 0444, control_root, NULL, &statistics_fops);
 	for (i = 0; i < KINDS; i++)

@@ -147,6 +147,7 @@ struct device_queue {
  * @stubborn: number of the next resets that fail, while the device goes on working
  * @refuse: number of the driver's next negotiations that fail
  * @gone: the device was pulled out; the driver may not know that yet
+ * @asleep: the device was suspended, as in a suspend of the whole guest
  * @keeps: reported and inflated pages keep their content
  * @numbers_max: a longer buffer of page numbers is answered and not read; 0 for no limit
  * @features: the offered features
@@ -175,6 +176,7 @@ struct balloon_host {
 	u32 stubborn;
 	u32 refuse;
 	bool gone;
+	bool asleep;
 	bool keeps;
 	u32 numbers_max;
 	u64 features;
@@ -201,6 +203,8 @@ extern bool keep;
 /* main.c */
 int device_appear(void);
 void device_disappear(void);
+int device_sleep(void);
+int device_wake(void);
 void device_violation(const char *what, unsigned long pfn);
 
 /* transport.c: the functions that a driver calls */

@@ -119,6 +119,40 @@ void device_disappear(void)
 	mutex_unlock(&host.comings);
 }
 
+/**
+ * device_sleep - suspend the device
+ *
+ * Return: 0 or the driver's error.
+ */
+int device_sleep(void)
+{
+	int err = 0;
+
+	mutex_lock(&host.comings);
+	if (host.vdev && !host.asleep)
+		err = virtio_device_freeze(host.vdev);
+	host.asleep |= host.vdev && !err;
+	mutex_unlock(&host.comings);
+	return err;
+}
+
+/**
+ * device_wake - undo device_sleep()
+ *
+ * Return: 0 or the driver's error.
+ */
+int device_wake(void)
+{
+	int err = 0;
+
+	mutex_lock(&host.comings);
+	if (host.vdev && host.asleep)
+		err = virtio_device_restore(host.vdev);
+	host.asleep = false;
+	mutex_unlock(&host.comings);
+	return err;
+}
+
 static void device_leave(struct work_struct *work)
 {
 	device_disappear();

@@ -24,7 +24,7 @@ from .lifecycle import QUARANTINE, SLACK_KB
 
 _FOLDER = "tests/device"
 _FILE = "/aerator_device.ko"
-_FILES = "/sys/kernel/debug/aerator_device"
+FILES = "/sys/kernel/debug/aerator_device"
 # settle_timeout_ms for a host that never answers; and for one that is as slow as this
 # machine with a debug kernel.
 _SILENT_MS = 1000
@@ -57,10 +57,10 @@ class Host:
     _command: int = 1
 
     def read(self, name: str) -> int:
-        return int(self.guest.read(f"{_FILES}/{name}"))
+        return int(self.guest.read(f"{FILES}/{name}"))
 
     def write(self, name: str, value: object) -> None:
-        self.guest.run(f"echo {value} >{_FILES}/{name}", timeout=30)
+        self.guest.run(f"echo {value} >{FILES}/{name}", timeout=30)
 
     def grows(self, name: str, more: int = 1) -> Callable[[], bool]:
         """A condition: a count has grown by @more from its current value."""
@@ -86,7 +86,7 @@ class Host:
 
     def well(self) -> None:
         """Make the device behave correctly again."""
-        self.guest.run(f"cd {_FILES} && for file in */behaviour; do echo now >$file; done;"
+        self.guest.run(f"cd {FILES} && for file in */behaviour; do echo now >$file; done;"
                        f" echo {_HINT_DONE} >free_page_hint_cmd_id;"
                        f" [ ! -e {_ENABLED} ] || echo 1 >{_ENABLED}", timeout=30)
 
@@ -154,7 +154,7 @@ def _misbehave(host: Host, work: Work, behaviour: str) -> None:
     after the mark. Some queues are used even before the test uses them."""
     host.patience(_SILENT_MS if behaviour == "never" else _SLOW_MS)
     host.guest.run(f"echo '{mark(work, behaviour)}' >/dev/kmsg;"
-                   f" echo {behaviour} >{_FILES}/{work.queue}/behaviour", timeout=30)
+                   f" echo {behaviour} >{FILES}/{work.queue}/behaviour", timeout=30)
 
 
 def mark(work: Work, behaviour: str) -> str:
@@ -231,7 +231,7 @@ def _stubborn(host: Host, work: Work) -> None:
     wait_until(f"no reset, {work.queue}", 10,
                lambda: log_lines(host, work, "never", _STUBBORN) > 0)
     host.guest.run("memtool churn 120 0 3", timeout=30)
-    host.guest.run(f"echo now >{_FILES}/{work.queue}/behaviour")
+    host.guest.run(f"echo now >{FILES}/{work.queue}/behaviour")
     wait_until(f"{work.queue}, late", 20, done)
     host.write("stubborn", 0)
     host.well()
@@ -284,7 +284,7 @@ def _vmstat_sum(guest: Guest, prefix: str) -> int:
 def _statistics(host: Host) -> str:
     """The driver sends each tag that its kernel has, once."""
     _do(host, WORKS[-1], "statistics")
-    lines = host.guest.read(f"{_FILES}/statistics").splitlines()
+    lines = host.guest.read(f"{FILES}/statistics").splitlines()
     told = [(int(tag), int(value)) for tag, value in map(str.split, lines)]
     huge = {8, 9} if "HugePages_Total" not in host.guest.read("/proc/meminfo") else set()
     expect_equal(sorted(tag for tag, _ in told), sorted({*range(_TAGS)} - huge), "tags")

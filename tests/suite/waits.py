@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from aerator_vm import Guest, Job
 from aerator_vm.balloon import balloon_device
 
-from .device import (STUBBORN, WORKS, Host, Work, check_works, device_guest, log_lines, mark,
-                     prepare)
+from .device import (FILES, STUBBORN, WORKS, Host, Work, check_works, device_guest, log_lines,
+                     mark, prepare)
 from .harness import (MODULE, PARAMETERS, balloon_driver, counters, expect, expect_equal,
                       on_kernels, wait_until)
 
@@ -128,7 +128,7 @@ def _flushes(host: Host, params: Mapping[str, object]) -> Iterator[str]:
     name = balloon_device(guest).rpartition("/")[2]
     yield _leaves(host, "an unbind", f"echo {name} >{_DRIVER}/unbind")
     guest.run(f"echo {name} >{_DRIVER}/bind")
-    yield _leaves(host, "an unplug", "echo 0 >/sys/kernel/debug/aerator_device/present")
+    yield _leaves(host, "an unplug", f"echo 0 >{FILES}/present")
     host.write("present", 1)
     yield _leaves(host, "rmmod", "rmmod aerator")
     guest.insmod(MODULE, params)
@@ -155,10 +155,9 @@ def _stick(host: Host, known: bool = True) -> Callable[[], bool]:
 
 def _unstick(host: Host) -> None:
     """Let the device answer the batch, and then behave correctly."""
-    files = "/sys/kernel/debug/aerator_device"
     # The shell starts no program meanwhile: these steps have to end before the next try of an
     # unbind to reset the device, one second later.
-    host.guest.run(f"cd {files} && echo now >reporting/behaviour;"
+    host.guest.run(f"cd {FILES} && echo now >reporting/behaviour;"
                    " until read -r held <reporting/held && [ $held = 0 ]; do :; done;"
                    " echo 0 >stubborn")
 
@@ -237,6 +236,36 @@ def _stubborn(host: Host) -> Iterator[str]:
     yield "queues are left to a device that cannot be reset"
 
 
+# A suspend
+
+def _falls_asleep(host: Host) -> str:
+    """A suspend has to deflate the balloon. If the device does not answer, the suspend is
+    refused in time, and the balloon stays in use; if it answers, the suspend succeeds."""
+    deflate = WORKS[2]
+    prepare(host, deflate)
+    host.patience(_SILENT_MS)
+    _begin(host, deflate, "suspend")
+    host.write("stubborn", STUBBORN)
+    host.write("deflate/behaviour", "never")
+    said: list[str] = []
+    took = _within(_SILENT_MS / 1000 + _DONE_SECONDS, "a suspend without an answer",
+                   lambda: said.append(host.guest.run(f"echo 1 >{FILES}/asleep", timeout=60,
+                                                      check=False)))
+    expect("busy" in said[0], f"a suspend without an answer said {said[0]!r}")
+    expect_equal(host.read("asleep"), 0, "suspended devices")
+    expect(log_lines(host, deflate, "suspend", "the guest cannot be suspended") == 1, "no line")
+    host.guest.run(f"cd {FILES} && echo now >deflate/behaviour && echo 0 >stubborn")
+    for work in WORKS[:3]:
+        prepare(host, work)
+        check_works(host, work)
+    prepare(host, deflate)
+    host.guest.run(f"echo 1 >{FILES}/asleep", timeout=60)
+    expect_equal(host.read("in_balloon"), 0, "pages in the balloon of a suspended guest")
+    host.guest.run(f"echo 0 >{FILES}/asleep", timeout=60)
+    check_works(host, WORKS[0])
+    return f"a suspend without an answer is refused after {took:.1f} s"
+
+
 # Recovery fails again and again
 
 _REFUSALS = 2
@@ -278,6 +307,7 @@ def waits(kernel: str) -> Iterator[str]:
         yield _lost_kicks(host)
         yield from _flushes(host, params)
         yield from _stubborn(host)
+        yield _falls_asleep(host)
         yield _recovers(host)
         guest.run("rmmod aerator", timeout=30)
         expect_equal(host.read("violations"), 0, "violations")
