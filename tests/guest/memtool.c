@@ -53,7 +53,8 @@ static const char usage[] =
 	"         of NODES nodes, and so on, TURNS times\n"
 	"       memtool [--small] follow FILE\n"
 	"         FILE has lines \"MS MIB\": from MS on, MIB are free of the maximum of\n"
-	"         all lines, and the rest is allocated; print the total time of touching\n"
+	"         all lines, and the rest is allocated; print such lines, with the time\n"
+	"         at which each was reached\n"
 	"       memtool --node N COMMAND [ARGUMENT...]\n"
 	"         run a command whose memory, page cache included, is all of node N\n"
 	"--small: 4 KiB pages instead of transparent huge pages\n";
@@ -523,7 +524,7 @@ static int follow(const char *path)
 {
 	struct moment *moments;
 	size_t most = 0, used = 0, wanted, nr, i;
-	double start, touched = 0;
+	double start;
 	char *area;
 
 	nr = read_moments(path, &moments, &most);
@@ -536,12 +537,15 @@ static int follow(const char *path)
 			sleep_ms(early * 1000);
 		wanted = most - moments[i].bytes;
 		if (wanted > used)
-			touched += touch(area + used, wanted - used);
+			touch(area + used, wanted - used);
 		else if (wanted < used && madvise(area + wanted, used - wanted, MADV_DONTNEED))
 			err(1, "madvise(MADV_DONTNEED)");
 		used = wanted;
+		moments[i].seconds = now() - start;
 	}
-	printf("touch_s %.3f late_s %.3f\n", touched, now() - start - moments[nr - 1].seconds);
+	for (i = 0; i < nr; i++)
+		printf("%.0f %.3f\n", 1000 * moments[i].seconds,
+		       (double)moments[i].bytes / MIB);
 	return 0;
 }
 
