@@ -45,10 +45,12 @@ def kernel_tree(kernel: str) -> Path:
     return Path(kernel) if "/" in kernel else _script("kernel", kernel)
 
 
-def kernel_files(kernel: str) -> tuple[Path, Path]:
-    """The image and initramfs of a kernel, by its name or by the path of its tree."""
+def kernel_files(kernel: str, packed: bool = False) -> tuple[Path, Path]:
+    """The image and initramfs of a kernel, by its name or by the path of its tree; with
+    @packed, the image that unpacks itself."""
     tree = kernel_tree(kernel)
-    return tree / "boot" / "vmlinuz", _script("initramfs", str(tree))
+    image = tree / "boot" / "vmlinuz" if packed else _script("vmlinux", str(tree))
+    return image, _script("initramfs", str(tree))
 
 
 class Guest:
@@ -69,6 +71,8 @@ class Guest:
     time_limit  seconds until QEMU is killed in any case
     boot_limit  seconds until the agent must have answered
     name        of the directory in build/log/ where the logs stay
+    s3          the guest will be suspended to RAM. QEMU copies an unpacked kernel into the
+                memory again when the guest wakes up: so the kernel has to unpack itself
     nodes       number of NUMA nodes, each with an equal part of the memory
     empty_nodes number of additional nodes without memory
     more_memory further options of QEMU's -m, such as ",slots=2,maxmem=4G"
@@ -87,10 +91,10 @@ class Guest:
                  tcg_thread: str = "single", time_limit: int = 300,
                  boot_limit: float = 90,
                  name: str | None = None, log_dir: Path | None = None,
-                 allow: Iterable[str] = (), nodes: int = 1,
+                 allow: Iterable[str] = (), s3: bool = False, nodes: int = 1,
                  empty_nodes: int = 0, more_memory: str = "") -> None:
         if isinstance(kernel, str):
-            kernel = kernel_files(kernel)
+            kernel = kernel_files(kernel, packed=s3)
         image, self._initramfs = kernel
         smp = smp or (1 if icount else 2)
         if icount and smp != 1:

@@ -90,7 +90,7 @@ def _subject(kernel: str, driver: str) -> Iterator[Subject]:
         disk.truncate(_GUEST_MIB * MIB)
         with make_guest(kernel, f"dropin-{driver}", mem=_GUEST_MIB, smp=1, balloon=None,
                         qemu_args=_devices(Path(disk.name)), allow=_ALLOWED,
-                        time_limit=600) as guest:
+                        time_limit=600, s3=True) as guest:
             bind(guest, driver)
             yield Subject(guest, driver, _GUEST_MIB * MIB)
 

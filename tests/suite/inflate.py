@@ -55,7 +55,7 @@ def _set_target(guest: Guest, mib: int) -> None:
 
 def _crash_files(kernel: str, folder: Path) -> dict[str, Path]:
     """The files of the crash kernel: the same kernel as the guest's, with another init."""
-    image, initramfs = kernel_files(kernel)
+    image, initramfs = kernel_files(kernel, packed=True)
     init, archive = folder / "init", folder / "archive"
     init.write_text(_CRASH_INIT)
     init.chmod(0o755)

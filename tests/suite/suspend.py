@@ -39,7 +39,7 @@ def _sleep_and_wake(guest: Guest) -> None:
 
 
 def suspend(kernel: str) -> None:
-    with make_guest(kernel, "suspend", smp=1) as guest:
+    with make_guest(kernel, "suspend", smp=1, s3=True) as guest:
         folder = load_aerator(guest, window_ms=0)
         churn = guest.start_job("memtool churn 300 20 1000")
         guest.run("sleep 3")
