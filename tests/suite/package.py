@@ -494,7 +494,7 @@ def checkout(kernel: str) -> Iterator[str]:
 
 CASES = [
     Case("lintian", lintian),
-    *on_kernels(package_upgrade, (_NATIVE,)),
+    *on_kernels(package_upgrade, (_NATIVE,), long=True),
     Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,
          long=True),
     Case(f"checkout {_NATIVE}", functools.partial(checkout, _NATIVE), _NATIVE, long=True),

@@ -10,6 +10,7 @@ from aerator_vm.common import TOP
 
 from .harness import (BUILD_KERNELS, TREATED, TREATED_KERNELS, Case, expect, on_kernels,
                       run_script)
+from .rotation import EACH_COMMIT
 from .seams import seams
 
 # Harmless lines of output: the path of the module, and progress.
@@ -89,10 +90,14 @@ def mypy() -> None:
 
 
 def described() -> None:
-    """Each test has a sentence that says what it shows, for tests/run --list."""
+    """Each test has a sentence that says what it shows, for tests/run --list; tests that are
+    run for each commit exist, and are rare."""
     from . import GROUPS, load  # here, as that imports this module
-    without = [case.name for case in load(GROUPS) if len(case.about) < 20]
+    cases = load(GROUPS)
+    without = [case.name for case in cases if len(case.about) < 20]
     expect(not without, f"no docstring, or a short one: {without}")
+    unknown = set(EACH_COMMIT) - {case.name for case in cases if case.rare}
+    expect(not unknown, f"for each commit, but not rare: {sorted(unknown)}")
 
 
 CASES = [
