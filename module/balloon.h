@@ -23,7 +23,7 @@
 #define BALLOON_AWAKE_MS	1000
 
 struct balloon;
-struct balloon_report;
+struct statistics_buffer;
 
 /**
  * enum trial_result - whether the host discards reported memory
@@ -65,6 +65,74 @@ struct balloon_hint {
 };
 
 /**
+ * struct balloon_requests - requests to the device (balloon_vq.c)
+ * @acked: woken by the interrupts of the request queues (inflate, deflate, hint) and of the
+ *	reporting queue, and when a wait for an answer ends
+ * @begun: number of requests that were begun
+ * @ended: number of these requests that have ended
+ * @urgent: the guest is out of memory, and its OOM notifier waits for a request; written
+ *	under the kernel's oom_lock
+ */
+struct balloon_requests {
+	wait_queue_head_t acked;
+	atomic_t begun;
+	atomic_t ended;
+	bool urgent;
+};
+
+/**
+ * struct balloon_reporting - the reporting queue and its batches (balloon_reporting.c)
+ * @reactors: the batches; the first &struct intake.nr_reactors are in use
+ * @runs: entries of all @reactors; valid while &struct aerator.up
+ * @sg: scatterlist of the chain that is put on the queue
+ * @last_answer: time of the device's last answer on the queue, jiffies
+ * @acked: woken by the interrupt of the queue
+ *
+ * Not locked: owned by the work of the intake that is started. @runs: balloon_mutex, to
+ * change. Other contexts may read the stages of @reactors.
+ */
+struct balloon_reporting {
+	struct reactor reactors[PARAMS_REACTORS_MAX];
+	struct reactor_run *runs;
+	struct scatterlist sg[BALLOON_CHAIN_MAX];
+	unsigned long last_answer;
+	wait_queue_head_t acked;
+};
+
+/**
+ * struct balloon_statistics - the statistics queue (balloon_statistics.c)
+ * @work: answers a request for statistics
+ * @running: @work may use the queue; balloon_mutex to write
+ * @buffer: the answer; owned by the device while it is on the queue, and else by @work
+ */
+struct balloon_statistics {
+	struct work_struct work;
+	bool running;
+	struct statistics_buffer *buffer;
+};
+
+/**
+ * struct balloon_reset - reset of the device, and its recovery (balloon_reset.c)
+ * @lock: serialises resets; protects @failed, @stuck and @pinned
+ * @failed: the device was reset after an error; from then on only lifecycle_stop() and
+ *	lifecycle_start() make it usable. Set after the reset; cleared, without @lock,
+ *	while nothing uses the device
+ * @stuck: the device did not answer, and could not be reset (balloon_quiesce.c)
+ * @pinned: a reference to the module is held because of @stuck
+ * @retry_ms: delay of the next recovery, ms; 0 after an answer of the device. Not locked: a
+ *	race changes one delay
+ * @recover: restarts a failed device
+ */
+struct balloon_reset {
+	struct mutex lock;	/* serialises resets */
+	bool failed;
+	bool stuck;
+	bool pinned;
+	unsigned int retry_ms;
+	struct delayed_work recover;
+};
+
+/**
  * struct aerator - a balloon device that is bound to this driver
  * @vdev: the device
  * @inflate_vq: the inflate queue
@@ -75,35 +143,20 @@ struct balloon_hint {
  * @taken_over: the device was taken over from virtio_balloon; does not change
  * @up: queues and intake are running; balloon_mutex
  * @removing: the device is being unbound, and is not started again; balloon_mutex
- * @failed: the device was reset after an error; from then on only lifecycle_stop() and
- *	lifecycle_start() make it usable. Set under @reset_lock, after the reset;
- *	cleared while nothing uses the device
- * @reset_lock: serialises resets of the device
- * @stuck: the device did not answer, and could not be reset; @reset_lock to write
- * @pinned: a reference to the module is held because of @stuck; @reset_lock
- * @asked: number of requests that were begun
- * @ended: number of these requests that have ended
- * @retry_ms: delay of the next recovery, ms; @reset_lock, or as @reactors
  * @intakes: one intake of each kind, for as long as the device is bound
  * @intake: the intake that is started, or was last; balloon_mutex to change
- * @reactors: the batches; the first @intake->nr_reactors are in use, and owned by
- *	the intake's work
- * @runs: entries of all @reactors; valid while @up
- * @sg: scatterlist of the chain that is put on the queue; as @reactors
- * @heard: time of the device's last answer on the reporting queue, jiffies; as @reactors
- * @answered: woken by the interrupt of the reporting queue
- * @told: woken by the interrupts of the request queues (inflate, deflate, hint) and of
- *	the reporting queue, and when a wait for an answer ends
- * @urgent: the guest is out of memory, and its OOM notifier waits for a request
+ * @config_work: handles a change of the device's configuration
  * @stats: counters
- * @reports: whether the host discards reported memory; the intake's work, or before it
- * @recover: restarts a failed device
- * @config: handles a change of the device's configuration
+ * @trial: whether the host discards reported memory; owned by the intake's work, or,
+ *	before the intake is started, by balloon_mutex
  * @balloon: the pages in the balloon
  * @hint: free page hint
- * @answer: answers a request for statistics
- * @answering: @answer may use the queue
- * @report: buffer of the answer; owned by the device while it is on the queue
+ * @requests: requests on the inflate, deflate and hint queues
+ * @reporting: batches on the reporting queue
+ * @statistics: the statistics queue
+ * @reset: reset and recovery
+ *
+ * The queues are set up while nothing uses the device, under balloon_mutex.
  */
 struct aerator {
 	struct virtio_device *vdev;
@@ -115,31 +168,17 @@ struct aerator {
 	bool taken_over;
 	bool up;
 	bool removing;
-	bool failed;
-	struct mutex reset_lock;	/* serialises resets of the device */
-	bool stuck;
-	bool pinned;
-	atomic_t asked;
-	atomic_t ended;
-	unsigned int retry_ms;
 	struct intake *intakes[INTAKE_KINDS];
 	struct intake *intake;
-	struct reactor reactors[PARAMS_REACTORS_MAX];
-	struct reactor_run *runs;
-	struct scatterlist sg[BALLOON_CHAIN_MAX];
-	unsigned long heard;
-	wait_queue_head_t answered;
-	wait_queue_head_t told;
-	bool urgent;
+	struct work_struct config_work;
 	struct aerator_stats stats;
-	enum trial_result reports;
-	struct delayed_work recover;
-	struct work_struct config;
+	enum trial_result trial;
 	struct balloon *balloon;
 	struct balloon_hint hint;
-	struct work_struct answer;
-	bool answering;
-	struct balloon_report *report;
+	struct balloon_requests requests;
+	struct balloon_reporting reporting;
+	struct balloon_statistics statistics;
+	struct balloon_reset reset;
 };
 
 /* balloon_driver.c: the virtio driver */
@@ -182,7 +221,7 @@ void balloon_answered(struct aerator *a);
 static inline bool balloon_has_failed(const struct aerator *a)
 {
 	/* Pairs with balloon_fail(): the reset is over before pages are freed. */
-	return smp_load_acquire(&a->failed);
+	return smp_load_acquire(&a->reset.failed);
 }
 
 /* balloon_queues.c: the virtqueues of the device */
@@ -202,16 +241,16 @@ void balloon_quiesce_unstick(struct aerator *a);
 /**
  * struct balloon_vq_wait - a wait for answers of the device
  * @vq: the queue
- * @answered: woken by the queue's interrupt, and when the device failed
- * @heard: time of the last answer on the queue, jiffies
- * @look: takes the used buffers off the queue, updates @heard, and returns true if the
- *	wait is over; does not sleep
+ * @acked: woken by the queue's interrupt, and when the device failed
+ * @last_answer: time of the last answer on the queue, jiffies
+ * @poll: takes the used buffers off the queue, updates @last_answer, and returns true if
+ *	the wait is over; does not sleep
  */
 struct balloon_vq_wait {
 	struct virtqueue *vq;
-	wait_queue_head_t *answered;
-	unsigned long *heard;
-	bool (*look)(struct aerator *a, struct balloon_vq_wait *wait);
+	wait_queue_head_t *acked;
+	unsigned long *last_answer;
+	bool (*poll)(struct aerator *a, struct balloon_vq_wait *wait);
 };
 
 /* balloon_vq.c: requests, and waiting for their answers */

@@ -19,7 +19,7 @@ static const struct device *balloon_taken;
 /* The host changed the configuration, or the device needs a reset. */
 static void balloon_config(struct work_struct *work)
 {
-	struct aerator *a = container_of(work, struct aerator, config);
+	struct aerator *a = container_of(work, struct aerator, config_work);
 	u8 status = a->vdev->config->get_status(a->vdev);
 
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET) {
@@ -40,7 +40,7 @@ static void balloon_config_changed(struct virtio_device *vdev)
 	struct aerator *a = vdev->priv;
 
 	pm_wakeup_event(&vdev->dev, BALLOON_AWAKE_MS);
-	queue_work(system_freezable_wq, &a->config);
+	queue_work(system_freezable_wq, &a->config_work);
 }
 
 static void balloon_free(struct aerator *a)
@@ -65,7 +65,7 @@ static int balloon_create_intakes(struct aerator *a)
 		in = intake_create(i);
 		if (!in)
 			return -ENOMEM;
-		in->reactors = a->reactors;
+		in->reactors = a->reporting.reactors;
 		in->send = balloon_reporting_send;
 		in->settle = balloon_reporting_settle;
 		in->owner = a;
@@ -84,13 +84,13 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 		return NULL;
 	a->vdev = vdev;
 	a->taken_over = READ_ONCE(balloon_taken) == &vdev->dev;
-	mutex_init(&a->reset_lock);
-	init_waitqueue_head(&a->answered);
-	init_waitqueue_head(&a->told);
-	INIT_DELAYED_WORK(&a->recover, balloon_lifecycle_recover);
-	INIT_WORK(&a->config, balloon_config);
-	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
-		reactor_init(&a->reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
+	mutex_init(&a->reset.lock);
+	init_waitqueue_head(&a->reporting.acked);
+	init_waitqueue_head(&a->requests.acked);
+	INIT_DELAYED_WORK(&a->reset.recover, balloon_lifecycle_recover);
+	INIT_WORK(&a->config_work, balloon_config);
+	for (i = 0; i < ARRAY_SIZE(a->reporting.reactors); i++)
+		reactor_init(&a->reporting.reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
 	if (balloon_hint_create(a) || balloon_statistics_create(a) || balloon_target_create(a) ||
 	    balloon_create_intakes(a)) {
 		balloon_free(a);

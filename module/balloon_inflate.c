@@ -323,14 +323,14 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 		dev_info(&b->a->vdev->dev,
 			 "the guest is out of memory: the balloon gives way\n");
 	/* Under the kernel's oom_lock: one notifier at a time writes it. */
-	WRITE_ONCE(b->a->urgent, true);
+	WRITE_ONCE(b->a->requests.urgent, true);
 	if (inflate_lock_urgent(b)) {
 		/* Between balloon_inflate_stop() and the reset the device cannot be told. */
 		if (b->running || balloon_has_failed(b->a))
 			*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
 		mutex_unlock(&b->lock);
 	}
-	WRITE_ONCE(b->a->urgent, false);
+	WRITE_ONCE(b->a->requests.urgent, false);
 	return NOTIFY_OK;
 }
 
@@ -455,7 +455,7 @@ static void inflate_emptying(struct work_struct *work)
 
 	inflate_drain(b);
 	complete_all(&b->emptied);
-	wake_up_all(&b->a->told);
+	wake_up_all(&b->a->requests.acked);
 }
 
 /**
@@ -477,7 +477,7 @@ int balloon_inflate_try_empty(struct aerator *a)
 	inflate_close(b);
 	reinit_completion(&b->emptied);
 	queue_work(system_unbound_wq, &b->emptying);
-	wait_event_idle(a->told, READ_ONCE(a->stuck) || completion_done(&b->emptied));
+	wait_event_idle(a->requests.acked, READ_ONCE(a->reset.stuck) || completion_done(&b->emptied));
 	if (completion_done(&b->emptied))
 		return 0;
 	/* Without the lock: the work holds it while it waits for the answer. */

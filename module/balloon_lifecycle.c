@@ -40,17 +40,17 @@ static void lifecycle_reset(struct aerator *a)
 {
 	bool reset;
 
-	mutex_lock(&a->reset_lock);
+	mutex_lock(&a->reset.lock);
 	reset = balloon_reset_device(a->vdev);
 	/* From here on no other task resets the device, and its pages may be freed. */
 	if (reset)
-		smp_store_release(&a->failed, true);
-	mutex_unlock(&a->reset_lock);
+		smp_store_release(&a->reset.failed, true);
+	mutex_unlock(&a->reset.lock);
 	/*
 	 * On a bus whose reset does not wait for a running interrupt handler (MMIO), the
 	 * work may be queued once more; it then finds nothing running.
 	 */
-	cancel_work_sync(&a->config);
+	cancel_work_sync(&a->config_work);
 	if (reset) {
 		balloon_queues_delete(a);
 		return;
@@ -86,9 +86,9 @@ static void lifecycle_equip(struct aerator *a, const struct lifecycle_room *room
 
 	lockdep_assert_held(&balloon_mutex);
 	for (i = 0; i < room->reactors; i++)
-		reactor_equip(&a->reactors[i], room->runs + i * room->size, room->size);
+		reactor_equip(&a->reporting.reactors[i], room->runs + i * room->size, room->size);
 	a->intake->nr_reactors = room->reactors;
-	a->runs = room->runs;
+	a->reporting.runs = room->runs;
 }
 
 /* Write the poison value, and set DRIVER_OK. balloon_mutex held. */
@@ -102,7 +102,7 @@ static void lifecycle_make_ready(struct aerator *a)
 		virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 				 &poison);
 	/* Before the first interrupt: its handler may fail the device. */
-	WRITE_ONCE(a->failed, false);
+	WRITE_ONCE(a->reset.failed, false);
 	virtio_device_ready(vdev);
 }
 
@@ -117,9 +117,9 @@ static int lifecycle_start_intake(struct aerator *a, const struct lifecycle_room
 	lockdep_assert_held(&balloon_mutex);
 	WRITE_ONCE(a->intake, a->intakes[intake_chosen()]);
 	a->intake->ring = min_t(unsigned int, virtqueue_get_vring_size(a->reporting_vq),
-				ARRAY_SIZE(a->sg));
+				ARRAY_SIZE(a->reporting.sg));
 	/* The order may be another one, and so may the host. */
-	WRITE_ONCE(a->reports, TRIAL_UNKNOWN);
+	WRITE_ONCE(a->trial, TRIAL_UNKNOWN);
 	lifecycle_equip(a, room);
 	err = a->intake->ops->start(a->intake);
 	if (err)
@@ -132,7 +132,7 @@ static void lifecycle_stop_intake(struct aerator *a)
 {
 	lockdep_assert_held(&balloon_mutex);
 	a->intake->ops->stop(a->intake);
-	kvfree(a->runs);
+	kvfree(a->reporting.runs);
 }
 
 /*
@@ -234,14 +234,14 @@ static int lifecycle_again(struct aerator *a)
 
 /**
  * balloon_lifecycle_recover - restart a device that was reset
- * @work: &struct aerator.recover
+ * @work: &struct balloon_reset.recover
  *
  * Context: may sleep.
  */
 void balloon_lifecycle_recover(struct work_struct *work)
 {
 	struct aerator *a = container_of(to_delayed_work(work), struct aerator,
-					 recover);
+					 reset.recover);
 
 	mutex_lock(&balloon_mutex);
 	if (a->removing || (a->up && !balloon_has_failed(a)))
@@ -257,10 +257,10 @@ unlock:
 /* With the device stopped and @removing set, none of these works is queued again. */
 static void lifecycle_cancel(struct aerator *a)
 {
-	cancel_work_sync(&a->config);
+	cancel_work_sync(&a->config_work);
 	cancel_work_sync(&a->hint.work);
 	/* Last: the other works may fail the device, which queues this one. */
-	cancel_delayed_work_sync(&a->recover);
+	cancel_delayed_work_sync(&a->reset.recover);
 }
 
 /* Log that the device is bound, and its main settings. balloon_mutex held. */

@@ -34,8 +34,8 @@ static bool quiesce_settled(const struct aerator *a)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(a->reactors); i++) {
-		enum reactor_stage stage = READ_ONCE(a->reactors[i].stage);
+	for (i = 0; i < ARRAY_SIZE(a->reporting.reactors); i++) {
+		enum reactor_stage stage = READ_ONCE(a->reporting.reactors[i].stage);
 
 		if (stage == REACTOR_REACT || stage == REACTOR_SETTLE)
 			return false;
@@ -46,7 +46,7 @@ static bool quiesce_settled(const struct aerator *a)
 /* With pacing halted: is the device known to be stuck? */
 static bool quiesce_hopeless(const struct aerator *a)
 {
-	return READ_ONCE(a->stuck) || !quiesce_settled(a);
+	return READ_ONCE(a->reset.stuck) || !quiesce_settled(a);
 }
 
 static void quiesce_close(struct aerator *a)
@@ -79,7 +79,8 @@ void balloon_quiesce_cancel(struct aerator *a)
 int balloon_quiesce_intake(struct aerator *a)
 {
 	quiesce_close(a);
-	wait_event_idle_timeout(a->told, quiesce_settled(a) || READ_ONCE(a->stuck),
+	wait_event_idle_timeout(a->requests.acked,
+				quiesce_settled(a) || READ_ONCE(a->reset.stuck),
 				quiesce_bound());
 	if (quiesce_settled(a))
 		return 0;
@@ -105,9 +106,9 @@ void balloon_quiesce_leave(struct aerator *a)
 /* No batch in flight; and no request either, or one has ended since @ended was read. */
 static bool quiesce_done(const struct aerator *a, int ended)
 {
-	int now = atomic_read(&a->ended);
+	int now = atomic_read(&a->requests.ended);
 
-	return quiesce_settled(a) && (now != ended || now == atomic_read(&a->asked));
+	return quiesce_settled(a) && (now != ended || now == atomic_read(&a->requests.begun));
 }
 
 /**
@@ -122,9 +123,10 @@ static bool quiesce_done(const struct aerator *a, int ended)
  */
 bool balloon_quiesce_try(struct aerator *a)
 {
-	int ended = atomic_read(&a->ended);
+	int ended = atomic_read(&a->requests.ended);
 
-	wait_event_idle_timeout(a->told, quiesce_done(a, ended) || READ_ONCE(a->stuck),
+	wait_event_idle_timeout(a->requests.acked,
+				quiesce_done(a, ended) || READ_ONCE(a->reset.stuck),
 				quiesce_bound());
 	if (!quiesce_hopeless(a))
 		return true;
@@ -145,7 +147,7 @@ void balloon_quiesce_wait(struct aerator *a)
 {
 	/* Idle: this wait adds no load, and is not reported as a hung task. */
 	if (!balloon_quiesce_try(a))
-		wait_event_idle(a->told, !quiesce_hopeless(a));
+		wait_event_idle(a->requests.acked, !quiesce_hopeless(a));
 }
 
 /**
@@ -154,14 +156,14 @@ void balloon_quiesce_wait(struct aerator *a)
  *
  * Takes a reference to the module, unless the module is being unloaded already.
  *
- * Context: @a->reset_lock held.
+ * Context: @a->reset.lock held.
  */
 void balloon_quiesce_stick(struct aerator *a)
 {
-	lockdep_assert_held(&a->reset_lock);
-	a->pinned = a->pinned || try_module_get(THIS_MODULE);
-	WRITE_ONCE(a->stuck, true);
-	wake_up_all(&a->told);
+	lockdep_assert_held(&a->reset.lock);
+	a->reset.pinned = a->reset.pinned || try_module_get(THIS_MODULE);
+	WRITE_ONCE(a->reset.stuck, true);
+	wake_up_all(&a->requests.acked);
 }
 
 /**
@@ -171,15 +173,15 @@ void balloon_quiesce_stick(struct aerator *a)
  * Another queue may still not be answered: the wait on that queue calls
  * balloon_quiesce_stick() again, after settle_timeout_ms.
  *
- * Context: @a->reset_lock held. The caller is a work or task that unloading waits for, so
+ * Context: @a->reset.lock held. The caller is a work or task that unloading waits for, so
  * that the reference to the module may be dropped here.
  */
 void balloon_quiesce_unstick(struct aerator *a)
 {
-	lockdep_assert_held(&a->reset_lock);
-	WRITE_ONCE(a->stuck, false);
-	wake_up_all(&a->told);
-	if (a->pinned)
+	lockdep_assert_held(&a->reset.lock);
+	WRITE_ONCE(a->reset.stuck, false);
+	wake_up_all(&a->requests.acked);
+	if (a->reset.pinned)
 		module_put(THIS_MODULE);
-	a->pinned = false;
+	a->reset.pinned = false;
 }

@@ -44,8 +44,8 @@ void balloon_reporting_acked(struct virtqueue *vq)
 	struct aerator *a = vq->vdev->priv;
 
 	atomic64_inc(&a->stats.interrupts);
-	wake_up(&a->answered);
-	wake_up_all(&a->told);	/* balloon_trial_report() waits on a->told */
+	wake_up(&a->reporting.acked);
+	wake_up_all(&a->requests.acked);	/* balloon_trial_report() waits on it */
 }
 
 /* Number of unanswered chains, of all batches. */
@@ -54,7 +54,7 @@ static unsigned int balloon_reporting_chains(const struct aerator *a)
 	unsigned int i, chains = 0;
 
 	for (i = 0; i < a->intake->nr_reactors; i++)
-		chains += a->reactors[i].chains;
+		chains += a->reporting.reactors[i].chains;
 	return chains;
 }
 
@@ -71,15 +71,15 @@ static unsigned int balloon_reporting_write(struct aerator *a, const struct reac
 	unsigned int entries;
 	u64 bytes = 0;
 
-	sg_init_table(a->sg, most);
+	sg_init_table(a->reporting.sg, most);
 	for (entries = 0; entries < most; entries++, run++) {
 		bytes += run->pages << PAGE_SHIFT;
 		if (entries && bytes > BIT_ULL(32))
 			break;
-		sg_set_page(&a->sg[entries], pfn_to_page(run->pfn),
+		sg_set_page(&a->reporting.sg[entries], pfn_to_page(run->pfn),
 			    run->pages << PAGE_SHIFT, 0);
 	}
-	sg_mark_end(&a->sg[entries - 1]);
+	sg_mark_end(&a->reporting.sg[entries - 1]);
 	return entries;
 }
 
@@ -89,7 +89,7 @@ static int balloon_reporting_chain(struct aerator *a, struct reactor *r)
 	unsigned int entries = balloon_reporting_write(a, r);
 	int err;
 
-	err = virtqueue_add_inbuf(a->reporting_vq, a->sg, entries, r,
+	err = virtqueue_add_inbuf(a->reporting_vq, a->reporting.sg, entries, r,
 				  GFP_NOWAIT | __GFP_NOWARN);
 	if (err)
 		return err;
@@ -132,7 +132,7 @@ static void balloon_reporting_take(struct aerator *a)
 
 	while ((r = virtqueue_get_buf(a->reporting_vq, &unused))) {
 		reactor_answer(r);
-		a->heard = jiffies;
+		a->reporting.last_answer = jiffies;
 	}
 }
 
@@ -144,7 +144,7 @@ static void balloon_reporting_refill(struct aerator *a, const struct reactor *fi
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		struct reactor *r = &a->reactors[(first->index + i) % nr];
+		struct reactor *r = &a->reporting.reactors[(first->index + i) % nr];
 		unsigned int unsent = reactor_unsent(r);
 
 		if (r->stage != REACTOR_SETTLE || !unsent)
@@ -182,7 +182,7 @@ static bool balloon_reporting_over(struct aerator *a, const struct reactor *r)
  * before the interrupt is enabled are taken in another round. Returns true if the wait
  * for the batch is over.
  */
-static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wait)
+static bool balloon_reporting_poll(struct aerator *a, struct balloon_vq_wait *wait)
 {
 	struct reactor *r = container_of(wait, struct balloon_reporting_wait, wait)->r;
 
@@ -205,7 +205,12 @@ static bool balloon_reporting_look(struct aerator *a, struct balloon_vq_wait *wa
 static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 {
 	struct balloon_reporting_wait reporting = {
-		.wait = { a->reporting_vq, &a->answered, &a->heard, balloon_reporting_look },
+		.wait = {
+			.vq = a->reporting_vq,
+			.acked = &a->reporting.acked,
+			.last_answer = &a->reporting.last_answer,
+			.poll = balloon_reporting_poll,
+		},
 		.r = r,
 	};
 
@@ -235,7 +240,7 @@ static void balloon_reporting_give_up(struct aerator *a, struct reactor *r)
 	}
 	balloon_reporting_take(a);
 	/* If the device could not be reset, the timeout begins anew. */
-	a->heard = jiffies;
+	a->reporting.last_answer = jiffies;
 }
 
 /* Count a batch, which is in decant. */
@@ -255,7 +260,7 @@ static int balloon_reporting_count(struct aerator *a, const struct reactor *r, i
 static void balloon_reporting_abort(struct aerator *a, struct reactor *r)
 {
 	reactor_abort(r, ktime_get_ns());
-	wake_up_all(&a->told);
+	wake_up_all(&a->requests.acked);
 }
 
 /**
@@ -289,7 +294,7 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 	if (!balloon_reporting_chains(a)) {
 		/* In react: a stop of the intake waits for the trial's block too. */
 		balloon_trial_report(a);
-		a->heard = jiffies;
+		a->reporting.last_answer = jiffies;
 	}
 	err = balloon_has_failed(a) ? -ENODEV : balloon_reporting_put(a, r);
 	if (err) {
@@ -333,6 +338,6 @@ int balloon_reporting_settle(void *owner, struct reactor *r)
 		balloon_reporting_abort(a, r);
 		return balloon_reporting_count(a, r, -EIO);
 	}
-	wake_up_all(&a->told);
+	wake_up_all(&a->requests.acked);
 	return balloon_reporting_count(a, r, 0);
 }

@@ -51,15 +51,15 @@ bool balloon_reset_device(struct virtio_device *vdev)
  *
  * Exponential backoff: each call doubles the delay, until the device answers a request.
  *
- * Context: under @a->reset_lock, or as the reactors; see @a->retry_ms.
+ * Context: any.
  */
 void balloon_reset_recover_soon(struct aerator *a)
 {
-	unsigned int ms = clamp_t(unsigned int, READ_ONCE(a->retry_ms) * 2,
+	unsigned int ms = clamp_t(unsigned int, READ_ONCE(a->reset.retry_ms) * 2,
 				  RESET_RETRY_MS_MIN, RESET_RETRY_MS_MAX);
 
-	WRITE_ONCE(a->retry_ms, ms);
-	queue_delayed_work(system_freezable_wq, &a->recover, msecs_to_jiffies(ms));
+	WRITE_ONCE(a->reset.retry_ms, ms);
+	queue_delayed_work(system_freezable_wq, &a->reset.recover, msecs_to_jiffies(ms));
 }
 
 /**
@@ -76,7 +76,7 @@ void balloon_reset_recover_soon(struct aerator *a)
  */
 void balloon_fail(struct aerator *a, const char *why)
 {
-	mutex_lock(&a->reset_lock);
+	mutex_lock(&a->reset.lock);
 	if (balloon_has_failed(a))
 		goto unlock;
 	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
@@ -88,17 +88,17 @@ void balloon_fail(struct aerator *a, const char *why)
 		goto wait;
 	}
 	/* Pairs with balloon_has_failed(): pages are freed after it. */
-	smp_store_release(&a->failed, true);
+	smp_store_release(&a->reset.failed, true);
 	balloon_quiesce_unstick(a);
-	wake_up_all(&a->told);
-	wake_up_all(&a->answered);
+	wake_up_all(&a->requests.acked);
+	wake_up_all(&a->reporting.acked);
 	balloon_reset_recover_soon(a);
 unlock:
-	mutex_unlock(&a->reset_lock);
+	mutex_unlock(&a->reset.lock);
 	return;
 
 wait:
-	mutex_unlock(&a->reset_lock);
+	mutex_unlock(&a->reset.lock);
 	/* Callers retry at once if the queue is broken: limit their rate. */
 	msleep(RESET_RETRY_MS_MIN);
 }
@@ -111,10 +111,10 @@ wait:
  */
 void balloon_answered(struct aerator *a)
 {
-	WRITE_ONCE(a->retry_ms, 0);
-	if (!READ_ONCE(a->stuck))
+	WRITE_ONCE(a->reset.retry_ms, 0);
+	if (!READ_ONCE(a->reset.stuck))
 		return;
-	mutex_lock(&a->reset_lock);
+	mutex_lock(&a->reset.lock);
 	balloon_quiesce_unstick(a);
-	mutex_unlock(&a->reset_lock);
+	mutex_unlock(&a->reset.lock);
 }

@@ -27,10 +27,10 @@
 #define STATISTICS_AWAKE_MS	100
 
 /**
- * struct balloon_report - buffer of the statistics queue
+ * struct statistics_buffer - buffer of the statistics queue
  * @stat: pairs of tag and value; the number of filled pairs varies
  */
-struct balloon_report {
+struct statistics_buffer {
 	struct virtio_balloon_stat stat[STATISTICS_TAGS];
 };
 
@@ -40,7 +40,7 @@ static void statistics_set(struct aerator *a, unsigned int *nr, u16 tag, u64 val
 
 	if (WARN_ON_ONCE(*nr >= STATISTICS_TAGS))
 		return;
-	stat = &a->report->stat[(*nr)++];
+	stat = &a->statistics.buffer->stat[(*nr)++];
 	stat->tag = cpu_to_virtio16(a->vdev, tag);
 	stat->val = cpu_to_virtio64(a->vdev, val);
 }
@@ -118,7 +118,7 @@ static unsigned int statistics_fill(struct aerator *a)
 	statistics_set(a, &nr, VIRTIO_BALLOON_S_AVAIL, pages_to_bytes(si_mem_available()));
 	statistics_set(a, &nr, VIRTIO_BALLOON_S_CACHES,
 		       pages_to_bytes(global_node_page_state(NR_FILE_PAGES)));
-	return nr * sizeof(a->report->stat[0]);
+	return nr * sizeof(a->statistics.buffer->stat[0]);
 }
 
 /*
@@ -130,7 +130,7 @@ static bool statistics_put(struct aerator *a)
 {
 	struct scatterlist sg;
 
-	sg_init_one(&sg, a->report, statistics_fill(a));
+	sg_init_one(&sg, a->statistics.buffer, statistics_fill(a));
 	return !virtqueue_add_outbuf(a->statistics_vq, &sg, 1, a, GFP_KERNEL) &&
 	       virtqueue_kick(a->statistics_vq);
 }
@@ -143,11 +143,11 @@ static void statistics_fail(struct aerator *a)
 
 static void statistics_answer(struct work_struct *work)
 {
-	struct aerator *a = container_of(work, struct aerator, answer);
+	struct aerator *a = container_of(work, struct aerator, statistics.work);
 	unsigned int unused;
 	bool well = true;
 
-	if (!READ_ONCE(a->answering) || balloon_has_failed(a))
+	if (!READ_ONCE(a->statistics.running) || balloon_has_failed(a))
 		return;
 	if (virtqueue_get_buf(a->statistics_vq, &unused))
 		well = statistics_put(a);
@@ -166,7 +166,7 @@ void balloon_statistics_asked(struct virtqueue *vq)
 	struct aerator *a = vq->vdev->priv;
 
 	pm_wakeup_event(&vq->vdev->dev, STATISTICS_AWAKE_MS);
-	queue_work(system_freezable_wq, &a->answer);
+	queue_work(system_freezable_wq, &a->statistics.work);
 }
 
 /**
@@ -177,9 +177,9 @@ void balloon_statistics_asked(struct virtqueue *vq)
  */
 int balloon_statistics_create(struct aerator *a)
 {
-	INIT_WORK(&a->answer, statistics_answer);
-	a->report = kzalloc(sizeof(*a->report), GFP_KERNEL);
-	return a->report ? 0 : -ENOMEM;
+	INIT_WORK(&a->statistics.work, statistics_answer);
+	a->statistics.buffer = kzalloc(sizeof(*a->statistics.buffer), GFP_KERNEL);
+	return a->statistics.buffer ? 0 : -ENOMEM;
 }
 
 /**
@@ -194,9 +194,9 @@ void balloon_statistics_start(struct aerator *a)
 		statistics_fail(a);
 		return;
 	}
-	WRITE_ONCE(a->answering, true);
-	/* The host may have requested statistics before @answering was set. */
-	queue_work(system_freezable_wq, &a->answer);
+	WRITE_ONCE(a->statistics.running, true);
+	/* The host may have requested statistics before @running was set. */
+	queue_work(system_freezable_wq, &a->statistics.work);
 }
 
 /**
@@ -209,8 +209,8 @@ void balloon_statistics_start(struct aerator *a)
  */
 void balloon_statistics_stop(struct aerator *a)
 {
-	WRITE_ONCE(a->answering, false);
-	cancel_work_sync(&a->answer);
+	WRITE_ONCE(a->statistics.running, false);
+	cancel_work_sync(&a->statistics.work);
 }
 
 /**
@@ -223,9 +223,9 @@ void balloon_statistics_abandon(struct aerator *a)
 {
 	if (!a->statistics_vq)
 		return;
-	cancel_work_sync(&a->answer);
-	kmemleak_not_leak(a->report);
-	a->report = NULL;
+	cancel_work_sync(&a->statistics.work);
+	kmemleak_not_leak(a->statistics.buffer);
+	a->statistics.buffer = NULL;
 }
 
 /**
@@ -236,8 +236,8 @@ void balloon_statistics_abandon(struct aerator *a)
  */
 void balloon_statistics_destroy(struct aerator *a)
 {
-	if (!a->report)
+	if (!a->statistics.buffer)
 		return;
-	cancel_work_sync(&a->answer);
-	kfree(a->report);
+	cancel_work_sync(&a->statistics.work);
+	kfree(a->statistics.buffer);
 }

@@ -149,14 +149,14 @@ void balloon_trial_report(struct aerator *a)
 	unsigned int order = a->intake->ops->order(a->intake);
 	struct page *block;
 
-	if (a->reports != TRIAL_UNKNOWN || balloon_has_failed(a))
+	if (a->trial != TRIAL_UNKNOWN || balloon_has_failed(a))
 		return;
 	block = trial_alloc(order);
 	if (!block)
 		return;
-	WRITE_ONCE(a->reports, trial_lent(a, block, order));
+	WRITE_ONCE(a->trial, trial_lent(a, block, order));
 	__free_pages(block, order);
-	if (a->reports == TRIAL_KEEPS)
+	if (a->trial == TRIAL_KEEPS)
 		dev_warn(&a->vdev->dev,
 			 "the host acknowledges reports of order %u and keeps the memory: its pages are larger, locked or shared, or a device is passed through\n",
 			 order);
@@ -178,5 +178,5 @@ const char *balloon_trial_word(const struct aerator *a)
 		[TRIAL_KEEPS] = "no",
 	};
 
-	return words[READ_ONCE(a->reports)];
+	return words[READ_ONCE(a->trial)];
 }

@@ -14,7 +14,7 @@
  * Interval at which the used ring is polled, without an interrupt: a delayed interrupt
  * comes only after most of the buffers are used.
  */
-#define VQ_LOOK_MS		100
+#define VQ_POLL_MS		100
 
 /* The device is kicked again after this time without a kick and an answer. */
 #define VQ_REMIND_MS	1000
@@ -23,12 +23,12 @@
  * struct vq_answers - a wait for a number of answers
  * @wait: the wait
  * @missing: number of answers still to come
- * @heard: time of the last answer, jiffies
+ * @last_answer: time of the last answer, jiffies
  */
 struct vq_answers {
 	struct balloon_vq_wait wait;
 	unsigned int missing;
-	unsigned long heard;
+	unsigned long last_answer;
 };
 
 /* Timeout of an answer while the guest is out of memory, ms. */
@@ -44,7 +44,7 @@ void balloon_vq_acked(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 
-	wake_up_all(&a->told);
+	wake_up_all(&a->requests.acked);
 }
 
 /* Returns false if the device could not be reset, so that it may still answer. */
@@ -92,9 +92,9 @@ static unsigned long vq_patience(const struct aerator *a,
 	unsigned long end;
 
 	/* The OOM notifier waits for the balloon's queues, not the reporting queue. */
-	if (READ_ONCE(a->urgent) && wait->vq != a->reporting_vq)
+	if (READ_ONCE(a->requests.urgent) && wait->vq != a->reporting_vq)
 		timeout = min(timeout, VQ_URGENT_MS);
-	end = *wait->heard + msecs_to_jiffies(timeout);
+	end = *wait->last_answer + msecs_to_jiffies(timeout);
 
 	return time_before(jiffies, end) ? end - jiffies : 0;
 }
@@ -108,7 +108,8 @@ static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
 {
 	unsigned long remind = msecs_to_jiffies(VQ_REMIND_MS);
 
-	if (time_before(jiffies, *kicked + remind) || time_before(jiffies, *wait->heard + remind))
+	if (time_before(jiffies, *kicked + remind) ||
+	    time_before(jiffies, *wait->last_answer + remind))
 		return;
 	*kicked = jiffies;
 	/* A device that was reset must not be kicked (virtio 1.2, 3.1.1). */
@@ -129,17 +130,17 @@ static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
  * Context: the task that uses the queue. Sleeps for as long as answers come, and for at
  * most settle_timeout_ms after the last one.
  *
- * Return: true if the wait is over (@wait->look() returned true), false after a timeout.
+ * Return: true if the wait is over (@wait->poll() returned true), false after a timeout.
  */
 bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 {
-	unsigned long look = msecs_to_jiffies(VQ_LOOK_MS);
+	unsigned long poll = msecs_to_jiffies(VQ_POLL_MS);
 	unsigned long kicked = jiffies;
 
 	do {
 		/* Idle: the host may take long, which must not look like a hung task. */
-		if (wait_event_idle_timeout(*wait->answered, wait->look(a, wait),
-					    min(vq_patience(a, wait), look)))
+		if (wait_event_idle_timeout(*wait->acked, wait->poll(a, wait),
+					    min(vq_patience(a, wait), poll)))
 			return true;
 		vq_remind(a, wait, &kicked);
 	} while (vq_patience(a, wait));
@@ -147,14 +148,14 @@ bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 }
 
 /* Take the used buffers off the queue. */
-static bool vq_look(struct aerator *a, struct balloon_vq_wait *wait)
+static bool vq_poll(struct aerator *a, struct balloon_vq_wait *wait)
 {
 	struct vq_answers *answers = container_of(wait, struct vq_answers, wait);
 	unsigned int unused;
 
 	while (virtqueue_get_buf(wait->vq, &unused)) {
 		answers->missing--;
-		answers->heard = jiffies;
+		answers->last_answer = jiffies;
 	}
 	return !answers->missing || vq_hopeless(a, wait->vq);
 }
@@ -167,7 +168,7 @@ static int vq_collect(struct aerator *a, struct vq_answers *answers)
 	while (!balloon_vq_await(a, &answers->wait) || answers->missing) {
 		if (vq_give_up(a, vq, "the host did not answer within settle_timeout_ms"))
 			return -EIO;
-		answers->heard = jiffies;
+		answers->last_answer = jiffies;
 	}
 	balloon_answered(a);
 	return 0;
@@ -190,17 +191,22 @@ static int vq_collect(struct aerator *a, struct vq_answers *answers)
 int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 {
 	struct vq_answers answers = {
-		.wait = { vq, &a->told, &answers.heard, vq_look },
+		.wait = {
+			.vq = vq,
+			.acked = &a->requests.acked,
+			.last_answer = &answers.last_answer,
+			.poll = vq_poll,
+		},
 		.missing = nr,
-		.heard = jiffies,
+		.last_answer = jiffies,
 	};
 	int err;
 
-	atomic_inc(&a->asked);
+	atomic_inc(&a->requests.begun);
 	if (!vq_hopeless(a, vq))
 		virtqueue_kick(vq);	/* a failed kick marks the queue as broken */
 	err = vq_collect(a, &answers);
-	atomic_inc(&a->ended);
-	wake_up_all(&a->told);
+	atomic_inc(&a->requests.ended);
+	wake_up_all(&a->requests.acked);
 	return err;
 }

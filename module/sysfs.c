@@ -27,8 +27,8 @@ static ssize_t stage_show(struct device *dev, struct device_attribute *attr,
 	enum reactor_stage stage = REACTOR_IDLE;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(a->reactors); i++)
-		stage = max(stage, READ_ONCE(a->reactors[i].stage));
+	for (i = 0; i < ARRAY_SIZE(a->reporting.reactors); i++)
+		stage = max(stage, READ_ONCE(a->reporting.reactors[i].stage));
 	return sysfs_emit(buf, "%s\n", reactor_stage_name(stage));
 }
 static DEVICE_ATTR_RO(stage);
