@@ -18,10 +18,9 @@
  * device has answered its deflation. A device that does not answer is reset, and then
  * owns no page.
  *
- * balloon.lock protects both queues and the number of pages. It nests inside
- * balloon_mutex. No task allocates memory under it, since the OOM notifier takes the lock
- * to deflate. Page migration, which may run inside any allocation, uses only
- * mutex_trylock().
+ * balloon.lock protects both queues and the pages. It nests inside balloon_mutex. No task
+ * allocates memory under it, since the OOM notifier takes the lock to deflate. Page
+ * migration, which may run inside any allocation, uses only mutex_trylock().
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>

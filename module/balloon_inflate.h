@@ -14,52 +14,65 @@
 #include "compat/balloon.h"
 
 /**
- * struct balloon - the pages that were given to the host
- * @a: the device
- * @lock: see balloon_inflate.c
- * @pages: the pages
- * @size: number of @pages; @lock to write
- * @running: the queues may be used; @lock
- * @closed: the balloon is being emptied, and does not grow any more; @lock
- * @emptying: empties the balloon before a suspend
- * @emptied: completed at the end of @emptying
- * @yielded: the guest ran out of memory: the balloon does not grow until the host sets
- *	a target other than @wanted; @lock, or atomic as a whole
- * @numbers: page frame numbers that the device reads; @lock
- * @chain: most @numbers in one chain; @lock
- * @trial: whether the host discards memory in such chains, enum trial_result; @lock
- * @timid: a longer chain led to a reset of the device: do not try one again; @lock
- * @work: moves the size towards the target; owns the fields below, except @oom
- * @wanted: the target when it was last read, in the device's pages
+ * struct balloon_target - the size that the host wants (balloon_target.c)
+ * @work: moves the size of the balloon towards the target
+ * @pages: the target when it was last read, in the device's pages
  * @awake: @work keeps the guest from suspending
- * @said: the log has a message that the target is out of reach
+ * @logged: the log has a message that the target is out of reach
  * @retry_ms: backoff between two tries to inflate, ms; 0 if the last one did not fail
  * @retry: time of the next try, jiffies
  * @free: free pages after the last try, or the guest's watermarks if they are higher
+ *
+ * Not locked: owned by @work; while @work is stopped, by balloon_target_stop() and
+ * balloon_target_destroy().
+ */
+struct balloon_target {
+	struct delayed_work work;
+	u32 pages;
+	bool awake;
+	bool logged;
+	unsigned int retry_ms;
+	unsigned long retry;
+	u64 free;
+};
+
+/**
+ * struct balloon - the pages that were given to the host
+ * @a: the device
+ * @lock: protects both queues, and the fields below up to @split_chains; see
+ *	balloon_inflate.c
+ * @pages: the pages
+ * @size: number of @pages; @lock to write
+ * @running: the queues may be used
+ * @closed: the balloon is being emptied, and does not grow any more; also read by @emptying
+ *	without @lock
+ * @numbers: page frame numbers that the device reads
+ * @chain: most @numbers in one chain
+ * @trial: whether the host discards memory in such chains, enum trial_result
+ * @split_chains: a longer chain led to a reset of the device: do not try one again
+ * @yielded: the guest ran out of memory: the balloon does not grow until the host sets
+ *	another target; atomic
  * @oom: OOM notifier
+ * @emptying: empties the balloon before a suspend
+ * @emptied: completed at the end of @emptying
+ * @target: the size that the host wants
  */
 struct balloon {
 	struct aerator *a;
-	struct mutex lock;	/* both queues, the size, and the buffer of numbers */
+	struct mutex lock;	/* see above */
 	struct compat_balloon pages;
 	unsigned long size;
 	bool running;
 	bool closed;
-	struct work_struct emptying;
-	struct completion emptied;
-	int yielded;	/* int: not every architecture has xchg() of a byte */
 	__virtio32 *numbers;
 	unsigned int chain;
 	int trial;
-	bool timid;
-	struct delayed_work work;
-	u32 wanted;
-	bool awake;
-	bool said;
-	unsigned int retry_ms;
-	unsigned long retry;
-	u64 free;
+	bool split_chains;
+	int yielded;	/* int: not every architecture has xchg() of a byte */
 	struct notifier_block oom;
+	struct work_struct emptying;
+	struct completion emptied;
+	struct balloon_target target;
 };
 
 /* Number of device pages, of 4 KiB, in a page of the guest. */

@@ -29,9 +29,9 @@
 /* A new target: reset the state that belongs to the old one. */
 static void target_renew(struct balloon *b, u32 wanted)
 {
-	b->wanted = wanted;
-	b->said = false;
-	b->retry_ms = 0;
+	b->target.pages = wanted;
+	b->target.logged = false;
+	b->target.retry_ms = 0;
 	WRITE_ONCE(b->yielded, 0);
 }
 
@@ -41,7 +41,7 @@ static long target_missing(struct balloon *b)
 	u32 wanted;
 
 	virtio_cread_le(b->a->vdev, struct virtio_balloon_config, num_pages, &wanted);
-	if (wanted != b->wanted)
+	if (wanted != b->target.pages)
 		target_renew(b, wanted);
 	/* Round up: otherwise the last page would be inflated and deflated repeatedly. */
 	return (long)DIV_ROUND_UP(wanted, INFLATE_UNITS) - (long)READ_ONCE(b->size);
@@ -52,8 +52,8 @@ static bool target_may_grow(const struct balloon *b)
 {
 	if (READ_ONCE(b->yielded))
 		return false;
-	return !b->retry_ms || time_after_eq(jiffies, b->retry) ||
-	       mm_free_guest_pages() >= b->free + TARGET_FREED;
+	return !b->target.retry_ms || time_after_eq(jiffies, b->target.retry) ||
+	       mm_free_guest_pages() >= b->target.free + TARGET_FREED;
 }
 
 /*
@@ -62,13 +62,14 @@ static bool target_may_grow(const struct balloon *b)
  */
 static void target_fell_short(struct balloon *b, long missing)
 {
-	b->retry_ms = clamp(b->retry_ms * 2, TARGET_RETRY_MIN_MS, TARGET_RETRY_MAX_MS);
-	b->retry = jiffies + msecs_to_jiffies(b->retry_ms);
-	b->free = max(mm_free_guest_pages(), mm_free_guest_watermark());
-	if (!b->said)
+	b->target.retry_ms = clamp(b->target.retry_ms * 2, TARGET_RETRY_MIN_MS,
+				   TARGET_RETRY_MAX_MS);
+	b->target.retry = jiffies + msecs_to_jiffies(b->target.retry_ms);
+	b->target.free = max(mm_free_guest_pages(), mm_free_guest_watermark());
+	if (!b->target.logged)
 		dev_info(&b->a->vdev->dev,
 			 "no memory for the balloon: %ld pages to go\n", missing);
-	b->said = true;
+	b->target.logged = true;
 }
 
 static int target_grow(struct balloon *b, long missing)
@@ -79,7 +80,7 @@ static int target_grow(struct balloon *b, long missing)
 		balloon_trial_inflate(b);
 	err = balloon_inflate_grow(b, missing);
 	if (!err)
-		b->retry_ms = 0;
+		b->target.retry_ms = 0;
 	if (err == -ENOMEM)
 		target_fell_short(b, missing);
 	return err;
@@ -97,7 +98,7 @@ static int target_step(struct balloon *b, long missing)
 
 static void target_again(struct balloon *b, unsigned int ms)
 {
-	queue_delayed_work(system_freezable_wq, &b->work, msecs_to_jiffies(ms));
+	queue_delayed_work(system_freezable_wq, &b->target.work, msecs_to_jiffies(ms));
 }
 
 /*
@@ -111,14 +112,14 @@ static void target_stay_awake(struct balloon *b, bool stay)
 
 	if (stay)
 		pm_stay_awake(dev);
-	else if (b->awake)
+	else if (b->target.awake)
 		pm_wakeup_event(dev, BALLOON_AWAKE_MS);
-	b->awake = stay;
+	b->target.awake = stay;
 }
 
 static void target_work(struct work_struct *work)
 {
-	struct balloon *b = container_of(to_delayed_work(work), struct balloon, work);
+	struct balloon *b = container_of(to_delayed_work(work), struct balloon, target.work);
 	long missing;
 	int err;
 
@@ -141,7 +142,7 @@ static void target_work(struct work_struct *work)
 		target_again(b, INFLATE_MOVE_MS);
 		break;
 	case -ENOMEM:
-		target_again(b, min(b->retry_ms, TARGET_LOOK_MS));
+		target_again(b, min(b->target.retry_ms, TARGET_LOOK_MS));
 		break;
 	}
 }
@@ -156,7 +157,7 @@ static void target_work(struct work_struct *work)
  */
 void balloon_target_changed(struct aerator *a)
 {
-	mod_delayed_work(system_freezable_wq, &a->balloon->work, 0);
+	mod_delayed_work(system_freezable_wq, &a->balloon->target.work, 0);
 }
 
 /**
@@ -173,7 +174,7 @@ int balloon_target_create(struct aerator *a)
 
 	if (err)
 		return err;
-	INIT_DELAYED_WORK(&a->balloon->work, target_work);
+	INIT_DELAYED_WORK(&a->balloon->target.work, target_work);
 	return 0;
 }
 
@@ -190,7 +191,7 @@ void balloon_target_start(struct aerator *a)
 
 static void target_cancel(struct balloon *b)
 {
-	cancel_delayed_work_sync(&b->work);
+	cancel_delayed_work_sync(&b->target.work);
 	target_stay_awake(b, false);
 }
 

@@ -77,9 +77,9 @@ static enum trial_result trial_chain(struct balloon *b, struct page *block,
 static void trial_chains(struct balloon *b, struct page *block)
 {
 	lockdep_assert_held(&b->lock);
-	if (!b->timid) {
+	if (!b->split_chains) {
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MAX);
-		b->timid = balloon_has_failed(b->a);
+		b->split_chains = balloon_has_failed(b->a);
 	}
 	if (b->trial != TRIAL_DROPS && balloon_inflate_can_tell(b))
 		b->trial = trial_chain(b, block, INFLATE_CHAIN_MIN);

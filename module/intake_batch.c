@@ -79,7 +79,7 @@ static struct intake_node *intake_batch_next(const struct intake_pacing *p, u64 
 static unsigned int intake_batch_refault_ms(const struct intake_pacing *p,
 					    const struct intake_node *n)
 {
-	return atomic_read(&p->flushes) ? 0 : n->limits.refault_ms;
+	return atomic_read(&p->flush.waiters) ? 0 : n->limits.refault_ms;
 }
 
 /* Would the batch exceed the reserve or the share? */

@@ -15,18 +15,18 @@
 /**
  * intake_flush_drained - record that a run of the work left no deficit
  * @p: the pacing
- * @begun: number of the run; all flushes that began before the run are done
+ * @run: number of the run; all flushes that began before the run are done
  *
  * Context: the intake's work.
  */
-void intake_flush_drained(struct intake_pacing *p, unsigned int begun)
+void intake_flush_drained(struct intake_pacing *p, unsigned int run)
 {
-	if ((int)(begun - p->drained) <= 0)
+	if ((int)(run - p->flush.drained) <= 0)
 		return;
-	p->drained_err = intake_pacing_is_off(p) ? -ESHUTDOWN : p->err;
+	p->flush.drained_err = intake_pacing_is_off(p) ? -ESHUTDOWN : p->pass_err;
 	/* Pairs with the acquire in intake_flush_is_over(). */
-	smp_store_release(&p->drained, begun);
-	wake_up_all(&p->passed);
+	smp_store_release(&p->flush.drained, run);
+	wake_up_all(&p->flush.done);
 }
 
 /**
@@ -43,16 +43,16 @@ void intake_flush_drained(struct intake_pacing *p, unsigned int begun)
  */
 unsigned int intake_flush_begin(struct intake_pacing *p)
 {
-	atomic_inc(&p->flushes);
-	/* Pairs with smp_mb() in intake_pacing_begin(): a later run sees p->flushes. */
+	atomic_inc(&p->flush.waiters);
+	/* Pairs with smp_mb() in intake_pacing_begin(): a later run sees p->flush.waiters. */
 	smp_mb__after_atomic();
-	return READ_ONCE(p->begun);
+	return READ_ONCE(p->runs);
 }
 
 static bool intake_flush_is_over(const struct intake_pacing *p, unsigned int ticket)
 {
 	/* Pairs with the release in intake_flush_drained(). */
-	return (int)(smp_load_acquire(&p->drained) - ticket) > 0;
+	return (int)(smp_load_acquire(&p->flush.drained) - ticket) > 0;
 }
 
 /**
@@ -70,14 +70,14 @@ int intake_flush_end(struct intake_pacing *p, unsigned int ticket)
 {
 	long left;
 
-	left = wait_event_interruptible_timeout(p->passed,
+	left = wait_event_interruptible_timeout(p->flush.done,
 						intake_flush_is_over(p, ticket) ||
 						intake_pacing_is_off(p),
 						msecs_to_jiffies(INTAKE_FLUSH_MS));
-	atomic_dec(&p->flushes);
+	atomic_dec(&p->flush.waiters);
 	if (left <= 0)
 		return left ?: -ETIMEDOUT;
-	if (intake_pacing_is_off(p) || READ_ONCE(p->drained_err) == -ESHUTDOWN)
+	if (intake_pacing_is_off(p) || READ_ONCE(p->flush.drained_err) == -ESHUTDOWN)
 		return -EAGAIN;
-	return READ_ONCE(p->drained_err) ? -EIO : 0;
+	return READ_ONCE(p->flush.drained_err) ? -EIO : 0;
 }

@@ -52,7 +52,7 @@ static struct intake_limits pacing_limits(const struct intake_pacing *p)
 				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
 	};
 
-	if (atomic_read(&p->flushes)) {
+	if (atomic_read(&p->flush.waiters)) {
 		limits.window_ms = 0;
 		limits.rate = 0;
 	}
@@ -78,7 +78,7 @@ static unsigned int pacing_rest_due(const struct intake_pacing *p)
 {
 	if (!intake_is_coarse(p))
 		return intake_pacing_left(p->woken, PACING_AWAKE_MS);
-	return p->fresh ? intake_pacing_left(p->woken, INTAKE_SURVEY_MS) :
+	return p->run_surveyed ? intake_pacing_left(p->woken, INTAKE_SURVEY_MS) :
 			  max(intake_survey_due(p), 1U);
 }
 
@@ -99,16 +99,16 @@ bool intake_pacing_is_off(const struct intake_pacing *p)
 static void pacing_wake(struct intake_pacing *p)
 {
 	struct intake_limits limits = pacing_limits(p);
-	bool flush = atomic_read(&p->flushes);
+	bool flush = atomic_read(&p->flush.waiters);
 
 	spin_lock(&p->lock);
 	if (!p->awake || flush)
 		intake_nodes_wake(p);
 	p->awake = true;
 	pacing_sample(p, &limits);
-	if (flush && !p->owed) {
-		p->owed = intake_nodes_deficit(p);
-		p->series = p->begun;
+	if (flush && !p->flush.left) {
+		p->flush.left = intake_nodes_deficit(p);
+		p->flush.left_run = p->runs;
 	}
 	spin_unlock(&p->lock);
 }
@@ -128,20 +128,20 @@ bool intake_pacing_begin(struct intake_pacing *p)
 		spin_lock(&p->lock);
 		p->awake = false;
 		spin_unlock(&p->lock);
-		wake_up_all(&p->passed);
+		wake_up_all(&p->flush.done);
 		return false;
 	}
-	WRITE_ONCE(p->begun, p->begun + 1);
-	/* Pairs with intake_flush_begin(): write p->begun before reading p->flushes. */
+	WRITE_ONCE(p->runs, p->runs + 1);
+	/* Pairs with intake_flush_begin(): write p->runs before reading p->flush.waiters. */
 	smp_mb();
-	p->err = 0;
+	p->pass_err = 0;
 	p->put_off = false;
-	p->fresh = false;
+	p->run_surveyed = false;
 	if (!READ_ONCE(p->awake)) {
 		p->woken = intake_pacing_ms();
 		p->surveyed = 0;
 	}
-	if (!intake_survey_due(p) || atomic_read(&p->flushes))
+	if (!intake_survey_due(p) || atomic_read(&p->flush.waiters))
 		intake_survey(p);
 	pacing_wake(p);
 	return true;
@@ -265,7 +265,7 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
 	struct intake_node *n = &p->nodes[nid];
 	u64 now = intake_pacing_ms();
 
-	p->owed -= min(p->owed, pages);
+	p->flush.left -= min(p->flush.left, pages);
 	spin_lock(&p->lock);
 	n->known += pages;
 	n->done += pages;
@@ -290,7 +290,7 @@ void intake_pacing_passed(struct intake_pacing *p, bool complete, int err)
 	struct intake_limits limits = pacing_limits(p);
 	struct intake_node *n;
 
-	p->err = err;
+	p->pass_err = err;
 	spin_lock(&p->lock);
 	pacing_sample(p, &limits);
 	for_each_intake_node(n, p) {
@@ -454,9 +454,9 @@ void intake_pacing_end(struct intake_pacing *p)
 	unsigned int wait = pacing_wait(p);
 
 	if (wait)
-		p->owed = 0;
-	if (!p->owed)
-		intake_flush_drained(p, wait ? p->begun : p->series);
+		p->flush.left = 0;
+	if (!p->flush.left)
+		intake_flush_drained(p, wait ? p->runs : p->flush.left_run);
 	if (wait == POLICY_NEVER)
 		wait = pacing_rest(p);
 	if (wait != POLICY_NEVER)
@@ -497,7 +497,7 @@ int intake_pacing_init(struct intake_pacing *p)
 {
 	spin_lock_init(&p->lock);
 	INIT_DELAYED_WORK(&p->watch, pacing_look_back);
-	init_waitqueue_head(&p->passed);
+	init_waitqueue_head(&p->flush.done);
 	p->nodes = intake_nodes_alloc();
 	return p->nodes ? 0 : -ENOMEM;
 }
@@ -531,7 +531,7 @@ void intake_pacing_start(struct intake_pacing *p, struct workqueue_struct *wq,
 	p->rate = (struct policy_rate) {};
 	p->surveyed = 0;
 	p->woken = 0;
-	p->owed = 0;
+	p->flush.left = 0;
 	p->awake = false;
 	spin_unlock(&p->lock);
 	WRITE_ONCE(p->running, true);
@@ -550,7 +550,7 @@ void intake_pacing_halt(struct intake_pacing *p)
 {
 	WRITE_ONCE(p->running, false);
 	cancel_delayed_work_sync(&p->watch);
-	wake_up_all(&p->passed);
+	wake_up_all(&p->flush.done);
 }
 
 /**

@@ -23,53 +23,62 @@
 #define INTAKE_SOON_MS		10
 
 /**
+ * struct intake_flush - callers that wait until all surplus is treated (intake_flush.c)
+ * @waiters: number of these callers
+ * @drained: number of the last run of the work that left no deficit; released after
+ *	@drained_err
+ * @drained_err: result of that run
+ * @left: the deficit at the first pass of the flush, less what was treated since, pages. A
+ *	guest that goes on freeing cannot delay the flush. Owned by the work
+ * @left_run: number of the run that set @left; owned by the work
+ * @done: woken when @drained changes, and when pacing is halted
+ */
+struct intake_flush {
+	atomic_t waiters;
+	unsigned int drained;
+	int drained_err;
+	u64 left;
+	unsigned int left_run;
+	wait_queue_head_t done;
+};
+
+/**
  * struct intake_pacing - decides when an intake's work takes blocks, and how many
  * @wq: workqueue of the intake's work, and of @watch
  * @prdev: the registered device; its delayed work is the intake's work
+ * @running: between start and halt; written under the lock of the intake's owner
  * @lock: protects @nodes, @batch, @rate and @awake
  * @nodes: state of each node, by node number; nr_node_ids entries
  * @batch: decides on batches of fixed size
  * @rate: token bucket for the limit of treated memory per second
- * @surveyed: time of the last survey, ms; owned by the work, and by the watch while not
- *	@awake
- * @fresh: the present run of the work has made a survey; owned by the work
- * @woken: when @awake was last set, ms; owned by the work
  * @awake: the work queues itself, and needs no free to wake it
  * @watch: takes a few more samples while not @awake
- * @running: between start and halt; written under the lock of the intake's owner
- * @flushes: number of callers that wait for a flush
- * @begun: number of runs of the work, the present one included
- * @drained: number of the last run that left no deficit; released after @drained_err
- * @drained_err: result of that run
- * @err: result of the last pass of the present run; owned by the work
- * @put_off: the last pass could take nothing for a moment; owned by the work
- * @owed: flush: the deficit at the first pass of the flush, less what was treated since,
- *	pages. A guest that goes on freeing so cannot delay the flush; owned by the work
- * @series: @begun when @owed was set
- * @passed: woken when @drained changes, and when pacing is halted
+ * @runs: number of runs of the work, with the present one. This field and the ones below,
+ *	except @flush, are owned by the work
+ * @woken: when @awake was last set, ms
+ * @surveyed: time of the last survey, ms; the watch may read it while not @awake
+ * @run_surveyed: the present run has made a survey
+ * @pass_err: result of the last pass of the present run
+ * @put_off: the last pass could take nothing for a moment
+ * @flush: callers that wait for a flush
  */
 struct intake_pacing {
 	struct workqueue_struct *wq;
 	struct page_reporting_dev_info *prdev;
+	bool running;
 	spinlock_t lock; /* see above */
 	struct intake_node *nodes;
 	struct intake_batch batch;
 	struct policy_rate rate;
-	u64 surveyed;
-	bool fresh;
-	u64 woken;
 	bool awake;
 	struct delayed_work watch;
-	bool running;
-	atomic_t flushes;
-	unsigned int begun;
-	unsigned int drained;
-	int drained_err;
-	int err;
+	unsigned int runs;
+	u64 woken;
+	u64 surveyed;
+	bool run_surveyed;
+	int pass_err;
 	bool put_off;
-	u64 owed;
-	unsigned int series;
-	wait_queue_head_t passed;
+	struct intake_flush flush;
 };
 
 /* The clock of pacing and its policies, ms. */
@@ -123,7 +132,7 @@ bool intake_survey_stale(const struct intake_pacing *p);
 void intake_survey(struct intake_pacing *p);
 
 /* intake_flush.c */
-void intake_flush_drained(struct intake_pacing *p, unsigned int begun);
+void intake_flush_drained(struct intake_pacing *p, unsigned int run);
 
 /* Called in other contexts too. */
 bool intake_pacing_is_off(const struct intake_pacing *p);

@@ -81,5 +81,5 @@ void intake_survey(struct intake_pacing *p)
 		spin_unlock(&p->lock);
 	}
 	p->surveyed = intake_pacing_ms();
-	p->fresh = true;
+	p->run_surveyed = true;
 }
