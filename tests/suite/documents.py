@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from aerator_vm.common import TOP
 
-from . import documents_code as code
+from . import documents_facts as facts
 from .documents_tarball import tarball
 from .harness import TREATED, Case, expect, expect_equal, module_file, on_kernels, run_script
 from .static import tracked
+
+# Documents describe the module on a stock kernel and on a patched one.
+_STOCK = "6.12"
 
 _MAN = TOP / "Documentation/aerator.4"
 _ABI = TOP / "Documentation/ABI"
@@ -28,9 +30,9 @@ _NO_SPDX = re.compile(r"LICENSE|.*\.(png|patch)|Documentation/ABI/.*"
 
 def _expect_same(found: Mapping[str, object], wanted: Mapping[str, object],
                  where: str) -> None:
-    """Two mappings are equal: a name in the document that the code lacks is as wrong as the
+    """Two mappings are equal: a name in the document that the module lacks is as wrong as the
     reverse."""
-    wrong = [f"{name}: {found.get(name)} there, {wanted.get(name)} in the code"
+    wrong = [f"{name}: {found.get(name)} there, {wanted.get(name)} in the module"
              for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
     expect(not wrong, f"{where}:\n" + "\n".join(wrong))
 
@@ -82,30 +84,58 @@ def _units(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: match[1] if match else "none said" for name, match in found.items()}
 
 
+def _both(stock: str, patched: str) -> str:
+    """A value on a stock kernel and on a patched one, as the documents write it."""
+    return stock if stock == patched else f"{stock}; patched {patched}"
+
+
+def _parameters() -> dict[str, tuple[str, str]]:
+    """The default and the allowed values of each parameter, as the documents write them. The
+    note on older kernels is that of older_orders()."""
+    stock, patched = facts.parameters(_STOCK), facts.parameters(TREATED)
+    expect_equal(sorted(stock), sorted(patched), "parameters with and without the patch")
+    return {name: (_both(default, patched[name][0]), _both(allowed, patched[name][1]))
+            for name, (default, allowed) in stock.items()}
+
+
+def _without_note(bounds: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(text.partition(" (")[0] for text in texts)
+            for name, texts in bounds.items()}
+
+
 def parameters() -> None:
-    """aerator(4) and the ABI documents have the parameters of the code, README.md some."""
-    wanted = code.parameters()
+    """aerator(4) and the ABI documents have the parameters of a guest, README.md some."""
+    wanted = _parameters()
     rows = {cells[0].strip("`"): cells[1] for cells in _readme_rows("Settings")}
     _expect_same(rows, {name: wanted[name][0] for name in rows}, "README.md, Settings")
     expect(len(rows) > 3, "README.md has no table of settings")
     man, abi = _man_items("PARAMETERS"), _abi(_PARAMETERS)
-    _expect_same(_bounds(man), wanted, "aerator(4), PARAMETERS")
-    _expect_same(_bounds(abi), wanted, "ABI of the parameters")
+    _expect_same(_without_note(_bounds(man)), wanted, "aerator(4), PARAMETERS")
+    _expect_same(_without_note(_bounds(abi)), wanted, "ABI of the parameters")
     _expect_same(_units(man), _units(abi), "units in aerator(4), and in the ABI")
+
+
+def older_orders(kernel: str) -> None:
+    """aerator(4) and the ABI documents have the orders that an older kernel allows."""
+    allowed = facts.parameters(kernel)["order"][1]
+    note = f"{kernel}: from {allowed.partition(' to ')[0]}" if " to " in allowed else \
+        f"{kernel}: {allowed} only"
+    for where, texts in (("aerator(4)", _man_items("PARAMETERS")), ("ABI", _abi(_PARAMETERS))):
+        expect(note in _bounds(texts)["order"][1], f"{where} lacks {note!r} for order")
 
 
 def options() -> None:
     """packaging/modprobe.conf has a line for each parameter, commented out, with its default."""
     text = (TOP / "packaging/modprobe.conf").read_text()
     wanted = {name: default.partition(";")[0]
-              for name, (default, _) in code.parameters().items()}
+              for name, (default, _) in _parameters().items()}
     _expect_same(dict(re.findall(r"^# .{20,}\n#options aerator (\w+)=(\S+)$", text, re.M)),
                  wanted, "packaging/modprobe.conf, each with a comment")
 
 
 def device_files() -> None:
-    """aerator(4) and the ABI documents have the device's files of the code."""
-    wanted = code.device_files()
+    """aerator(4) and the ABI documents have the device's files of a guest."""
+    wanted = facts.device_files(_STOCK)
     man, abi = _man_items("DEVICE FILES"), _abi(_DEVICE_FILES)
     _expect_same({name: text.partition(".")[0] for name, text in abi.items()}, wanted,
                  "ABI of the device's files")
@@ -113,8 +143,8 @@ def device_files() -> None:
 
 
 def tracepoints() -> None:
-    """The ABI documents have the tracepoints of the code, with their fields."""
-    wanted = code.tracepoints()
+    """The ABI documents have the tracepoints of a guest, with their fields."""
+    wanted = facts.tracepoints(_STOCK)
     abi = _abi(_TRACEPOINTS)
     fields = {name: set(re.findall(r"^\t\t(\w+)\t", text, re.M)) for name, text in abi.items()}
     same = {name for name, text in abi.items()
@@ -136,13 +166,14 @@ def manual_page() -> None:
     """The manual page is well formed, and has all lines of the log."""
     expect_equal(run_script("mandoc", "-T", "lint", "-W", "warning", _MAN), "", "mandoc")
     text = _man_text()
-    missing = [line for line in sorted(code.log_lines()) if line not in text]
+    lines = facts.log_lines(_STOCK) | facts.log_lines(TREATED)
+    missing = [line for line in sorted(lines) if line not in text]
     expect(not missing, "lines of the log that aerator(4) lacks:\n" + "\n".join(missing))
 
 
 def versions() -> None:
-    """The version in module/Kbuild is that of all documents."""
-    wanted = code.version()
+    """The module's version is that of all documents."""
+    wanted = facts.modinfo(module_file(_STOCK))["version"][0]
     heads = {"aerator.4": re.search(r'^\.TH .*"aerator (\S+)"', _MAN.read_text(), re.M),
              "CHANGELOG.md": re.search(r"^## ([\w.~]+)", (TOP / "CHANGELOG.md").read_text(), re.M)}
     _expect_same({name: match and match[1] for name, match in heads.items()},
@@ -165,25 +196,11 @@ def licences() -> None:
     expect(not lacking, "no SPDX line, GPL-2.0, at the top of " + ", ".join(lacking))
 
 
-def _modinfo(module: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for line in run_script("modinfo", module).splitlines():
-        name, _, value = line.partition(":")
-        found.setdefault(name, []).append(value.strip())
-    return found
-
-
-def _of_kernel(text: str, patched: bool) -> str:
-    """The part of "32; patched 1024" for this kernel."""
-    return text.rpartition("; patched ")[2] if patched else text.partition("; patched ")[0]
-
-
 def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
     """Each parameter has a description and a type; the defaults and bounds in the description
     are correct."""
     texts = dict(line.split(":", 1) for line in found.get("parm", []))
-    wanted = {name: [_of_kernel(text, kernel == TREATED) for text in texts]
-              for name, texts in code.parameters().items()}
+    wanted = facts.parameters(kernel)
     said = {name: re.fullmatch(r".{10,}\b(?:default (\w+)|(\w+), the default)[,)].*"
                                r"\((?:uint|charp)\)", text)
             for name, text in texts.items()}
@@ -193,16 +210,15 @@ def _modinfo_parameters(found: Mapping[str, list[str]], kernel: str) -> None:
     for name, text in texts.items():
         bounds = re.search(r"\((\d+) to (\d+),", text)
         if bounds:
-            expect_equal(code.span(*map(int, bounds.groups())),
+            expect_equal(facts.span(*map(int, bounds.groups())),
                          wanted[name][1].removesuffix(", or auto"),
                          f"modinfo: bounds of {name}")
 
 
 def modinfo(kernel: str) -> None:
-    """modinfo shows author, licence, version, and correct defaults and bounds of parameters."""
-    found = _modinfo(module_file(kernel))
-    for name, wanted in {"version": code.version(), "license": "GPL",
-                         "author": "The aerator developers",
+    """modinfo shows author, licence, and correct defaults and bounds of parameters."""
+    found = facts.modinfo(module_file(kernel))
+    for name, wanted in {"license": "GPL", "author": "The aerator developers",
                          "alias": "virtio:d00000005v*"}.items():
         expect_equal(found.get(name), [wanted], f"modinfo: {name}")
     expect(len(found.get("description", [""])[0]) > 20, "modinfo: no description")
@@ -210,14 +226,15 @@ def modinfo(kernel: str) -> None:
 
 
 CASES = [
-    Case("documents-parameters", parameters),
-    Case("documents-options", options),
-    Case("documents-device-files", device_files),
-    Case("documents-tracepoints", tracepoints),
+    Case("documents-parameters", parameters, TREATED),
+    *on_kernels(older_orders, (), rarely=("5.10", "6.1")),
+    Case("documents-options", options, TREATED),
+    Case("documents-device-files", device_files, _STOCK),
+    Case("documents-tracepoints", tracepoints, _STOCK),
     Case("documents-abi-form", abi_form),
-    Case("documents-manual-page", manual_page),
-    Case("documents-versions", versions),
+    Case("documents-manual-page", manual_page, TREATED),
+    Case("documents-versions", versions, _STOCK),
     Case("documents-licences", licences),
-    *on_kernels(modinfo, ("6.12", TREATED)),
+    *on_kernels(modinfo, (_STOCK, TREATED)),
     Case("tarball", tarball),
 ]

@@ -190,6 +190,13 @@ def module_file(kernel: str, folder: str = "module") -> Path:
     return Path(result.stdout.strip())
 
 
+def module_objects(kernel: str) -> list[Path]:
+    """The objects of which the module for a kernel consists, one for each of its C files."""
+    folder = module_file(kernel).parent / "module"
+    return [path for path in sorted(folder.glob("**/*.o"))
+            if (TOP / "module" / path.relative_to(folder)).with_suffix(".c").exists()]
+
+
 class LineStuck(GuestFailed):
     """An interrupt line of QEMU was stuck, and the guest has disabled it.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aerator_vm.common import BUILD, TOP
 
-from .harness import expect, run_script
+from .harness import expect, module_objects, run_script
 
 # From the lowest to the highest. A file is of the first that it matches. The values of the
 # parameters are at the bottom, and what reads and writes them is at the top.
@@ -66,11 +66,9 @@ def _calls(folder: Path, sources: list[str]) -> list[str]:
 
 def seams(kernel: str) -> None:
     """No file of the module includes or calls one of a higher family."""
-    run_script("scripts/module", kernel)
+    objects = module_objects(kernel)
     built = BUILD / kernel / "module"
-    sources = [str(path.relative_to(built)).replace(".o", ".c")
-               for path in sorted(built.glob("**/*.o"))
-               if (TOP / "module" / path.relative_to(built)).with_suffix(".c").exists()]
+    sources = [str(path.relative_to(built)).replace(".o", ".c") for path in objects]
     expect(len(sources) > 30, f"only {len(sources)} objects in {built}")
     upward = _includes(TOP / "module") + _calls(built, sources)
     expect(not upward, "upward:\n" + "\n".join(upward))
