@@ -23,7 +23,7 @@ static void balloon_config(struct work_struct *work)
 	u8 status = a->vdev->config->get_status(a->vdev);
 
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET) {
-		balloon_fail(a, "the device asks for a reset");
+		balloon_fail(a, "the device needs a reset");
 		return;
 	}
 	balloon_target_changed(a);
@@ -110,7 +110,7 @@ static int balloon_begin(struct aerator *a)
 	if (!is_kdump_kernel())
 		return balloon_lifecycle_begin(a);
 	a->removing = true;
-	dev_info(&a->vdev->dev, "bound, and left alone: this kernel saves the memory of one that crashed\n");
+	dev_info(&a->vdev->dev, "bound without queues: this is a crash kernel (kdump)\n");
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static int balloon_probe(struct virtio_device *vdev)
 
 free:
 	if (err == -EBUSY)
-		dev_info(&vdev->dev, "not bound: another device reports free pages already, and the kernel has room for one\n");
+		dev_info(&vdev->dev, "not bound: another device already reports free pages, and the kernel supports only one\n");
 	balloon_free(a);
 	return err;
 }

@@ -39,12 +39,12 @@ const char *balloon_features_refusal(struct virtio_device *vdev)
 	u64 offered = compat_offered_features(vdev);
 
 	if (!vdev->config->get)
-		return "its configuration cannot be read";
+		return "the configuration of the device cannot be read";
 	if (!(offered & BIT_ULL(VIRTIO_BALLOON_F_REPORTING)))
 		return "the host does not offer free page reporting (free-page-reporting=on)";
 	if (features_content_matters() &&
 	    !(offered & BIT_ULL(VIRTIO_BALLOON_F_PAGE_POISON)))
-		return "free pages are poisoned, the host does not keep that (page-poison=on)";
+		return "free pages are poisoned, the host does not preserve this (page-poison=on)";
 	return NULL;
 }
 

@@ -320,7 +320,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 
 	if (!xchg(&b->yielded, 1) && READ_ONCE(b->size))
 		dev_info(&b->a->vdev->dev,
-			 "the guest is out of memory: the balloon gives way\n");
+			 "the guest is out of memory: the balloon deflates\n");
 	/* Under the kernel's oom_lock: one notifier at a time writes it. */
 	WRITE_ONCE(b->a->requests.urgent, true);
 	if (inflate_lock_urgent(b)) {

@@ -56,7 +56,7 @@ static void lifecycle_reset(struct aerator *a)
 		return;
 	}
 	balloon_queues_abandon(a);
-	dev_err(&a->vdev->dev, "the device cannot be reset, and keeps its queues\n");
+	dev_err(&a->vdev->dev, "the device cannot be reset, and still owns its queues\n");
 }
 
 /* A stopped device may still have its queues, or a start may have failed half way. */
@@ -161,7 +161,7 @@ static int lifecycle_start(struct aerator *a)
 	err = balloon_queues_find(a);
 	if (err)
 		goto free;
-	/* A device counts as failed until it is ready: the balloon gives way all the time. */
+	/* A device counts as failed until it is ready: the OOM notifier can deflate at any time. */
 	balloon_inflate_start(a);
 	lifecycle_make_ready(a);
 	err = lifecycle_start_intake(a, &room);
@@ -249,7 +249,7 @@ void balloon_lifecycle_recover(struct work_struct *work)
 	if (lifecycle_again(a))
 		balloon_reset_recover_soon(a);
 	else
-		dev_info(&a->vdev->dev, "the device is back after its reset\n");
+		dev_info(&a->vdev->dev, "the device works again after a reset\n");
 unlock:
 	mutex_unlock(&balloon_mutex);
 }
@@ -274,7 +274,7 @@ static void lifecycle_announce(const struct aerator *a)
 	if (virtio_has_feature(a->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
 	    balloon_features_poison())
 		dev_warn(&a->vdev->dev,
-			 "free pages are poisoned: QEMU keeps what is reported by such a guest\n");
+			 "free pages are poisoned: QEMU does not discard the reported pages of such a guest\n");
 }
 
 /**
@@ -458,7 +458,7 @@ static int lifecycle_restart_intake(struct aerator *a)
 	err = balloon_quiesce_intake(a);
 	if (err) {
 		dev_err(&a->vdev->dev,
-			"the device does not answer: settings that need new batches stay as they are\n");
+			"the device does not answer: the setting is not changed\n");
 		kvfree(room.runs);
 		return err;
 	}

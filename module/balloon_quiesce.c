@@ -8,7 +8,7 @@
  * need, and for a limited time where the operation can still be cancelled. If the device
  * stays stuck:
  *
- *   settings	are refused, and stay as they are
+ *   settings	that need new batches are refused
  *   suspend	is refused, and the device stays in use
  *   shutdown	continues, the device keeps its pages and its queues
  *   rmmod	is refused once the device is known to be stuck: the module is in use
@@ -131,7 +131,7 @@ bool balloon_quiesce_try(struct aerator *a)
 	if (!quiesce_hopeless(a))
 		return true;
 	dev_err(&a->vdev->dev,
-		"the device does not answer, and keeps %llu KiB of free memory\n",
+		"the device does not answer, and still owns %llu KiB of free memory\n",
 		intake_nodes_all_out(&a->intake->pacing) << (PAGE_SHIFT - 10));
 	return false;
 }

@@ -220,8 +220,8 @@ static bool balloon_reporting_await(struct aerator *a, struct reactor *r)
 
 static void balloon_reporting_fail(struct aerator *a)
 {
-	balloon_fail(a, virtqueue_is_broken(a->reporting_vq) ? "the reporting queue broke" :
-		     "the reporting queue takes nothing");
+	balloon_fail(a, virtqueue_is_broken(a->reporting_vq) ? "the reporting queue is broken" :
+		     "the reporting queue accepts no buffer");
 }
 
 /*

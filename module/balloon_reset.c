@@ -83,7 +83,7 @@ void balloon_fail(struct aerator *a, const char *why)
 			     why);
 	if (!balloon_reset_device(a->vdev)) {
 		dev_err_ratelimited(&a->vdev->dev,
-				    "the device cannot be reset, and keeps what it has\n");
+				    "the device cannot be reset, and still owns its buffers\n");
 		balloon_quiesce_stick(a);
 		goto wait;
 	}

@@ -137,8 +137,8 @@ static bool statistics_put(struct aerator *a)
 
 static void statistics_fail(struct aerator *a)
 {
-	balloon_fail(a, virtqueue_is_broken(a->statistics_vq) ? "the statistics queue broke" :
-		     "the statistics queue takes nothing");
+	balloon_fail(a, virtqueue_is_broken(a->statistics_vq) ? "the statistics queue is broken" :
+		     "the statistics queue accepts no buffer");
 }
 
 static void statistics_answer(struct work_struct *work)

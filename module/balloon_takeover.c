@@ -16,7 +16,7 @@
 #include "compat/compat.h"
 #include "compat/unbind.h"
 
-#define TAKEOVER_CRASHES	"this kernel would crash in taking it away: "
+#define TAKEOVER_CRASHES	"unbinding virtio_balloon would crash this kernel: "
 
 /* One takeover at a time, and none once the driver is being unregistered. */
 static DEFINE_MUTEX(takeover_mutex);
@@ -64,7 +64,7 @@ static bool takeover_wanted(struct device *dev)
 		refusal = takeover_refusal(dev);
 	device_unlock(dev);
 	if (refusal)
-		pr_info("%s left with " BALLOON_RIVAL ": %s\n", dev_name(dev), refusal);
+		pr_info("%s stays bound to " BALLOON_RIVAL ": %s\n", dev_name(dev), refusal);
 	return rival && !refusal;
 }
 
@@ -130,7 +130,7 @@ static int takeover_give_back(struct device *dev, void *unused)
 		return 0;
 	WRITE_ONCE(takeover_giving, true);
 	if (device_attach(dev) > 0)
-		pr_info("%s is back with %s\n", dev_name(dev), dev_driver_string(dev));
+		pr_info("%s is bound again to %s\n", dev_name(dev), dev_driver_string(dev));
 	else
 		pr_info("%s has no driver now: " BALLOON_RIVAL " is not loaded, or did not bind\n",
 			dev_name(dev));

@@ -68,7 +68,7 @@ static void target_fell_short(struct balloon *b, long missing)
 	b->target.free = max(mm_free_guest_pages(), mm_free_guest_watermark());
 	if (!b->target.logged)
 		dev_info(&b->a->vdev->dev,
-			 "no memory for the balloon: %ld pages to go\n", missing);
+			 "no memory to inflate the balloon: %ld pages are missing\n", missing);
 	b->target.logged = true;
 }
 

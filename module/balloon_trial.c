@@ -87,7 +87,7 @@ static void trial_chains(struct balloon *b, struct page *block)
 		b->chain = INFLATE_CHAIN_MIN;
 	if (b->trial == TRIAL_KEEPS)
 		dev_warn(&b->a->vdev->dev,
-			 "the host keeps what the balloon takes: its pages are larger, locked or shared, or a device is passed through\n");
+			 "the host keeps the memory of inflated pages: its pages are larger, locked or shared, or a device is passed through\n");
 }
 
 /**

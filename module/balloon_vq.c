@@ -50,7 +50,7 @@ void balloon_vq_acked(struct virtqueue *vq)
 /* Returns false if the device could not be reset, so that it may still answer. */
 static bool vq_give_up(struct aerator *a, struct virtqueue *vq, const char *why)
 {
-	balloon_fail(a, virtqueue_is_broken(vq) ? "a queue broke" : why);
+	balloon_fail(a, virtqueue_is_broken(vq) ? "a queue is broken" : why);
 	return balloon_has_failed(a);
 }
 
@@ -74,7 +74,7 @@ int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigne
 	if (!virtqueue_add_outbuf(vq, &sg, 1, what, GFP_NOWAIT | __GFP_NOWARN))
 		return 0;
 	/* The device may have earlier buffers, and owns them until it is reset. */
-	while (!vq_give_up(a, vq, "a queue takes nothing"))
+	while (!vq_give_up(a, vq, "a queue accepts no buffer"))
 		;
 	return -EIO;
 }

@@ -140,7 +140,7 @@ void intake_order_set(struct intake *in, unsigned int order)
 	if (own == order || own > MAX_PAGE_ORDER || own == in->replaced)
 		return;
 	in->replaced = own;
-	pr_info("order=%u holds instead of page_reporting_order=%u, which comes back when aerator goes\n",
+	pr_info("order=%u replaces page_reporting_order=%u until aerator is unloaded\n",
 		order, own);
 }
 

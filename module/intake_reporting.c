@@ -393,7 +393,7 @@ static bool reporting_is_known(struct reporting *rp)
 	if (reporting_kernel == REPORTING_UNTRIED && reporting_has_raw(&rp->in)) {
 		reporting_kernel = reporting_passes(rp) ? REPORTING_KNOWN : REPORTING_UNKNOWN;
 		if (reporting_kernel == REPORTING_UNKNOWN)
-			pr_warn("page reporting of this kernel is not as known: it decides when and how much, as with virtio_balloon\n");
+			pr_warn("page reporting of this kernel does not work as expected: the kernel decides when and how much, as with virtio_balloon\n");
 	}
 	return reporting_kernel != REPORTING_UNKNOWN;
 }

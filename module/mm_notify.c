@@ -73,7 +73,7 @@ void mm_notify_start(struct mm_notify *notify)
 	err = register_kprobe(&notify->probe);
 	notify->active = !err;
 	if (err)
-		pr_info("no early notice of frees (kprobe: error %d), the kernel's two seconds come first\n",
+		pr_info("no early notification of frees (kprobe: error %d): reports begin after the kernel's delay of 2 s\n",
 			err);
 }
 
@@ -112,10 +112,10 @@ void mm_notify_check(struct mm_notify *notify, bool freed)
 		return;
 	if (heard) {
 		if (notify->missed >= MM_NOTIFY_MISSES)
-			pr_info("frees are noticed early again\n");
+			pr_info("early notification of frees works again\n");
 		notify->missed = 0;
 	} else if (notify->missed < MM_NOTIFY_MISSES && ++notify->missed == MM_NOTIFY_MISSES) {
-		pr_info("no early notice of frees (the kprobe is in place, and is not hit), the kernel's two seconds come first\n");
+		pr_info("no early notification of frees (the kprobe is registered, but not hit): reports begin after the kernel's delay of 2 s\n");
 	}
 }
 
@@ -123,7 +123,7 @@ void mm_notify_check(struct mm_notify *notify, bool freed)
 
 void mm_notify_start(struct mm_notify *notify)
 {
-	pr_info("no early notice of frees (kernel without kprobes), the kernel's two seconds come first\n");
+	pr_info("no early notification of frees (kernel without kprobes): reports begin after the kernel's delay of 2 s\n");
 }
 
 void mm_notify_stop(struct mm_notify *notify)

@@ -104,10 +104,10 @@ static const struct kernel_param_ops param_range_ops = {
 	.get = param_range_get,
 };
 
-#define PARAM_RANGE(_name, _min, _max, _why, _told, _desc)		\
+#define PARAM_RANGE(_name, _min, _max, _why, _changed, _desc)		\
 	static struct param_range param_##_name = {			\
 		.value = &aerator_params._name,				\
-		.min = _min, .max = _max, .why = _why, _told,		\
+		.min = _min, .max = _max, .why = _why, _changed,		\
 	};								\
 	module_param_cb(_name, &param_range_ops, &param_##_name, 0644);	\
 	__MODULE_PARM_TYPE(_name, "uint");				\
@@ -120,30 +120,32 @@ static const struct kernel_param_ops param_range_ops = {
 #define PARAM_SIZE_WHY		NULL
 #define PARAM_REACTORS_WHY	NULL
 #else
-#define PARAM_SIZE_WHY		" (the kernel's page reporting hands over no more)"
+#define PARAM_SIZE_WHY		" (batches of the kernel's page reporting are no larger)"
 #define PARAM_REACTORS_WHY	" (more need a kernel with the aeration patch)"
 #endif
 
 PARAM_RANGE(enabled, 0, 1, NULL, .changed = balloon_wake,
-	    "1 treats free memory, 0 pauses (default 1)");
+	    "1: report free memory, 0: pause (default 1)");
 PARAM_RANGE(takeover, 0, 1, NULL, .changed = balloon_takeover,
-	    "1 takes balloon devices from virtio_balloon, 0 binds free ones only (default 1)");
+	    "1: take balloon devices from virtio_balloon, 0: bind only free devices (default 1)");
 PARAM_RANGE(reactor_size, 1, PARAMS_REACTOR_SIZE_MAX, PARAM_SIZE_WHY, .restarts = true,
-	    "most blocks in a batch" PARAM_UP_TO(PARAMS_REACTOR_SIZE_MAX, PARAMS_REACTOR_SIZE));
+	    "largest number of blocks in a batch"
+	    PARAM_UP_TO(PARAMS_REACTOR_SIZE_MAX, PARAMS_REACTOR_SIZE));
 PARAM_RANGE(reactors, 1, PARAMS_REACTORS_MAX, PARAM_REACTORS_WHY, .restarts = true,
-	    "batches in flight" PARAM_UP_TO(PARAMS_REACTORS_MAX, PARAMS_REACTORS));
+	    "number of batches in flight at a time"
+	    PARAM_UP_TO(PARAMS_REACTORS_MAX, PARAMS_REACTORS));
 PARAM_RANGE(refault_ms, 0, 60000, NULL, .changed = balloon_wake,
-	    "ms of holding memory that are worth a fault less (0 to 60000, default "
+	    "cost of a refault, as ms that the host keeps a free page (0 to 60000, default "
 	    __stringify(PARAMS_REFAULT_MS) ")");
 PARAM_RANGE(reserve_mb, 0, 1 << 24, NULL, .changed = balloon_wake,
-	    "MiB of free memory that are left alone (default 0)");
+	    "free memory that is never reported, MiB (default 0)");
 PARAM_RANGE(share_pct, 0, 100, NULL, .changed = balloon_wake,
-	    "most of the guest's memory that is treated at a time, percent (default 100)");
+	    "upper limit of treated memory, percent of the guest's memory (default 100)");
 PARAM_RANGE(rate_mb, 0, 1 << 20, NULL, .changed = balloon_wake,
-	    "most MiB treated a second, 0 for no limit (default 0)");
+	    "upper limit of memory reported per second, MiB; 0 for no limit (default 0)");
 PARAM_RANGE(settle_timeout_ms, 100, 15000,
-	    " (suspend waits 20 s for a batch, no longer)", .changed = NULL,
-	    "ms that a host with a batch may be silent (100 to 15000, default 10000)");
+	    " (suspend waits for a batch for at most 20 s)", .changed = NULL,
+	    "a device without an answer for so many ms is reset (100 to 15000, default 10000)");
 
 /* A number fixes the window, auto lets the policy choose it. */
 static int param_window_set(const char *val, const struct kernel_param *kp)
@@ -179,7 +181,7 @@ static struct param_range param_window_ms = {
 };
 module_param_cb(window_ms, &param_window_ops, &param_window_ms, 0644);
 __MODULE_PARM_TYPE(window_ms, "charp");
-MODULE_PARM_DESC(window_ms, "ms that memory has to be free before it is treated (0 to 60000, or auto, the default)");
+MODULE_PARM_DESC(window_ms, "time that memory has to be free before it is reported, ms (0 to 60000, or auto, the default)");
 
 /* The limits of the order are those of the chosen intake, not constant on every kernel. */
 static int param_order_set(const char *val, const struct kernel_param *kp)
@@ -217,12 +219,12 @@ static const struct kernel_param_ops param_order_ops = {
 
 static struct param_range param_order = {
 	.value = &aerator_params.order,
-	.why = " (what this kernel can be asked for)",
+	.why = " (the orders that this kernel supports)",
 	.restarts = true,
 };
 module_param_cb(order, &param_order_ops, &param_order, 0644);
 __MODULE_PARM_TYPE(order, "uint");
-MODULE_PARM_DESC(order, "smallest block treated, log2 of pages (default 9, 2 MiB)");
+MODULE_PARM_DESC(order, "smallest block that is reported, log2 of pages (default 9, 2 MiB)");
 
 /*
  * The source of blocks. Without the aeration patch there is only one, "reporting", which
@@ -263,7 +265,7 @@ static const struct kernel_param_ops param_intake_ops = {
 };
 module_param_cb(intake, &param_intake_ops, NULL, 0644);
 __MODULE_PARM_TYPE(intake, "charp");
-MODULE_PARM_DESC(intake, "where blocks come from: " PARAM_INTAKES " (default auto)");
+MODULE_PARM_DESC(intake, "source of free blocks: " PARAM_INTAKES " (default auto)");
 
 /**
  * params_start - set parameters that were not set at load and have no constant default

@@ -45,8 +45,8 @@ _HINT_DONE = 1
 STUBBORN = 1000
 
 _LOST = "resetting the device; will try again"
-_STUBBORN = "the device cannot be reset, and keeps what it has"
-_BACK = "the device is back after its reset"
+_STUBBORN = "the device cannot be reset, and still owns its buffers"
+_BACK = "the device works again after a reset"
 
 
 @dataclass
@@ -407,7 +407,7 @@ def device_discards(kernel: str) -> Iterator[str]:
             wait_until("no balloon", 20, host.target(0))
             guest.run("rmmod aerator")
             found.append(f"{word}, {pages // chains} numbers a chain")
-        for line in ("and keeps the memory", "the host keeps what the balloon takes"):
+        for line in ("and keeps the memory", "the host keeps the memory of inflated pages"):
             expect_equal(guest.dmesg().count(line), 1, f"lines {line!r}")
         host.write("keeps", 0)
         guest.insmod(MODULE, {**params, "settle_timeout_ms": _SILENT_MS, "enabled": 0})

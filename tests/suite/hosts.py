@@ -23,7 +23,7 @@ _BATCH_MIB = 16
 _NOISE_MIB = 40
 
 _KEEPS_REPORTS = "and keeps the memory"
-_KEEPS_BALLOON = "the host keeps what the balloon takes"
+_KEEPS_BALLOON = "the host keeps the memory of inflated pages"
 
 
 def _huge(name: str) -> int:

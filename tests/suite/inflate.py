@@ -95,14 +95,14 @@ def crash_kernel(kernel: str) -> Iterator[str]:
             seen.add(_actual(guest))
             time.sleep(0.5)
         expect_equal(seen, {target}, "MiB of the guest, as the host computes them")
-        expect_equal(_log(guest).count("bound, and left alone"), 1, "lines in the log")
+        expect_equal(_log(guest).count("bound without queues"), 1, "lines in the log")
         yield f"the crash kernel has its memory; for the host the guest still has {target} MiB"
         guest.finish_unheard()
 
 
 # A target that cannot be reached. The guest then has next to no memory, and any program could
 # be killed: so no command is run until the target has changed.
-_SHORT_LINE = "no memory for the balloon"
+_SHORT_LINE = "no memory to inflate the balloon"
 _STEADY_SECONDS = 8
 # The time between tries without backoff, ms.
 _RETRY_MS = 200
@@ -215,7 +215,7 @@ def silent_oom(kernel: str) -> Iterator[str]:
         # More than is free when the device comes back a second later: no moment of its
         # start is without a balloon that gives way.
         _eat(guest, 800)
-        took = _when(guest, "resetting the device") - _when(guest, "the balloon gives way")
+        took = _when(guest, "resetting the device") - _when(guest, "the balloon deflates")
         expect(took < 5, f"the guest waited {took:.1f} s for its host without memory")
         yield f"the guest waited {took:.1f} s, {_inflated(guest, folder)} MiB are left"
 

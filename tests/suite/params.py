@@ -225,7 +225,7 @@ def exclusion(kernel: str) -> None:
             guest.run("dmesg -c >/dev/null")
             guest.insmod(MODULE, {"intake": intake})
             expect_equal(balloon_driver(guest), None, f"driver with a rival, {intake}")
-            expect("not bound: another device reports free pages already" in guest.dmesg(),
+            expect("not bound: another device already reports free pages" in guest.dmesg(),
                    "no reason in the log")
 
             guest.run(write_to(_RIVAL_ON, "0"))

@@ -21,9 +21,9 @@ _STOCK = "6.12"
 
 _ARMED = "/sys/kernel/debug/kprobes/enabled"
 _TRACED = "/proc/sys/kernel/ftrace_enabled"
-_DEAF = "the kprobe is in place, and is not hit"
+_DEAF = "the kprobe is registered, but not hit"
 _REST_SECONDS = 2
-_HEARS = "frees are noticed early again"
+_HEARS = "early notification of frees works again"
 
 
 def _log(guest: Guest) -> str:
@@ -320,7 +320,7 @@ def refused_batch(kernel: str) -> Iterator[str]:
 
 
 _TWO_PHASES = "/twophase.ko"
-_NOT_KNOWN = "page reporting of this kernel is not as known"
+_NOT_KNOWN = "page reporting of this kernel does not work as expected"
 # The kernel's delay of two seconds, and the pass.
 _PASS_SECONDS = 5
 

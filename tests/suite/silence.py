@@ -61,7 +61,7 @@ def _recovers(guest: Guest, folder: str) -> Iterator[str]:
     expect_equal(counted["settle_timeouts"], 1, "timeouts")
     expect(counted["errors"] >= 1, "no error was counted")
     expect_equal(guest.dmesg().count("did not answer within"), 1, "lines in the log")
-    expect_equal(guest.dmesg().count("back after its reset"), 1, "lines in the log")
+    expect_equal(guest.dmesg().count("works again after a reset"), 1, "lines in the log")
     yield f"memory was back {took:.1f} s after the check of memory that had been in flight"
 
 

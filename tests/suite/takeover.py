@@ -12,8 +12,8 @@ from .harness import (MIB, MODULE, PARAMETERS, balloon_driver, expect,
 
 # Before 6.12.96. The last kernel of bookworm-backports, for which the suite still has headers.
 _FAULTY = "6.12.95+deb12-cloud-amd64"
-_LEFT = ("left with virtio_balloon: this kernel would crash in taking it away: reboot,"
-         " so that aerator comes first")
+_LEFT = ("stays bound to virtio_balloon: unbinding virtio_balloon would crash this kernel: reboot,"
+         " so that aerator is loaded first")
 _MEM = 512
 
 
@@ -89,7 +89,7 @@ def takeover(kernel: str) -> Iterator[str]:
     """On a kernel that would crash when virtio_balloon is unbound, aerator does not take the
     device."""
     _comes_second(kernel)
-    yield "virtio_balloon first: left with it when plugged in, at takeover=1 and at insmod"
+    yield "virtio_balloon first: it keeps the device when plugged in, at takeover=1 and at insmod"
     _comes_first(kernel)
     yield "aerator first: bound, and given back"
     _nothing_is_left_out(kernel)

@@ -28,8 +28,8 @@ _DONE_SECONDS = 10
 _SOON_SECONDS = 5
 
 _LOST = "resetting the device; will try again"
-_BACK = "the device is back after its reset"
-_STUBBORN = "the device cannot be reset, and keeps what it has"
+_BACK = "the device works again after a reset"
+_STUBBORN = "the device cannot be reset, and still owns its buffers"
 
 
 def _begin(host: Host, work: Work, name: str) -> None:
