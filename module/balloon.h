@@ -198,7 +198,7 @@ void balloon_lifecycle_end(struct aerator *a);
 int balloon_lifecycle_freeze(struct aerator *a);
 void balloon_lifecycle_restore(struct aerator *a);
 void balloon_lifecycle_recover(struct work_struct *work);
-void balloon_leave(struct aerator *a);
+void balloon_lifecycle_prepare_end(struct aerator *a);
 void balloon_wake(void);
 int balloon_restart(void);
 int balloon_flush(struct aerator *a);
@@ -232,11 +232,11 @@ void balloon_queues_abandon(struct aerator *a);
 /* balloon_quiesce.c: waits for batches in flight, before a stop */
 int balloon_quiesce_intake(struct aerator *a);
 void balloon_quiesce_cancel(struct aerator *a);
-void balloon_quiesce_leave(struct aerator *a);
+void balloon_quiesce_begin(struct aerator *a);
 bool balloon_quiesce_try(struct aerator *a);
 void balloon_quiesce_wait(struct aerator *a);
-void balloon_quiesce_stick(struct aerator *a);
-void balloon_quiesce_unstick(struct aerator *a);
+void balloon_quiesce_set_stuck(struct aerator *a);
+void balloon_quiesce_clear_stuck(struct aerator *a);
 
 /**
  * struct balloon_vq_wait - a wait for answers of the device
@@ -270,7 +270,7 @@ unsigned long balloon_inflate_size(const struct aerator *a);
 
 /* balloon_trial.c: does the host discard reported memory? */
 void balloon_trial_report(struct aerator *a);
-const char *balloon_trial_word(const struct aerator *a);
+const char *balloon_trial_name(const struct aerator *a);
 
 /* balloon_target.c: the size of the balloon that the host wants */
 int balloon_target_create(struct aerator *a);
@@ -299,7 +299,7 @@ void balloon_statistics_start(struct aerator *a);
 void balloon_statistics_stop(struct aerator *a);
 void balloon_statistics_abandon(struct aerator *a);
 void balloon_statistics_destroy(struct aerator *a);
-void balloon_statistics_asked(struct virtqueue *vq);
+void balloon_statistics_requested(struct virtqueue *vq);
 
 /* balloon_takeover.c: takes devices from virtio_balloon, and gives them back */
 int balloon_takeover_start(void);

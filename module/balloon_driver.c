@@ -214,15 +214,15 @@ void balloon_driver_take(const struct device *dev)
 
 /*
  * The driver core calls this notifier before it removes the driver's sysfs files. The
- * removal of a file waits for its readers and writers: balloon_leave() ends a write to
- * "flush".
+ * removal of a file waits for its readers and writers: balloon_lifecycle_prepare_end()
+ * ends a write to "flush".
  */
 static int balloon_unbind(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct device *dev = data;
 
 	if (event == BUS_NOTIFY_UNBIND_DRIVER && dev->driver == &balloon_driver.driver)
-		balloon_leave(dev_to_virtio(dev)->priv);
+		balloon_lifecycle_prepare_end(dev_to_virtio(dev)->priv);
 	return NOTIFY_DONE;
 }
 

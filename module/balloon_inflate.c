@@ -138,7 +138,7 @@ int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct p
  * (s390) the write allocates memory. It may use the reserves: otherwise the allocation
  * could call the OOM notifier, which waits for @lock.
  */
-static void inflate_show(struct balloon *b)
+static void inflate_write_size(struct balloon *b)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 	u32 actual = b->size * INFLATE_UNITS;
@@ -214,12 +214,12 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 	int err = -EAGAIN;
 
 	mutex_lock(&b->lock);
-	if (balloon_inflate_can_tell(b) && !b->closed && !READ_ONCE(b->yielded))
+	if (balloon_inflate_can_tell(b) && !b->closed && !READ_ONCE(b->oom_deflated))
 		err = inflate_tell_pages(b, b->a->inflate_vq, pages);
 	if (!err) {
 		compat_balloon_add(&b->pages, pages);
 		WRITE_ONCE(b->size, b->size + nr);
-		inflate_show(b);
+		inflate_write_size(b);
 	}
 	mutex_unlock(&b->lock);
 	inflate_free(pages);
@@ -252,7 +252,7 @@ int balloon_inflate_grow(struct balloon *b, unsigned long want)
  * Deflate by one batch. A device that was reset owns no page, and is not told. Returns
  * the number of pages, 0 if all pages that are left are being migrated.
  */
-static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
+static unsigned long inflate_shrink_locked(struct balloon *b, unsigned long want)
 {
 	bool tell = balloon_inflate_can_tell(b);
 	LIST_HEAD(pages);
@@ -266,13 +266,13 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
 	WRITE_ONCE(b->size, b->size - nr);
 	/* After the answer or a reset the device does not own the pages any more. */
 	if (tell && nr && !inflate_tell_pages(b, b->a->deflate_vq, &pages))
-		inflate_show(b);
+		inflate_write_size(b);
 	inflate_free(&pages);
 	return nr;
 }
 
 /**
- * balloon_inflate_give - deflate by one batch
+ * balloon_inflate_shrink - deflate by one batch
  * @b: the balloon
  * @want: number of pages down to the target
  *
@@ -281,13 +281,13 @@ static unsigned long inflate_shrink(struct balloon *b, unsigned long want)
  * Return: 0, or -EBUSY if all pages that are left are being migrated at the moment, or
  * the device cannot be told.
  */
-int balloon_inflate_give(struct balloon *b, unsigned long want)
+int balloon_inflate_shrink(struct balloon *b, unsigned long want)
 {
 	unsigned long nr = 0;
 
 	mutex_lock(&b->lock);
 	if (balloon_inflate_can_tell(b))
-		nr = inflate_shrink(b, want);
+		nr = inflate_shrink_locked(b, want);
 	mutex_unlock(&b->lock);
 	return nr ? 0 : -EBUSY;
 }
@@ -318,7 +318,7 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 {
 	struct balloon *b = container_of(nb, struct balloon, oom);
 
-	if (!xchg(&b->yielded, 1) && READ_ONCE(b->size))
+	if (!xchg(&b->oom_deflated, 1) && READ_ONCE(b->size))
 		dev_info(&b->a->vdev->dev,
 			 "the guest is out of memory: the balloon deflates\n");
 	/* Under the kernel's oom_lock: one notifier at a time writes it. */
@@ -326,14 +326,14 @@ static int inflate_oom(struct notifier_block *nb, unsigned long unused, void *fr
 	if (inflate_lock_urgent(b)) {
 		/* Between balloon_inflate_stop() and the reset the device cannot be told. */
 		if (b->running || balloon_has_failed(b->a))
-			*(unsigned long *)freed += inflate_shrink(b, INFLATE_OOM_PAGES);
+			*(unsigned long *)freed += inflate_shrink_locked(b, INFLATE_OOM_PAGES);
 		mutex_unlock(&b->lock);
 	}
 	WRITE_ONCE(b->a->requests.urgent, false);
 	return NOTIFY_OK;
 }
 
-static bool inflate_yields(const struct balloon *b)
+static bool inflate_on_oom(const struct balloon *b)
 {
 	return virtio_has_feature(b->a->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 }
@@ -392,7 +392,7 @@ void balloon_inflate_start(struct aerator *a)
 	/* The guest may have been resumed on another host. */
 	b->trial = TRIAL_UNKNOWN;
 	/* The reset did not change the balloon, but the device may have lost its size. */
-	inflate_show(b);
+	inflate_write_size(b);
 	mutex_unlock(&b->lock);
 }
 
@@ -428,7 +428,7 @@ static void inflate_drain(struct balloon *b)
 
 	while (READ_ONCE(b->closed) && balloon_inflate_size(b->a)) {
 		mutex_lock(&b->lock);
-		nr = inflate_shrink(b, b->size);
+		nr = inflate_shrink_locked(b, b->size);
 		mutex_unlock(&b->lock);
 		if (!nr)
 			msleep(INFLATE_MOVE_MS);
@@ -476,7 +476,8 @@ int balloon_inflate_try_empty(struct aerator *a)
 	inflate_close(b);
 	reinit_completion(&b->emptied);
 	queue_work(system_unbound_wq, &b->emptying);
-	wait_event_idle(a->requests.acked, READ_ONCE(a->reset.stuck) || completion_done(&b->emptied));
+	wait_event_idle(a->requests.acked,
+			READ_ONCE(a->reset.stuck) || completion_done(&b->emptied));
 	if (completion_done(&b->emptied))
 		return 0;
 	/* Without the lock: the work holds it while it waits for the answer. */
@@ -484,11 +485,11 @@ int balloon_inflate_try_empty(struct aerator *a)
 	return -EBUSY;
 }
 
-static int inflate_listen(struct balloon *b)
+static int inflate_register_oom(struct balloon *b)
 {
 	b->oom.notifier_call = inflate_oom;
 	b->oom.priority = INFLATE_OOM_PRIORITY;
-	return inflate_yields(b) ? register_oom_notifier(&b->oom) : 0;
+	return inflate_on_oom(b) ? register_oom_notifier(&b->oom) : 0;
 }
 
 static struct balloon *inflate_alloc(struct aerator *a)
@@ -525,10 +526,10 @@ int balloon_inflate_create(struct aerator *a)
 
 	if (!b)
 		return -ENOMEM;
-	err = compat_balloon_init(&b->pages, inflate_move, !inflate_yields(b));
+	err = compat_balloon_init(&b->pages, inflate_move, !inflate_on_oom(b));
 	if (err)
 		goto free;
-	err = inflate_listen(b);
+	err = inflate_register_oom(b);
 	if (err)
 		goto destroy;
 	a->balloon = b;
@@ -553,7 +554,7 @@ void balloon_inflate_destroy(struct aerator *a)
 	struct balloon *b = a->balloon;
 
 	cancel_work_sync(&b->emptying);
-	if (inflate_yields(b))
+	if (inflate_on_oom(b))
 		unregister_oom_notifier(&b->oom);
 	compat_balloon_destroy(&b->pages);
 	kfree(b->numbers);

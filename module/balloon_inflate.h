@@ -50,7 +50,7 @@ struct balloon_target {
  * @chain: most @numbers in one chain
  * @trial: whether the host discards memory in such chains, enum trial_result
  * @split_chains: a longer chain led to a reset of the device: do not try one again
- * @yielded: the guest ran out of memory: the balloon does not grow until the host sets
+ * @oom_deflated: the guest ran out of memory: the balloon does not grow until the host sets
  *	another target; atomic
  * @oom: OOM notifier
  * @emptying: empties the balloon before a suspend
@@ -68,7 +68,7 @@ struct balloon {
 	unsigned int chain;
 	int trial;
 	bool split_chains;
-	int yielded;	/* int: not every architecture has xchg() of a byte */
+	int oom_deflated;	/* int: not every architecture has xchg() of a byte */
 	struct notifier_block oom;
 	struct work_struct emptying;
 	struct completion emptied;
@@ -92,7 +92,7 @@ struct balloon {
 
 /* balloon_inflate.c: inflate and deflate */
 int balloon_inflate_grow(struct balloon *b, unsigned long want);
-int balloon_inflate_give(struct balloon *b, unsigned long want);
+int balloon_inflate_shrink(struct balloon *b, unsigned long want);
 bool balloon_inflate_can_tell(const struct balloon *b);
 int balloon_inflate_tell_block(struct balloon *b, struct virtqueue *vq, struct page *block);
 

@@ -86,7 +86,8 @@ static void lifecycle_equip(struct aerator *a, const struct lifecycle_room *room
 
 	lockdep_assert_held(&balloon_mutex);
 	for (i = 0; i < room->reactors; i++)
-		reactor_equip(&a->reporting.reactors[i], room->runs + i * room->size, room->size);
+		reactor_set_runs(&a->reporting.reactors[i], room->runs + i * room->size,
+				 room->size);
 	a->intake->nr_reactors = room->reactors;
 	a->reporting.runs = room->runs;
 }
@@ -303,7 +304,7 @@ int balloon_lifecycle_begin(struct aerator *a)
 	return err;
 }
 
-/* Stop the device for good, after balloon_quiesce_leave(). balloon_mutex held. */
+/* Stop the device for good, after balloon_quiesce_begin(). balloon_mutex held. */
 static void lifecycle_finish(struct aerator *a)
 {
 	lockdep_assert_held(&balloon_mutex);
@@ -313,16 +314,16 @@ static void lifecycle_finish(struct aerator *a)
 }
 
 /**
- * balloon_leave - a device is about to be unbound
+ * balloon_lifecycle_prepare_end - a device is about to be unbound
  * @a: the device
  *
  * Context: may sleep, for as long as a batch takes to settle if balloon_mutex is held
  * meanwhile.
  */
-void balloon_leave(struct aerator *a)
+void balloon_lifecycle_prepare_end(struct aerator *a)
 {
 	mutex_lock(&balloon_mutex);
-	balloon_quiesce_leave(a);
+	balloon_quiesce_begin(a);
 	mutex_unlock(&balloon_mutex);
 }
 
@@ -337,7 +338,7 @@ void balloon_leave(struct aerator *a)
  */
 void balloon_lifecycle_end(struct aerator *a)
 {
-	balloon_leave(a);
+	balloon_lifecycle_prepare_end(a);
 	balloon_quiesce_wait(a);
 	mutex_lock(&balloon_mutex);
 	balloon_inflate_empty(a);
@@ -423,7 +424,7 @@ void balloon_shutdown(void)
 	mutex_lock(&balloon_mutex);
 	a = balloon_bound;
 	if (a)
-		balloon_quiesce_leave(a);
+		balloon_quiesce_begin(a);
 	if (a && balloon_quiesce_try(a))
 		lifecycle_finish(a);
 	mutex_unlock(&balloon_mutex);

@@ -23,7 +23,7 @@ static const struct queues_row {
 	{ #_queue, _feature, _callback, offsetof(struct aerator, _queue##_vq) }
 	QUEUES_ROW(inflate, -1, balloon_vq_acked),
 	QUEUES_ROW(deflate, -1, balloon_vq_acked),
-	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, balloon_statistics_asked),
+	QUEUES_ROW(statistics, VIRTIO_BALLOON_F_STATS_VQ, balloon_statistics_requested),
 	QUEUES_ROW(hint, VIRTIO_BALLOON_F_FREE_PAGE_HINT, balloon_vq_acked),
 	QUEUES_ROW(reporting, VIRTIO_BALLOON_F_REPORTING, balloon_reporting_acked),
 };

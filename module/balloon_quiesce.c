@@ -44,12 +44,12 @@ static bool quiesce_settled(const struct aerator *a)
 }
 
 /* With pacing halted: is the device known to be stuck? */
-static bool quiesce_hopeless(const struct aerator *a)
+static bool quiesce_is_stuck(const struct aerator *a)
 {
 	return READ_ONCE(a->reset.stuck) || !quiesce_settled(a);
 }
 
-static void quiesce_close(struct aerator *a)
+static void quiesce_halt(struct aerator *a)
 {
 	intake_pacing_halt(&a->intake->pacing);
 	/* Pairs with balloon_reporting_send(): write the halt before reading stages. */
@@ -78,7 +78,7 @@ void balloon_quiesce_cancel(struct aerator *a)
  */
 int balloon_quiesce_intake(struct aerator *a)
 {
-	quiesce_close(a);
+	quiesce_halt(a);
 	wait_event_idle_timeout(a->requests.acked,
 				quiesce_settled(a) || READ_ONCE(a->reset.stuck),
 				quiesce_bound());
@@ -89,18 +89,18 @@ int balloon_quiesce_intake(struct aerator *a)
 }
 
 /**
- * balloon_quiesce_leave - the device is about to be unbound
+ * balloon_quiesce_begin - the device is about to be unbound
  * @a: the device
  *
  * Halts pacing. Ends recovery, and wakes the callers that wait for a flush.
  *
  * Context: balloon_mutex held; may sleep.
  */
-void balloon_quiesce_leave(struct aerator *a)
+void balloon_quiesce_begin(struct aerator *a)
 {
 	a->removing = true;
 	if (a->up)
-		quiesce_close(a);
+		quiesce_halt(a);
 }
 
 /* No batch in flight; and no request either, or one has ended since @ended was read. */
@@ -113,7 +113,7 @@ static bool quiesce_done(const struct aerator *a, int ended)
 
 /**
  * balloon_quiesce_try - wait until no batch is in flight, or the device is stuck
- * @a: the device, after balloon_quiesce_leave()
+ * @a: the device, after balloon_quiesce_begin()
  *
  * Inflating continues meanwhile; stopping it waits for one request at most.
  *
@@ -128,17 +128,17 @@ bool balloon_quiesce_try(struct aerator *a)
 	wait_event_idle_timeout(a->requests.acked,
 				quiesce_done(a, ended) || READ_ONCE(a->reset.stuck),
 				quiesce_bound());
-	if (!quiesce_hopeless(a))
+	if (!quiesce_is_stuck(a))
 		return true;
 	dev_err(&a->vdev->dev,
 		"the device does not answer, and still owns %llu KiB of free memory\n",
-		intake_nodes_all_out(&a->intake->pacing) << (PAGE_SHIFT - 10));
+		intake_nodes_all_isolated(&a->intake->pacing) << (PAGE_SHIFT - 10));
 	return false;
 }
 
 /**
  * balloon_quiesce_wait - wait until the device can be stopped
- * @a: the device, after balloon_quiesce_leave()
+ * @a: the device, after balloon_quiesce_begin()
  *
  * Context: may sleep, without limit while the device does not answer and cannot be reset.
  * Under no lock that other tasks need, except for the device lock.
@@ -147,18 +147,18 @@ void balloon_quiesce_wait(struct aerator *a)
 {
 	/* Idle: this wait adds no load, and is not reported as a hung task. */
 	if (!balloon_quiesce_try(a))
-		wait_event_idle(a->requests.acked, !quiesce_hopeless(a));
+		wait_event_idle(a->requests.acked, !quiesce_is_stuck(a));
 }
 
 /**
- * balloon_quiesce_stick - the device does not answer, and could not be reset
+ * balloon_quiesce_set_stuck - the device does not answer, and could not be reset
  * @a: the device
  *
  * Takes a reference to the module, unless the module is being unloaded already.
  *
  * Context: @a->reset.lock held.
  */
-void balloon_quiesce_stick(struct aerator *a)
+void balloon_quiesce_set_stuck(struct aerator *a)
 {
 	lockdep_assert_held(&a->reset.lock);
 	a->reset.pinned = a->reset.pinned || try_module_get(THIS_MODULE);
@@ -167,16 +167,16 @@ void balloon_quiesce_stick(struct aerator *a)
 }
 
 /**
- * balloon_quiesce_unstick - the device answers again, or was reset after all
+ * balloon_quiesce_clear_stuck - the device answers again, or was reset after all
  * @a: the device
  *
  * Another queue may still not be answered: the wait on that queue calls
- * balloon_quiesce_stick() again, after settle_timeout_ms.
+ * balloon_quiesce_set_stuck() again, after settle_timeout_ms.
  *
  * Context: @a->reset.lock held. The caller is a work or task that unloading waits for, so
  * that the reference to the module may be dropped here.
  */
-void balloon_quiesce_unstick(struct aerator *a)
+void balloon_quiesce_clear_stuck(struct aerator *a)
 {
 	lockdep_assert_held(&a->reset.lock);
 	WRITE_ONCE(a->reset.stuck, false);

@@ -285,7 +285,7 @@ int balloon_reporting_send(void *owner, struct reactor *r)
 
 	if (!reactor_react(r, ktime_get_ns()))
 		return -EPROTO;
-	/* Pairs with quiesce_close(): write the stage before reading the halt. */
+	/* Pairs with quiesce_halt(): write the stage before reading the halt. */
 	smp_mb();
 	if (intake_pacing_is_off(&a->intake->pacing)) {
 		balloon_reporting_abort(a, r);

@@ -84,12 +84,12 @@ void balloon_fail(struct aerator *a, const char *why)
 	if (!balloon_reset_device(a->vdev)) {
 		dev_err_ratelimited(&a->vdev->dev,
 				    "the device cannot be reset, and still owns its buffers\n");
-		balloon_quiesce_stick(a);
+		balloon_quiesce_set_stuck(a);
 		goto wait;
 	}
 	/* Pairs with balloon_has_failed(): pages are freed after it. */
 	smp_store_release(&a->reset.failed, true);
-	balloon_quiesce_unstick(a);
+	balloon_quiesce_clear_stuck(a);
 	wake_up_all(&a->requests.acked);
 	wake_up_all(&a->reporting.acked);
 	balloon_reset_recover_soon(a);
@@ -115,6 +115,6 @@ void balloon_answered(struct aerator *a)
 	if (!READ_ONCE(a->reset.stuck))
 		return;
 	mutex_lock(&a->reset.lock);
-	balloon_quiesce_unstick(a);
+	balloon_quiesce_clear_stuck(a);
 	mutex_unlock(&a->reset.lock);
 }

@@ -156,12 +156,12 @@ static void statistics_answer(struct work_struct *work)
 }
 
 /**
- * balloon_statistics_asked - interrupt of the statistics queue
+ * balloon_statistics_requested - interrupt of the statistics queue
  * @vq: the queue
  *
  * Context: hard interrupt.
  */
-void balloon_statistics_asked(struct virtqueue *vq)
+void balloon_statistics_requested(struct virtqueue *vq)
 {
 	struct aerator *a = vq->vdev->priv;
 

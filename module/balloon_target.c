@@ -8,7 +8,7 @@
  * A target may be out of reach, and each try to get closer reclaims memory that the guest
  * could still use: its page cache. After a try that fails, the next one waits, with an
  * exponential backoff, unless memory becomes free above the watermarks to which kswapd
- * reclaims. This check costs a few loads, at most every TARGET_LOOK_MS. A new target is
+ * reclaims. This check costs a few loads, at most every TARGET_CHECK_MS. A new target is
  * tried at once.
  */
 #include <linux/jiffies.h>
@@ -22,7 +22,7 @@
 #define TARGET_RETRY_MIN_MS	200U
 #define TARGET_RETRY_MAX_MS	60000U
 /* Interval at which free memory is checked during the backoff. */
-#define TARGET_LOOK_MS		3000U
+#define TARGET_CHECK_MS		3000U
 /* Free pages above @free that end the backoff. */
 #define TARGET_FREED		(SZ_4M >> PAGE_SHIFT)
 
@@ -32,7 +32,7 @@ static void target_renew(struct balloon *b, u32 wanted)
 	b->target.pages = wanted;
 	b->target.logged = false;
 	b->target.retry_ms = 0;
-	WRITE_ONCE(b->yielded, 0);
+	WRITE_ONCE(b->oom_deflated, 0);
 }
 
 /* Pages up to the target: positive to inflate, negative to deflate. */
@@ -50,7 +50,7 @@ static long target_missing(struct balloon *b)
 /* May the balloon grow now: no backoff, its end, or enough memory was freed? */
 static bool target_may_grow(const struct balloon *b)
 {
-	if (READ_ONCE(b->yielded))
+	if (READ_ONCE(b->oom_deflated))
 		return false;
 	return !b->target.retry_ms || time_after_eq(jiffies, b->target.retry) ||
 	       mm_free_guest_pages() >= b->target.free + TARGET_FREED;
@@ -90,10 +90,10 @@ static int target_grow(struct balloon *b, long missing)
 static int target_step(struct balloon *b, long missing)
 {
 	if (missing < 0)
-		return balloon_inflate_give(b, -missing);
+		return balloon_inflate_shrink(b, -missing);
 	if (target_may_grow(b))
 		return target_grow(b, missing);
-	return READ_ONCE(b->yielded) ? -EAGAIN : -ENOMEM;
+	return READ_ONCE(b->oom_deflated) ? -EAGAIN : -ENOMEM;
 }
 
 static void target_again(struct balloon *b, unsigned int ms)
@@ -142,7 +142,7 @@ static void target_work(struct work_struct *work)
 		target_again(b, INFLATE_MOVE_MS);
 		break;
 	case -ENOMEM:
-		target_again(b, min(b->target.retry_ms, TARGET_LOOK_MS));
+		target_again(b, min(b->target.retry_ms, TARGET_CHECK_MS));
 		break;
 	}
 }

@@ -113,7 +113,7 @@ void balloon_trial_inflate(struct balloon *b)
 	__free_pages(block, INFLATE_BLOCK_ORDER);
 }
 
-static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
+static int trial_send(struct aerator *a, struct page *block, unsigned int order)
 {
 	struct scatterlist sg;
 	int err;
@@ -128,11 +128,11 @@ static int trial_lend(struct aerator *a, struct page *block, unsigned int order)
 	return balloon_vq_wait(a, a->reporting_vq, 1);
 }
 
-static enum trial_result trial_lent(struct aerator *a, struct page *block,
+static enum trial_result trial_block(struct aerator *a, struct page *block,
 				    unsigned int order)
 {
 	trial_mark(block, order);
-	return trial_lend(a, block, order) ? TRIAL_UNKNOWN : trial_look(block, order);
+	return trial_send(a, block, order) ? TRIAL_UNKNOWN : trial_look(block, order);
 }
 
 /**
@@ -154,7 +154,7 @@ void balloon_trial_report(struct aerator *a)
 	block = trial_alloc(order);
 	if (!block)
 		return;
-	WRITE_ONCE(a->trial, trial_lent(a, block, order));
+	WRITE_ONCE(a->trial, trial_block(a, block, order));
 	__free_pages(block, order);
 	if (a->trial == TRIAL_KEEPS)
 		dev_warn(&a->vdev->dev,
@@ -163,14 +163,14 @@ void balloon_trial_report(struct aerator *a)
 }
 
 /**
- * balloon_trial_word - result of balloon_trial_report(), for sysfs
+ * balloon_trial_name - result of balloon_trial_report(), for sysfs
  * @a: the device
  *
  * Context: any.
  *
  * Return: a constant string.
  */
-const char *balloon_trial_word(const struct aerator *a)
+const char *balloon_trial_name(const struct aerator *a)
 {
 	static const char * const words[] = {
 		[TRIAL_UNKNOWN] = "unknown",

@@ -17,7 +17,7 @@
 #define VQ_POLL_MS		100
 
 /* The device is kicked again after this time without a kick and an answer. */
-#define VQ_REMIND_MS	1000
+#define VQ_KICK_MS	1000
 
 /**
  * struct vq_answers - a wait for a number of answers
@@ -79,13 +79,13 @@ int balloon_vq_tell(struct aerator *a, struct virtqueue *vq, void *what, unsigne
 	return -EIO;
 }
 
-static bool vq_hopeless(const struct aerator *a, struct virtqueue *vq)
+static bool vq_unusable(const struct aerator *a, struct virtqueue *vq)
 {
 	return balloon_has_failed(a) || virtqueue_is_broken(vq);
 }
 
 /* Time until the wait is given up without an answer, jiffies. */
-static unsigned long vq_patience(const struct aerator *a,
+static unsigned long vq_time_left(const struct aerator *a,
 				 const struct balloon_vq_wait *wait)
 {
 	unsigned int timeout = READ_ONCE(aerator_params.settle_timeout_ms);
@@ -103,17 +103,17 @@ static unsigned long vq_patience(const struct aerator *a,
  * Kick again. After a live migration the device may have missed a kick from before it; a
  * second kick does no harm. The same for the statistics queue, which has no wait.
  */
-static void vq_remind(struct aerator *a, const struct balloon_vq_wait *wait,
+static void vq_kick_again(struct aerator *a, const struct balloon_vq_wait *wait,
 		      unsigned long *kicked)
 {
-	unsigned long remind = msecs_to_jiffies(VQ_REMIND_MS);
+	unsigned long remind = msecs_to_jiffies(VQ_KICK_MS);
 
 	if (time_before(jiffies, *kicked + remind) ||
 	    time_before(jiffies, *wait->last_answer + remind))
 		return;
 	*kicked = jiffies;
 	/* A device that was reset must not be kicked (virtio 1.2, 3.1.1). */
-	if (vq_hopeless(a, wait->vq))
+	if (vq_unusable(a, wait->vq))
 		return;
 	if (wait->vq == a->reporting_vq)
 		atomic64_inc(&a->stats.kicks);
@@ -140,10 +140,10 @@ bool balloon_vq_await(struct aerator *a, struct balloon_vq_wait *wait)
 	do {
 		/* Idle: the host may take long, which must not look like a hung task. */
 		if (wait_event_idle_timeout(*wait->acked, wait->poll(a, wait),
-					    min(vq_patience(a, wait), poll)))
+					    min(vq_time_left(a, wait), poll)))
 			return true;
-		vq_remind(a, wait, &kicked);
-	} while (vq_patience(a, wait));
+		vq_kick_again(a, wait, &kicked);
+	} while (vq_time_left(a, wait));
 	return false;
 }
 
@@ -157,7 +157,7 @@ static bool vq_poll(struct aerator *a, struct balloon_vq_wait *wait)
 		answers->missing--;
 		answers->last_answer = jiffies;
 	}
-	return !answers->missing || vq_hopeless(a, wait->vq);
+	return !answers->missing || vq_unusable(a, wait->vq);
 }
 
 /* Returns 0 after all answers, or -EIO. */
@@ -203,7 +203,7 @@ int balloon_vq_wait(struct aerator *a, struct virtqueue *vq, unsigned int nr)
 	int err;
 
 	atomic_inc(&a->requests.begun);
-	if (!vq_hopeless(a, vq))
+	if (!vq_unusable(a, vq))
 		virtqueue_kick(vq);	/* a failed kick marks the queue as broken */
 	err = vq_collect(a, &answers);
 	atomic_inc(&a->requests.ended);

@@ -92,7 +92,7 @@ static void intake_node_appear(struct intake_node *n, int nid, u64 now)
 	u64 slack = min_t(u64, INTAKE_NODE_SLACK_PAGES,
 			  mm_free_managed(nid) / INTAKE_NODE_SLACK_PART);
 
-	*n = (struct intake_node) { .out = n->out, .present = true };
+	*n = (struct intake_node) { .isolated = n->isolated, .present = true };
 	policy_init(&n->policy, now, slack);
 }
 
@@ -103,7 +103,7 @@ static void intake_node_appear(struct intake_node *n, int nid, u64 now)
  */
 static u64 intake_node_free(const struct intake_node *n, int nid)
 {
-	u64 pages = mm_free_pages(nid) + n->out;
+	u64 pages = mm_free_pages(nid) + n->isolated;
 
 	return pages > mm_free_watermark(nid) ? pages : 0;
 }
@@ -119,9 +119,9 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 	u64 room = in->ops->batch ? in->ops->batch(in) : 0;
 	struct policy_level level = { .free = intake_node_free(n, nid) };
 
-	/* With @out, a zone has enough room although its blocks are in a batch. */
-	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->out) + n->out;
-	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->out :
+	/* With @isolated, a zone has enough room although its blocks are in a batch. */
+	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->isolated) + n->isolated;
+	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->isolated :
 					   min(n->known, level.blocks);
 	n->known = level.treated;
 	n->ballooned = mm_ballooned_pages(nid);
@@ -129,7 +129,7 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 	level.blocks += n->ballooned;
 	level.treated += n->ballooned;
 	if (level.free < n->level.free)
-		n->fell = now;
+		n->last_fall = now;
 	n->level = level;
 }
 
@@ -191,9 +191,9 @@ u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *lim
 	intake_nodes_level(p, now);
 	intake_nodes_limit(p, limits);
 	for_each_intake_node(n, p) {
-		if (mm_pressure_felt(intake_node_id(p, n)))
-			policy_press(&n->policy, now);
-		policy_look(&n->policy, now, &n->level, &n->limits, &n->view);
+		if (mm_pressure_recent(intake_node_id(p, n)))
+			policy_pressure(&n->policy, now);
+		policy_sample(&n->policy, now, &n->level, &n->limits, &n->view);
 		trace_aerator_policy(intake_node_id(p, n), &n->policy, &n->view);
 	}
 	return now;
@@ -219,21 +219,21 @@ u64 intake_nodes_deficit(const struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_out - memory that is out of the allocator for a batch
+ * intake_nodes_isolated - memory that is out of the allocator for a batch
  * @p: the pacing
  *
  * Context: under @p->lock.
  *
  * Return: pages.
  */
-u64 intake_nodes_out(const struct intake_pacing *p)
+u64 intake_nodes_isolated(const struct intake_pacing *p)
 {
 	struct intake_node *n;
 	u64 pages = 0;
 
 	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
-		pages += n->out;
+		pages += n->isolated;
 	return pages;
 }
 
@@ -315,20 +315,20 @@ void intake_nodes_wake(struct intake_pacing *p)
 }
 
 /**
- * intake_nodes_refuse - no pass can treat the present deficit
+ * intake_nodes_defer - no pass can treat the present deficit
  * @p: the pacing, sampled
  *
  * The deficit does not count until it grows, or the work is woken again.
  *
  * Context: under @p->lock.
  */
-void intake_nodes_refuse(struct intake_pacing *p)
+void intake_nodes_defer(struct intake_pacing *p)
 {
 	struct intake_node *n;
 
 	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
-		policy_refuse(&n->policy, &n->view);
+		policy_defer(&n->policy, &n->view);
 }
 
 /**
@@ -357,19 +357,19 @@ bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost)
 }
 
 /**
- * intake_nodes_all_out - intake_nodes_out() for callers without the lock
+ * intake_nodes_all_isolated - intake_nodes_isolated() for callers without the lock
  * @p: the pacing
  *
  * Context: any that may take a spinlock.
  *
  * Return: pages.
  */
-u64 intake_nodes_all_out(struct intake_pacing *p)
+u64 intake_nodes_all_isolated(struct intake_pacing *p)
 {
 	u64 pages;
 
 	spin_lock(&p->lock);
-	pages = intake_nodes_out(p);
+	pages = intake_nodes_isolated(p);
 	spin_unlock(&p->lock);
 	return pages;
 }

@@ -31,9 +31,9 @@ struct intake_limits {
  * @view: the policy's decision after the last sample
  * @limits: the node's share of the user's settings, at the last sample
  * @ballooned: pages in the balloon, or hinted to a migration; count as free and treated
- * @fell: time of the last sample that showed a fall of free memory, ms
+ * @last_fall: time of the last sample that showed a fall of free memory, ms
  * @known: treated pages, by the last survey and later batches; for stock kernels
- * @out: pages that are out of the allocator for a batch
+ * @isolated: pages that are out of the allocator for a batch
  * @done: pages that the running pass treated
  * @present: the node has memory; if not, the other fields are not valid
  *
@@ -45,9 +45,9 @@ struct intake_node {
 	struct policy_limits limits;
 	struct policy_view view;
 	u64 ballooned;
-	u64 fell;
+	u64 last_fall;
 	u64 known;
-	u64 out;
+	u64 isolated;
 	u64 done;
 	bool present;
 };
@@ -62,11 +62,11 @@ struct intake_node *intake_nodes_alloc(void);
 void intake_nodes_start(struct intake_pacing *p);
 u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *limits);
 u64 intake_nodes_deficit(const struct intake_pacing *p);
-u64 intake_nodes_out(const struct intake_pacing *p);
+u64 intake_nodes_isolated(const struct intake_pacing *p);
 u64 intake_nodes_surplus(const struct intake_pacing *p);
 unsigned int intake_nodes_wait(const struct intake_pacing *p);
 unsigned int intake_nodes_watch(const struct intake_pacing *p);
 void intake_nodes_wake(struct intake_pacing *p);
-void intake_nodes_refuse(struct intake_pacing *p);
+void intake_nodes_defer(struct intake_pacing *p);
 
 #endif /* AERATOR_INTAKE_NODE_H */

@@ -135,7 +135,7 @@ bool intake_pacing_begin(struct intake_pacing *p)
 	/* Pairs with intake_flush_begin(): write p->runs before reading p->flush.waiters. */
 	smp_mb();
 	p->pass_err = 0;
-	p->put_off = false;
+	p->retry_later = false;
 	p->run_surveyed = false;
 	if (!READ_ONCE(p->awake)) {
 		p->woken = intake_pacing_ms();
@@ -237,17 +237,17 @@ bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 }
 
 /**
- * intake_pacing_out - blocks were taken out of the allocator, or went back
+ * intake_pacing_isolate - blocks were taken out of the allocator, or went back
  * @p: the pacing
  * @nid: node of the blocks
  * @pages: their size; negative when they went back
  *
  * Context: the intake's work.
  */
-void intake_pacing_out(struct intake_pacing *p, int nid, s64 pages)
+void intake_pacing_isolate(struct intake_pacing *p, int nid, s64 pages)
 {
 	spin_lock(&p->lock);
-	p->nodes[nid].out += pages;
+	p->nodes[nid].isolated += pages;
 	spin_unlock(&p->lock);
 }
 
@@ -275,7 +275,7 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
 }
 
 /**
- * intake_pacing_passed - a pass ran
+ * intake_pacing_end_pass - a pass ran
  * @p: the pacing
  * @complete: the pass covered all zones; otherwise it ended early
  * @err: why a batch could not be sent or was not answered, or 0
@@ -285,7 +285,7 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
  *
  * Context: the intake's work, with no batch in flight.
  */
-void intake_pacing_passed(struct intake_pacing *p, bool complete, int err)
+void intake_pacing_end_pass(struct intake_pacing *p, bool complete, int err)
 {
 	struct intake_limits limits = pacing_limits(p);
 	struct intake_node *n;
@@ -297,24 +297,24 @@ void intake_pacing_passed(struct intake_pacing *p, bool complete, int err)
 		if (n->done && !err)
 			policy_wake(&n->policy);
 		else if (complete || err)
-			policy_refuse(&n->policy, &n->view);
+			policy_defer(&n->policy, &n->view);
 		n->done = 0;
 	}
 	spin_unlock(&p->lock);
 }
 
 /**
- * intake_pacing_put_off - a pass could take nothing for a moment
+ * intake_pacing_retry_later - a pass could take nothing for a moment
  * @p: the pacing
  *
  * The deficit stays. The next pass begins after a delay, in which the task that isolates
  * the memory can run.
  *
- * Context: the intake's work, instead of intake_pacing_passed().
+ * Context: the intake's work, instead of intake_pacing_end_pass().
  */
-void intake_pacing_put_off(struct intake_pacing *p)
+void intake_pacing_retry_later(struct intake_pacing *p)
 {
-	p->put_off = true;
+	p->retry_later = true;
 }
 
 /*
@@ -334,11 +334,11 @@ static unsigned int pacing_wait_deficit(struct intake_pacing *p, u64 now,
 		return POLICY_NEVER;
 	due = intake_batch_wait(p);
 	if (due == INTAKE_BATCH_NEVER) {
-		intake_nodes_refuse(p);
+		intake_nodes_defer(p);
 		return POLICY_NEVER;
 	}
 	rate = policy_rate_wait(&p->rate, now, deficit, limits->rate);
-	return rate ? min_t(u64, rate, INTAKE_SURVEY_MS) : min_t(u64, due, POLICY_LOOK_MAX);
+	return rate ? min_t(u64, rate, INTAKE_SURVEY_MS) : min_t(u64, due, POLICY_SAMPLE_MAX);
 }
 
 static unsigned int pacing_wait(struct intake_pacing *p)
@@ -360,14 +360,14 @@ static void pacing_queue(struct intake_pacing *p, unsigned int ms)
 	mod_delayed_work(p->wq, &p->prdev->work, msecs_to_jiffies(ms));
 }
 
-static void pacing_watch(struct intake_pacing *p, unsigned int ms)
+static void pacing_queue_watch(struct intake_pacing *p, unsigned int ms)
 {
 	if (ms != POLICY_NEVER)
 		mod_delayed_work(p->wq, &p->watch, msecs_to_jiffies(ms));
 }
 
 /* A sample of the watch. Returns the time until the next one; 0 wakes the work. */
-static unsigned int pacing_look(struct intake_pacing *p)
+static unsigned int pacing_watch_sample(struct intake_pacing *p)
 {
 	struct intake_limits limits = pacing_limits(p);
 	unsigned int watch;
@@ -390,17 +390,17 @@ static unsigned int pacing_look(struct intake_pacing *p)
 	return watch;
 }
 
-static void pacing_look_back(struct work_struct *work)
+static void pacing_watch_work(struct work_struct *work)
 {
 	struct intake_pacing *p = container_of(to_delayed_work(work), struct intake_pacing,
 					       watch);
 	unsigned int again;
 
 	spin_lock(&p->lock);
-	again = pacing_look(p);
+	again = pacing_watch_sample(p);
 	spin_unlock(&p->lock);
 	if (again)
-		pacing_watch(p, again);
+		pacing_queue_watch(p, again);
 	else
 		pacing_queue(p, 0);
 }
@@ -411,7 +411,7 @@ static void pacing_look_back(struct work_struct *work)
  * changed the amount of free memory. mm_zones_sync() therefore makes sure that the sample
  * after it includes every free that still saw the old state and was not notified.
  */
-static unsigned int pacing_let_sleep(struct intake_pacing *p)
+static unsigned int pacing_let_rest(struct intake_pacing *p)
 {
 	atomic_set(&p->prdev->state, INTAKE_IDLE);
 	mm_zones_sync();
@@ -429,15 +429,15 @@ static unsigned int pacing_rest(struct intake_pacing *p)
 
 	/* In short steps: no free is notified while the work is queued. */
 	if (due)
-		return min(due, POLICY_LOOK_MAX);
-	wait = pacing_let_sleep(p);
+		return min(due, POLICY_SAMPLE_MAX);
+	wait = pacing_let_rest(p);
 	if (wait != POLICY_NEVER)
 		return wait;
 	spin_lock(&p->lock);
 	p->awake = false;
 	watch = intake_nodes_watch(p);
 	spin_unlock(&p->lock);
-	pacing_watch(p, watch);
+	pacing_queue_watch(p, watch);
 	return POLICY_NEVER;
 }
 
@@ -460,7 +460,7 @@ void intake_pacing_end(struct intake_pacing *p)
 	if (wait == POLICY_NEVER)
 		wait = pacing_rest(p);
 	if (wait != POLICY_NEVER)
-		pacing_queue(p, p->put_off ? max(wait, PACING_AWAKE_MS) : wait);
+		pacing_queue(p, p->retry_later ? max(wait, PACING_AWAKE_MS) : wait);
 }
 
 /**
@@ -496,7 +496,7 @@ u64 intake_pacing_surplus(struct intake_pacing *p)
 int intake_pacing_init(struct intake_pacing *p)
 {
 	spin_lock_init(&p->lock);
-	INIT_DELAYED_WORK(&p->watch, pacing_look_back);
+	INIT_DELAYED_WORK(&p->watch, pacing_watch_work);
 	init_waitqueue_head(&p->flush.done);
 	p->nodes = intake_nodes_alloc();
 	return p->nodes ? 0 : -ENOMEM;

@@ -59,7 +59,7 @@ struct intake_flush {
  * @surveyed: time of the last survey, ms; the watch may read it while not @awake
  * @run_surveyed: the present run has made a survey
  * @pass_err: result of the last pass of the present run
- * @put_off: the last pass could take nothing for a moment
+ * @retry_later: the last pass could take nothing for a moment
  * @flush: callers that wait for a flush
  */
 struct intake_pacing {
@@ -77,7 +77,7 @@ struct intake_pacing {
 	u64 surveyed;
 	bool run_surveyed;
 	int pass_err;
-	bool put_off;
+	bool retry_later;
 	struct intake_flush flush;
 };
 
@@ -119,10 +119,10 @@ bool intake_pacing_begin(struct intake_pacing *p);
 bool intake_pacing_wants_pass(struct intake_pacing *p);
 u64 intake_pacing_allowance(struct intake_pacing *p, int nid);
 bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages);
-void intake_pacing_out(struct intake_pacing *p, int nid, s64 pages);
+void intake_pacing_isolate(struct intake_pacing *p, int nid, s64 pages);
 void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages);
-void intake_pacing_passed(struct intake_pacing *p, bool complete, int err);
-void intake_pacing_put_off(struct intake_pacing *p);
+void intake_pacing_end_pass(struct intake_pacing *p, bool complete, int err);
+void intake_pacing_retry_later(struct intake_pacing *p);
 void intake_pacing_end(struct intake_pacing *p);
 
 /* intake_survey.c */
@@ -139,7 +139,7 @@ bool intake_pacing_is_off(const struct intake_pacing *p);
 unsigned int intake_flush_begin(struct intake_pacing *p);
 int intake_flush_end(struct intake_pacing *p, unsigned int ticket);
 u64 intake_pacing_surplus(struct intake_pacing *p);
-u64 intake_nodes_all_out(struct intake_pacing *p);
+u64 intake_nodes_all_isolated(struct intake_pacing *p);
 bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost);
 
 #endif /* AERATOR_INTAKE_PACING_H */

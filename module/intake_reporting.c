@@ -99,7 +99,7 @@ struct reporting {
 };
 
 /* Order of the registered device: page reporting takes one device. */
-static unsigned int reporting_asked = COMPAT_REPORTING_ORDER_UNSET;
+static unsigned int reporting_order_seen = COMPAT_REPORTING_ORDER_UNSET;
 
 /* Result of reporting_is_known(). Owned by the registered device. */
 static enum { REPORTING_UNTRIED, REPORTING_KNOWN, REPORTING_UNKNOWN } reporting_kernel;
@@ -152,8 +152,8 @@ static void reporting_overdue(struct mm_notify *notify)
 /* Replace the batch that is out of the allocator by the next one, of @pages pages. */
 static void reporting_out(struct reporting *rp, int nid, u64 pages)
 {
-	intake_pacing_out(&rp->in.pacing, rp->nid, -(s64)rp->out);
-	intake_pacing_out(&rp->in.pacing, nid, pages);
+	intake_pacing_isolate(&rp->in.pacing, rp->nid, -(s64)rp->out);
+	intake_pacing_isolate(&rp->in.pacing, nid, pages);
 	rp->nid = nid;
 	rp->out = pages;
 }
@@ -178,7 +178,7 @@ static void reporting_pass(struct reporting *rp)
 	reactor_rest(r, ktime_get_ns());
 
 	reporting_out(rp, rp->nid, 0);
-	intake_pacing_passed(&rp->in.pacing, !rp->refused, rp->err);
+	intake_pacing_end_pass(&rp->in.pacing, !rp->refused, rp->err);
 }
 
 /* Function of the delayed work, in place of the kernel's. */
@@ -228,15 +228,15 @@ static int reporting_batch(struct reporting *rp, struct scatterlist **sg,
 /* Size in pages. The sizes of the blocks also show the order that the kernel uses. */
 static u64 reporting_size(struct scatterlist *sg, unsigned int nents)
 {
-	unsigned int asked = reporting_asked;
+	unsigned int asked = reporting_order_seen;
 	u64 pages = 0;
 
 	for (; nents; nents--, sg = sg_next(sg)) {
 		pages += sg->length >> PAGE_SHIFT;
 		asked = compat_reporting_order_seen(asked, get_order(sg->length));
 	}
-	if (asked != reporting_asked)
-		WRITE_ONCE(reporting_asked, asked);
+	if (asked != reporting_order_seen)
+		WRITE_ONCE(reporting_order_seen, asked);
 	return pages;
 }
 
@@ -317,7 +317,7 @@ static unsigned int reporting_order_wanted(unsigned int capacity)
 
 static unsigned int reporting_order_in_force(void)
 {
-	unsigned int asked = READ_ONCE(reporting_asked);
+	unsigned int asked = READ_ONCE(reporting_order_seen);
 	unsigned int size = READ_ONCE(aerator_params.reactor_size);
 
 	if (asked != COMPAT_REPORTING_ORDER_UNSET)
@@ -439,7 +439,7 @@ static int reporting_register(struct reporting *rp, unsigned int order)
 	err = page_reporting_register(&rp->prdev);
 	if (err)
 		return err;
-	WRITE_ONCE(reporting_asked, order);
+	WRITE_ONCE(reporting_order_seen, order);
 	intake_order_set(&rp->in, order);
 	return 0;
 }
@@ -447,8 +447,8 @@ static int reporting_register(struct reporting *rp, unsigned int order)
 /* The kernel's order is put back before another device can register. */
 static void reporting_unregister(struct reporting *rp)
 {
-	intake_order_restore(&rp->in, reporting_asked);
-	WRITE_ONCE(reporting_asked, COMPAT_REPORTING_ORDER_UNSET);
+	intake_order_restore(&rp->in, reporting_order_seen);
+	WRITE_ONCE(reporting_order_seen, COMPAT_REPORTING_ORDER_UNSET);
 	page_reporting_unregister(&rp->prdev);
 }
 

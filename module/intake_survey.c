@@ -55,7 +55,7 @@ bool intake_survey_stale(const struct intake_pacing *p)
 
 	lockdep_assert_held(&p->lock);
 	for_each_intake_node(n, p)
-		fell = max(fell, n->fell);
+		fell = max(fell, n->last_fall);
 	return intake_is_coarse(p) && p->surveyed < fell;
 }
 

@@ -97,7 +97,7 @@ struct treated {
 };
 
 /* Order of the registered device: page reporting takes one device. */
-static unsigned int treated_asked = COMPAT_REPORTING_ORDER_UNSET;
+static unsigned int treated_order_seen = COMPAT_REPORTING_ORDER_UNSET;
 
 static struct treated *to_treated(const struct intake *in)
 {
@@ -177,7 +177,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 	reactor_fill(r, ktime_get_ns());
 	while ((room = treated_room(r, most)) && treated_piece(tp, r, zone, room))
 		cond_resched();
-	intake_pacing_out(&tp->in.pacing, zone_to_nid(zone), r->pages);
+	intake_pacing_isolate(&tp->in.pacing, zone_to_nid(zone), r->pages);
 }
 
 /* Return a batch, in pieces that the allocator takes in one section of zone->lock. */
@@ -202,7 +202,7 @@ static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
 	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
 
-	intake_pacing_out(&tp->in.pacing, page_to_nid(first), -(s64)r->pages);
+	intake_pacing_isolate(&tp->in.pacing, page_to_nid(first), -(s64)r->pages);
 	treated_return(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->returned, tp->returned + r->pages);
 	wake_up_all(&tp->back);
@@ -302,9 +302,9 @@ static void treated_pass(struct treated *tp)
 	while (tp->settled != tp->sent)
 		treated_settle(tp);
 	if (treated_was_put_off(tp))
-		intake_pacing_put_off(&tp->in.pacing);
+		intake_pacing_retry_later(&tp->in.pacing);
 	else
-		intake_pacing_passed(&tp->in.pacing, time_before(jiffies, tp->until), tp->err);
+		intake_pacing_end_pass(&tp->in.pacing, time_before(jiffies, tp->until), tp->err);
 }
 
 static void treated_work(struct work_struct *work)
@@ -352,7 +352,7 @@ static int treated_start(struct intake *in)
 	err = page_reporting_register(&tp->prdev);
 	if (err)
 		goto halt;
-	WRITE_ONCE(treated_asked, order);
+	WRITE_ONCE(treated_order_seen, order);
 	intake_order_set(in, order);
 	register_oom_notifier(&tp->oom);
 	treated_queue(tp, 0);
@@ -372,8 +372,8 @@ static void treated_stop(struct intake *in)
 	intake_pacing_halt(&in->pacing);
 	cancel_delayed_work_sync(&tp->prdev.work);
 	unregister_oom_notifier(&tp->oom);
-	intake_order_restore(in, treated_asked);
-	WRITE_ONCE(treated_asked, COMPAT_REPORTING_ORDER_UNSET);
+	intake_order_restore(in, treated_order_seen);
+	WRITE_ONCE(treated_order_seen, COMPAT_REPORTING_ORDER_UNSET);
 	page_reporting_unregister(&tp->prdev);
 	intake_pacing_stop(&in->pacing);
 }
@@ -390,7 +390,7 @@ static unsigned int treated_order(const struct intake *in)
 
 static unsigned int treated_order_in_force(void)
 {
-	unsigned int asked = READ_ONCE(treated_asked);
+	unsigned int asked = READ_ONCE(treated_order_seen);
 
 	return asked == COMPAT_REPORTING_ORDER_UNSET ? intake_order_wanted() : asked;
 }

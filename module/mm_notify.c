@@ -44,7 +44,7 @@ static int mm_notify_hit(struct kprobe *probe, struct pt_regs *regs)
 
 	if (!notify->wanted(notify))
 		return 0;
-	WRITE_ONCE(notify->heard, 1);
+	WRITE_ONCE(notify->hit, 1);
 	if (in_nmi())
 		irq_work_queue(&notify->late);
 	else
@@ -63,7 +63,7 @@ void mm_notify_start(struct mm_notify *notify)
 	int err;
 
 	init_irq_work(&notify->late, mm_notify_late);
-	notify->heard = 0;
+	notify->hit = 0;
 	notify->missed = 0;
 	/* Unregistering leaves state in the kprobe: register a clean one. */
 	notify->probe = (struct kprobe) {
@@ -106,11 +106,11 @@ void mm_notify_stop(struct mm_notify *notify)
 void mm_notify_check(struct mm_notify *notify, bool freed)
 {
 	/* Full barrier, after the read of @freed: a hit precedes the change of state. */
-	bool heard = xchg(&notify->heard, 0);
+	bool hit = xchg(&notify->hit, 0);
 
 	if (!notify->active || !freed)
 		return;
-	if (heard) {
+	if (hit) {
 		if (notify->missed >= MM_NOTIFY_MISSES)
 			pr_info("early notification of frees works again\n");
 		notify->missed = 0;

@@ -16,7 +16,7 @@
  *	the free: page reporting has queued its work by then. Not under zone->lock; in
  *	hard interrupt context, or in a thread on PREEMPT_RT
  * @active: the probe is registered
- * @heard: the probe was hit by a @wanted free since the last mm_notify_check()
+ * @hit: the probe was hit by a @wanted free since the last mm_notify_check()
  * @missed: number of successive @wanted frees without a hit
  */
 struct mm_notify {
@@ -28,7 +28,7 @@ struct mm_notify {
 	void (*noticed)(struct mm_notify *notify);
 	void (*overdue)(struct mm_notify *notify);
 	bool active;
-	int heard;	/* int: not every architecture has xchg() of a byte */
+	int hit;	/* int: not every architecture has xchg() of a byte */
 	unsigned int missed;
 };
 

@@ -20,7 +20,7 @@
 #include "compat/shrinker.h"
 #include "mm_pressure.h"
 
-/* Nodes with memory pressure since mm_pressure_felt() of the node: atomic bits. */
+/* Nodes with memory pressure since mm_pressure_recent() of the node: atomic bits. */
 static nodemask_t mm_pressure_seen;
 
 /* Callbacks that count and free the shrinker's pages: see mm_pressure_start(). */
@@ -99,14 +99,14 @@ void mm_pressure_stop(void)
 }
 
 /**
- * mm_pressure_felt - was a node under memory pressure since the last call?
+ * mm_pressure_recent - was a node under memory pressure since the last call?
  * @nid: the node
  *
  * Context: any.
  *
  * Return: true if it was.
  */
-bool mm_pressure_felt(int nid)
+bool mm_pressure_recent(int nid)
 {
 	bool seen = node_isset(nid, mm_pressure_seen);
 

@@ -7,6 +7,6 @@
 int mm_pressure_start(unsigned long (*held)(void),
 		      unsigned long (*give)(unsigned long pages));
 void mm_pressure_stop(void);
-bool mm_pressure_felt(int nid);
+bool mm_pressure_recent(int nid);
 
 #endif /* AERATOR_MM_PRESSURE_H */

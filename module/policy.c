@@ -49,11 +49,11 @@
 #define POLICY_SLACK_WINDOWS	4U
 
 /* Least number of samples in a window, and the shortest interval between them, ms. */
-#define POLICY_LOOKS		8U
-#define POLICY_LOOK_MIN		10U
+#define POLICY_SAMPLES		8U
+#define POLICY_SAMPLE_MIN		10U
 
 /* Between two samples that are further apart, ms, a fall may be missed. */
-#define POLICY_UNSEEN		(2 * POLICY_LOOK_MAX)
+#define POLICY_UNSEEN		(2 * POLICY_SAMPLE_MAX)
 
 /* Interval of the watch: time since the last release / POLICY_WATCH_PART. */
 #define POLICY_WATCH_PART	4U
@@ -73,7 +73,7 @@ static unsigned int policy_window_in_use(const struct policy *p,
 /* Memory that was free for the whole window; for a longer one while memory falls. */
 static u64 policy_surplus(const struct policy *p, u64 now, u64 window)
 {
-	bool falls = now - p->fell < window;
+	bool falls = now - p->last_fall < window;
 
 	return window_min_since(&p->least, now, falls ? window * POLICY_FALL_WINDOWS : window);
 }
@@ -105,7 +105,7 @@ static u64 policy_least_since(const struct policy *p, u64 now, u64 available, u6
 {
 	u64 least = min(p->available, available);
 
-	if (now - p->looked <= POLICY_UNSEEN || treated + p->slack >= p->treated)
+	if (now - p->sampled <= POLICY_UNSEEN || treated + p->slack >= p->treated)
 		return least;
 	return min(least, treated);
 }
@@ -121,12 +121,12 @@ static void policy_charge(struct policy_shadow *s, u64 pages, u64 ms)
  * at the last sample would have stayed raw for one window at most, however long ago the
  * last sample is: the time that is charged for it is limited to the window.
  */
-static void policy_shadow_look(struct policy *p, unsigned int i, u64 now, u64 least,
+static void policy_shadow_sample(struct policy *p, unsigned int i, u64 now, u64 least,
 			       unsigned int refault_ms)
 {
 	struct policy_shadow *s = &p->shadows[i];
 	u64 window = policy_window(i);
-	u64 ms = now - p->looked;
+	u64 ms = now - p->sampled;
 	u64 forget = min_t(u64, ms, POLICY_MEMORY_MS);
 
 	s->cost -= div64_u64(s->cost, POLICY_MEMORY_MS + forget) * forget;
@@ -140,7 +140,7 @@ static void policy_learn(struct policy *p, u64 now, u64 least, unsigned int refa
 	unsigned int i;
 
 	for (i = 0; i < POLICY_WINDOWS; i++)
-		policy_shadow_look(p, i, now, least, refault_ms);
+		policy_shadow_sample(p, i, now, least, refault_ms);
 	for (i = 0; i < POLICY_WINDOWS; i++)
 		if (p->shadows[i].cost < p->shadows[p->chosen].cost)
 			p->chosen = i;
@@ -154,7 +154,7 @@ static void policy_start(struct policy *p, u64 now, u64 available)
 	for (i = 0; i < POLICY_WINDOWS; i++)
 		p->shadows[i].treated = available;
 	p->available = available;
-	p->looked = now;
+	p->sampled = now;
 }
 
 /*
@@ -170,22 +170,22 @@ static u64 policy_deficit(const struct policy *p, u64 now, const struct policy_v
 	if (deficit < p->slack)
 		deficit = min(deficit, policy_above(window_min_since(&p->least, now, span),
 						    p->treated));
-	return deficit > p->refused ? deficit : 0;
+	return deficit > p->deferred ? deficit : 0;
 }
 
 static unsigned int policy_wait(const struct policy *p, u64 now,
 				const struct policy_view *view)
 {
 	u64 raw = policy_above(p->available, p->treated);
-	u64 look = clamp_t(u64, view->window_ms / POLICY_LOOKS, POLICY_LOOK_MIN,
-			   POLICY_LOOK_MAX);
+	u64 sample = clamp_t(u64, view->window_ms / POLICY_SAMPLES, POLICY_SAMPLE_MIN,
+			   POLICY_SAMPLE_MAX);
 
 	if (view->deficit)
 		return 0;
-	if (raw <= p->refused || raw < p->slack)
+	if (raw <= p->deferred || raw < p->slack)
 		return POLICY_NEVER;
-	return clamp_t(u64, window_min_next(&p->least, now, view->window_ms), POLICY_LOOK_MIN,
-		       look);
+	return clamp_t(u64, window_min_next(&p->least, now, view->window_ms), POLICY_SAMPLE_MIN,
+		       sample);
 }
 
 /*
@@ -198,13 +198,13 @@ static unsigned int policy_watch(const struct policy *p, u64 now,
 				 const struct policy_limits *limits,
 				 const struct policy_view *view)
 {
-	u64 since = now - p->released;
+	u64 since = now - p->last_release;
 
 	if (limits->window_ms == POLICY_WINDOW_AUTO &&
 	    since < policy_window(POLICY_WINDOWS - 1))
-		return max_t(u64, div_u64(since, POLICY_WATCH_PART), POLICY_LOOK_MIN);
-	if (policy_above(p->available, p->treated) > p->refused)
-		return max(view->window_ms, POLICY_LOOK_MAX);
+		return max_t(u64, div_u64(since, POLICY_WATCH_PART), POLICY_SAMPLE_MIN);
+	if (policy_above(p->available, p->treated) > p->deferred)
+		return max(view->window_ms, POLICY_SAMPLE_MAX);
 	return POLICY_NEVER;
 }
 
@@ -219,34 +219,34 @@ static unsigned int policy_watch(const struct policy *p, u64 now,
 void policy_init(struct policy *p, u64 now, u64 slack)
 {
 	*p = (struct policy) {
-		.slack = slack, .released = now, .chosen = POLICY_FIRST,
+		.slack = slack, .last_release = now, .chosen = POLICY_FIRST,
 	};
 	window_min_reset(&p->least, now);
 }
 
 /**
- * policy_look - take a sample of free memory, and decide
+ * policy_sample - take a sample of free memory, and decide
  * @p: the policy
  * @now: milliseconds
  * @level: the sample
  * @limits: the user's settings
  * @view: set to the decision
  */
-void policy_look(struct policy *p, u64 now, const struct policy_level *level,
+void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		 const struct policy_limits *limits, struct policy_view *view)
 {
 	u64 available = policy_available(level, limits);
-	u64 least = p->looked ? policy_least_since(p, now, available, level->treated) : available;
+	u64 least = p->sampled ? policy_least_since(p, now, available, level->treated) : available;
 
 	if (available + p->slack / POLICY_FALL_PART < p->available)
-		p->fell = now;
+		p->last_fall = now;
 	window_min_add(&p->least, now, least, policy_span(limits));
-	if (!p->looked)
+	if (!p->sampled)
 		policy_start(p, now, available);
 	policy_learn(p, now, least, limits->refault_ms);
 	p->available = available;
 	p->treated = level->treated;
-	p->looked = now;
+	p->sampled = now;
 
 	view->window_ms = policy_window_in_use(p, limits);
 	view->surplus = available;
@@ -265,17 +265,17 @@ void policy_look(struct policy *p, u64 now, const struct policy_level *level,
  */
 void policy_wake(struct policy *p)
 {
-	p->refused = 0;
+	p->deferred = 0;
 }
 
 /**
- * policy_press - the guest is under memory pressure
+ * policy_pressure - the guest is under memory pressure
  * @p: the policy
  * @now: milliseconds
  *
  * Surplus is 0 until a whole window, other than 0, has passed without pressure.
  */
-void policy_press(struct policy *p, u64 now)
+void policy_pressure(struct policy *p, u64 now)
 {
 	window_min_reset(&p->least, now);
 }
@@ -290,17 +290,17 @@ void policy_treat(struct policy *p, u64 now, u64 pages)
 {
 	p->treated += pages;
 	if (pages >= p->slack)
-		p->released = now;
+		p->last_release = now;
 }
 
 /**
- * policy_refuse - a pass cannot treat the deficit
+ * policy_defer - a pass cannot treat the deficit
  * @p: the policy
  * @view: the view that the pass acted on
  *
  * The deficit is 0 from now on, until it exceeds the present one or policy_wake().
  */
-void policy_refuse(struct policy *p, const struct policy_view *view)
+void policy_defer(struct policy *p, const struct policy_view *view)
 {
-	p->refused = policy_above(view->surplus, p->treated);
+	p->deferred = policy_above(view->surplus, p->treated);
 }

@@ -16,7 +16,7 @@
  * interval is a prime, so that sampling does not run in step with a workload that pauses
  * for a round time, such as half a second.
  */
-#define POLICY_LOOK_MAX		53U
+#define POLICY_SAMPLE_MAX		53U
 
 /* Windows to choose from: the shortest, ms; each next one is twice as long. */
 #define POLICY_WINDOW_MIN	75U
@@ -84,10 +84,10 @@ struct policy_shadow {
  * @least: sliding-window minimum of @available
  * @available: upper limit of treatable memory at the last sample, treated or not, pages
  * @treated: treated memory at the last sample, and treated since, pages
- * @looked: time of the last sample, ms; 0 before the first
- * @fell: time of the last sample that showed a fall of @available, ms
- * @released: when at least @slack pages were last treated in one batch, ms
- * @refused: the deficit that a pass could not treat; one that is not larger counts as 0, pages
+ * @sampled: time of the last sample, ms; 0 before the first
+ * @last_fall: time of the last sample that showed a fall of @available, ms
+ * @last_release: when at least @slack pages were last treated in one batch, ms
+ * @deferred: the deficit that a pass could not treat; one that is not larger counts as 0, pages
  * @chosen: index of the shadow with the lowest cost
  * @shadows: one for each window
  *
@@ -99,21 +99,21 @@ struct policy {
 	struct window_min least;
 	u64 available;
 	u64 treated;
-	u64 looked;
-	u64 fell;
-	u64 released;
-	u64 refused;
+	u64 sampled;
+	u64 last_fall;
+	u64 last_release;
+	u64 deferred;
 	unsigned int chosen;
 	struct policy_shadow shadows[POLICY_WINDOWS];
 };
 
 void policy_init(struct policy *p, u64 now, u64 slack);
-void policy_look(struct policy *p, u64 now, const struct policy_level *level,
+void policy_sample(struct policy *p, u64 now, const struct policy_level *level,
 		 const struct policy_limits *limits, struct policy_view *view);
 void policy_wake(struct policy *p);
-void policy_press(struct policy *p, u64 now);
+void policy_pressure(struct policy *p, u64 now);
 void policy_treat(struct policy *p, u64 now, u64 pages);
-void policy_refuse(struct policy *p, const struct policy_view *view);
+void policy_defer(struct policy *p, const struct policy_view *view);
 
 /**
  * policy_window - length of a window

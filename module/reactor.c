@@ -61,13 +61,13 @@ void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
 }
 
 /**
- * reactor_equip - give a reactor room for its batches
+ * reactor_set_runs - give a reactor room for its batches
  * @r: the reactor, idle
  * @runs: array of @size entries, owned by the caller; must stay valid until the next
  *	call replaces it, or until there are no more batches
  * @size: most blocks in a batch, at least 1
  */
-void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size)
+void reactor_set_runs(struct reactor *r, struct reactor_run *runs, unsigned int size)
 {
 	if (WARN_ON_ONCE(r->stage != REACTOR_IDLE))
 		return;

@@ -110,7 +110,7 @@ static inline bool reactor_answered(const struct reactor *r)
 
 void reactor_init(struct reactor *r, unsigned int index, u64 run_max,
 		  reactor_left_fn left);
-void reactor_equip(struct reactor *r, struct reactor_run *runs, unsigned int size);
+void reactor_set_runs(struct reactor *r, struct reactor_run *runs, unsigned int size);
 void reactor_fill(struct reactor *r, u64 now);
 bool reactor_add(struct reactor *r, u64 pfn, u64 pages);
 bool reactor_react(struct reactor *r, u64 now);

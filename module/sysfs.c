@@ -128,7 +128,7 @@ static DEVICE_ATTR_RO(inflated_bytes);
 static ssize_t host_discards_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", balloon_trial_word(to_aerator(dev)));
+	return sysfs_emit(buf, "%s\n", balloon_trial_name(to_aerator(dev)));
 }
 static DEVICE_ATTR_RO(host_discards);
 

@@ -41,7 +41,7 @@ static inline void look(u64 now, u64 free, u64 treated)
 		.free = free, .blocks = free, .treated = treated,
 	};
 
-	policy_look(&policy, now, &level, &limits, &view);
+	policy_sample(&policy, now, &level, &limits, &view);
 }
 
 /* Take a sample each 100 ms. Returns the time of the last one. */

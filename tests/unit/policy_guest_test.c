@@ -169,7 +169,7 @@ static void random_guest(enum model_intake in, u64 *random)
 	for (unsigned int i = 0; i < 30; i++) {
 		pass_within_limits(check_random(random, 1000));
 		if (check_random(random, 20) == 0)
-			policy_press(&guest.policy, guest.now);
+			policy_pressure(&guest.policy, guest.now);
 		if (check_random(random, 3))
 			guest_set(random_amount(random));
 		else

@@ -85,7 +85,7 @@ TEST(policy_only_blocks_are_surplus)
 
 	setup(WINDOW, MIB(1000), 0);
 	for (unsigned int ms = 1; ms < 2 * WINDOW; ms += 100)
-		policy_look(&policy, T0 + ms, &level, &limits, &view);
+		policy_sample(&policy, T0 + ms, &level, &limits, &view);
 	check_eq(view.deficit, MIB(400));
 }
 
@@ -104,11 +104,11 @@ TEST(policy_slack)
 }
 
 /* Nothing is surplus until a window after the pressure. */
-TEST(policy_pressure)
+TEST(policy_under_pressure)
 {
 	setup(WINDOW, MIB(1000), 0);
 	check_eq(view.deficit, MIB(1000));
-	policy_press(&policy, T0 + 1);
+	policy_pressure(&policy, T0 + 1);
 	look(T0 + 1, MIB(1000), 0);
 	check_eq(view.surplus, 0);
 	check_eq(view.deficit, 0);
@@ -123,13 +123,13 @@ TEST(policy_refused_deficit)
 {
 	setup(WINDOW, MIB(1000), MIB(900));
 	check_eq(view.deficit, MIB(100));
-	policy_refuse(&policy, &view);
+	policy_defer(&policy, &view);
 	look(T0 + 1, MIB(1000), MIB(900));
 	check_eq(view.deficit, 0);
 	check_eq(view.wait_ms, POLICY_NEVER);
 	look_for(T0 + 100, 2 * WINDOW, MIB(1050), MIB(900));
 	check_eq(view.deficit, MIB(150));
-	policy_refuse(&policy, &view);
+	policy_defer(&policy, &view);
 	look(T0 + 3 * WINDOW, MIB(1050), MIB(900));
 	check_eq(view.deficit, 0);
 	policy_wake(&policy);

@@ -202,12 +202,12 @@ TEST(reactor_equip_changes_the_room)
 	struct reactor_run one[1];
 
 	setup();
-	check(!refused(reactor_equip(&reactor, one, ARRAY_LEN(one))));
+	check(!refused(reactor_set_runs(&reactor, one, ARRAY_LEN(one))));
 	check(!refused(reactor_fill(&reactor, T0)));
 	check(reactor_add(&reactor, BLOCK, BLOCK));
 	check(!reactor_add(&reactor, 5 * BLOCK, BLOCK));
 	check_eq(one[0].pfn, BLOCK);
-	check(refused(reactor_equip(&reactor, runs, SIZE)));
+	check(refused(reactor_set_runs(&reactor, runs, SIZE)));
 }
 
 TEST(reactor_late_answer_is_one)

@@ -85,7 +85,7 @@ void setup(void)
 	memset(&reactor, 0xa5, sizeof(reactor));
 	memset(runs, 0xa5, sizeof(runs));
 	reactor_init(&reactor, INDEX, RUN_MAX, observe);
-	check(!refused(reactor_equip(&reactor, runs, SIZE)));
+	check(!refused(reactor_set_runs(&reactor, runs, SIZE)));
 	departed = 0;
 }
 
@@ -116,7 +116,7 @@ int do_call(enum call call, u64 now)
 
 	switch (call) {
 	case CALL_EQUIP:
-		reactor_equip(&reactor, runs, SIZE - 1);
+		reactor_set_runs(&reactor, runs, SIZE - 1);
 		break;
 	case CALL_FILL:
 		reactor_fill(&reactor, now);

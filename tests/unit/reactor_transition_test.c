@@ -323,7 +323,7 @@ TEST(reactor_needs_no_observer)
 
 	setup();
 	reactor_init(&reactor, INDEX, RUN_MAX, NULL);
-	check(!refused(reactor_equip(&reactor, runs, SIZE)));
+	check(!refused(reactor_set_runs(&reactor, runs, SIZE)));
 	check(!refused(reactor_fill(&reactor, now)));
 	check(reactor_add(&reactor, 0, BLOCK));
 	check(reactor_react(&reactor, now));
