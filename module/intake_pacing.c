@@ -82,19 +82,6 @@ static unsigned int pacing_rest_due(const struct intake_pacing *p)
 			  max(intake_survey_due(p), 1U);
 }
 
-/**
- * intake_pacing_is_off - must no batch begin, not even in a running pass?
- * @p: the pacing
- *
- * Context: any.
- *
- * Return: true if pacing is halted, or paused by the user (enabled=0).
- */
-bool intake_pacing_is_off(const struct intake_pacing *p)
-{
-	return !READ_ONCE(p->running) || !READ_ONCE(aerator_params.enabled);
-}
-
 /* Wake up. After a rest, and for a flush, refused batches and deficits are retried. */
 static void pacing_wake(struct intake_pacing *p)
 {

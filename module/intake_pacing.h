@@ -11,6 +11,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "intake_batch.h"
+#include "params.h"
 #include "policy_rate.h"
 
 /* prdev->state, PAGE_REPORTING_IDLE of mm/page_reporting.c: no pass was requested. */
@@ -95,6 +96,19 @@ static inline unsigned int intake_pacing_left(u64 since, unsigned int ms)
 	return passed < ms ? ms - passed : 0;
 }
 
+/**
+ * intake_pacing_is_off - must no batch begin, not even in a running pass?
+ * @p: the pacing
+ *
+ * Context: any.
+ *
+ * Return: true if pacing is halted, or paused by the user (enabled=0).
+ */
+static inline bool intake_pacing_is_off(const struct intake_pacing *p)
+{
+	return !READ_ONCE(p->running) || !READ_ONCE(aerator_params.enabled);
+}
+
 /* Called by the intake, at its creation, start, stop and end. */
 int intake_pacing_init(struct intake_pacing *p);
 void intake_pacing_destroy(struct intake_pacing *p);
@@ -135,7 +149,6 @@ void intake_survey(struct intake_pacing *p);
 void intake_flush_drained(struct intake_pacing *p, unsigned int run);
 
 /* Called in other contexts too. */
-bool intake_pacing_is_off(const struct intake_pacing *p);
 unsigned int intake_flush_begin(struct intake_pacing *p);
 int intake_flush_end(struct intake_pacing *p, unsigned int ticket);
 u64 intake_pacing_surplus(struct intake_pacing *p);
