@@ -36,7 +36,7 @@ static void intake_node_level(struct model *m, struct policy_level *level)
 		.free = m->free, .blocks = m->blocks, .treated = m->known,
 	};
 	if (m->free < m->seen)
-		m->fell = m->now;
+		m->last_fall = m->now;
 	m->seen = m->free;
 }
 
@@ -55,7 +55,7 @@ static void pacing_sample(struct model *m)
 	struct policy_level level;
 
 	intake_node_level(m, &level);
-	policy_look(&m->policy, m->now, &level, &m->limits, &m->view);
+	policy_sample(&m->policy, m->now, &level, &m->limits, &m->view);
 	intake_batch_sample(m);
 }
 
@@ -149,7 +149,7 @@ static void intake_survey(struct model *m)
 
 static bool intake_survey_stale(const struct model *m)
 {
-	return intake_is_coarse(m) && m->surveyed < m->fell;
+	return intake_is_coarse(m) && m->surveyed < m->last_fall;
 }
 
 static unsigned int pacing_rest_due(const struct model *m)
@@ -190,14 +190,14 @@ static void intake_pacing_treat(struct model *m, u64 pages)
 	policy_treat(&m->policy, m->now, pages);
 }
 
-static void intake_pacing_passed(struct model *m, u64 done, bool complete)
+static void intake_pacing_end_pass(struct model *m, u64 done, bool complete)
 {
 	m->passes += !!done;
 	pacing_sample(m);
 	if (done)
 		policy_wake(&m->policy);
 	else if (complete)
-		policy_refuse(&m->policy, &m->view);
+		policy_defer(&m->policy, &m->view);
 }
 
 static void treated_pass(struct model *m)
@@ -205,7 +205,7 @@ static void treated_pass(struct model *m)
 	u64 pages = m->view.deficit;
 
 	intake_pacing_treat(m, pages);
-	intake_pacing_passed(m, pages, true);
+	intake_pacing_end_pass(m, pages, true);
 }
 
 /* The kernel's pass ends with a refused batch, which is moved to the tail of the list. */
@@ -221,7 +221,7 @@ static void reporting_pass(struct model *m)
 			intake_pacing_treat(m, pages);
 		done += allowed ? pages : 0;
 	}
-	intake_pacing_passed(m, done, allowed);
+	intake_pacing_end_pass(m, done, allowed);
 }
 
 static unsigned int pacing_wait_deficit(struct model *m)
@@ -232,10 +232,10 @@ static unsigned int pacing_wait_deficit(struct model *m)
 		return POLICY_NEVER;
 	due = intake_batch_wait(m);
 	if (due == INTAKE_BATCH_NEVER) {
-		policy_refuse(&m->policy, &m->view);
+		policy_defer(&m->policy, &m->view);
 		return POLICY_NEVER;
 	}
-	return min_t(u64, due, POLICY_LOOK_MAX);
+	return min_t(u64, due, POLICY_SAMPLE_MAX);
 }
 
 static unsigned int pacing_wait(struct model *m)
@@ -257,7 +257,7 @@ static unsigned int pacing_rest(struct model *m)
 	unsigned int wait;
 
 	if (due)
-		return min(due, POLICY_LOOK_MAX);
+		return min(due, POLICY_SAMPLE_MAX);
 	wait = pacing_wait(m);
 	if (wait != POLICY_NEVER)
 		return wait;

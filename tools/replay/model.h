@@ -71,7 +71,7 @@ struct model_batch {
  * @view: the policy's result of the last sample
  * @known: the driver's estimate of treated pages, if the allocator does not count them
  * @seen: @free at the last sample
- * @fell: time at which free memory was last seen to fall, ms
+ * @last_fall: time at which free memory was last seen to fall, ms
  * @woken: as in struct intake_pacing, as the next two
  * @surveyed: time of the last survey, ms
  * @awake: the work runs again by itself
@@ -97,7 +97,7 @@ struct model {
 	struct policy_view view;
 	u64 known;
 	u64 seen;
-	u64 fell;
+	u64 last_fall;
 	u64 woken;
 	u64 surveyed;
 	bool awake;
