@@ -49,7 +49,7 @@ static const char *takeover_refusal(struct device *dev)
 		return refusal;
 	if (!dev->driver->owner)
 		return TAKEOVER_CRASHES "boot with initcall_blacklist=virtio_balloon_driver_init";
-	return TAKEOVER_CRASHES "reboot, so that aerator comes first";
+	return TAKEOVER_CRASHES "reboot, so that aerator is loaded first";
 }
 
 /* Is the device bound to virtio_balloon, and would aerator bind it? */
