@@ -10,10 +10,10 @@ from dataclasses import replace
 from .harness import Case
 
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
-          "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits", "lifecycle",
-          "takeover", "suspend", "libvirt", "migration", "integrity", "offline", "together",
-          "treated", "kernel", "package", "cost", "release", "churn", "features", "dropin",
-          "bench")
+          "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits",
+          "lifecycle", "takeover", "suspend", "libvirt", "migration", "integrity", "offline",
+          "together", "treated", "kernel", "package", "cost", "release", "churn", "features",
+          "dropin", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

@@ -14,7 +14,7 @@ from .harness import KASAN, TREATED, Case
 # Cases for each commit, the most important first. "make test" leaves them out, since they take
 # minutes and most changes do not concern them.
 EACH_COMMIT = ("package-upgrade 6.1", "transports 6.12", "rounds 6.12",
-                "faults 6.12", "architecture 6.1 686-pae", "architecture 6.12 cloud-arm64")
+               "faults 6.12", "architecture 6.1 686-pae", "architecture 6.12 cloud-arm64")
 
 # Number of further cases in a part. Measuring cases come last in a run: a short part gets to
 # them.
