@@ -28,8 +28,17 @@ REPLAY_HEADERS = $(wildcard tools/replay/*.h tests/unit/shim/linux/*.h) \
 	module/policy.h module/window_min.h
 REPLAY_FLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -I tests/unit/shim -iquote module
 
+# The guest's tool runs the replay, too: with its model, without its command line.
+TOOL_MODEL = $(filter-out tools/replay/replay.c,$(REPLAY_SOURCES))
+TOOL_SOURCES = $(wildcard tools/aerator/*.c) $(TOOL_MODEL)
+TOOL_HEADERS = $(wildcard tools/aerator/*.h) $(REPLAY_HEADERS)
+TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
+	-DTOOL_VERSION='"$(shell sed -n 's/^aerator-version := //p' module/Kbuild)"' \
+	-D'__printf(text, first)=__attribute__((format(printf, text, first)))' \
+	-I tests/unit/shim -iquote module -iquote tools/replay
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay module kernel dist deb \
+.PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay tools module kernel dist deb \
 	dkms-install dkms-remove clean
 
 help: ## list the targets
@@ -81,6 +90,14 @@ replay: ## build build/replay, which runs the policy on a recorded trace of free
 build/replay: $(REPLAY_SOURCES) $(REPLAY_HEADERS)
 	@mkdir -p build
 	$(CC) $(REPLAY_FLAGS) -o $@ $(REPLAY_SOURCES)
+
+tools: ## build build/tools/aerator, the guest's command line tool: see aerator(1)
+	@scripts/deps tool
+	@$(MAKE) -s build/tools/aerator
+
+build/tools/aerator: $(TOOL_SOURCES) $(TOOL_HEADERS)
+	@mkdir -p build/tools
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(TOOL_FLAGS) $(LDFLAGS) -o $@ $(TOOL_SOURCES) -lsmartcols
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)
