@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from aerator_vm import Guest
 
-from .harness import (Case, balloon_driver, counters, expect, expect_equal, load_aerator,
+from .harness import (MODULE, Case, balloon_driver, counters, expect, expect_equal, load_aerator,
                       make_guest, on_kernels)
 from .tool_tree import DEVICE, PARAMETERS, Tree, guest_files
 
@@ -141,17 +143,127 @@ def _check_user(guest: Guest) -> None:
     expect("reported_bytes" in device and "surplus_bytes" not in device, text)
 
 
+_CACHE_MIB = 500
+_USE = "echo | memtool hold 400"
+
+# What a guest does, and the first reason that it has then; each begins with nothing in use.
+_GUEST_REASONS = (
+    # The cache of a disk is dropped when it is closed.
+    ("cache_clean", "sleep 100 </dev/vda >/dev/null 2>&1 &"
+     f" dd if=/dev/vda of=/dev/null bs=1M count={_CACHE_MIB} 2>&1", ""),
+    ("fragments", "", "memtool --small hold 500 0"),
+    ("window", f"echo 60000 >/sys/module/aerator/parameters/window_ms; {_USE}", ""),
+    ("reserve", f"cd /sys/module/aerator/parameters; echo 0 >window_ms; echo 700 >reserve_mb;"
+     f" {_USE}", ""),
+    ("paused", f"cd /sys/module/aerator/parameters; echo 0 >enabled; echo 0 >reserve_mb; {_USE}",
+     ""),
+)
+
+
+def _first_reason(guest: Guest) -> str:
+    """The first reason that why gives; its parts are the memory that /proc shows."""
+    found = json.loads(_tool(guest, "why --json"))
+    total = int(guest.run("awk '/^MemTotal/ { print $2 }' /proc/meminfo")) << 10
+    expect_equal(sum(found["parts"].values()), total, "sum of the parts")
+    expect(abs(found["parts"]["other"]) < 150 << 20, f"much is unexplained: {found['parts']}")
+    return found["reasons"][0]["name"]
+
+
+def _check_reasons(guest: Guest) -> None:
+    """why names the true reason first."""
+    guest.run("modprobe virtio_blk; ls /dev/vda")
+    for wanted, command, hold in _GUEST_REASONS:
+        guest.run(command or "true")
+        job = guest.start_job(hold) if hold else None
+        if job:
+            job.wait_for("touched")
+            job.tell()
+            job.wait_for("freed")
+        found, text = _first_reason(guest), _tool(guest, "why")
+        expect_equal(found, wanted, f"first reason:\n{text}")
+        if job:
+            job.tell()
+            job.wait()
+        guest.run("echo 3 >/proc/sys/vm/drop_caches; cd /sys/module/aerator/parameters;"
+                  " echo 1 >enabled; echo 0 >reserve_mb; echo auto >window_ms")
+
+
+def why_hosts(kernel: str) -> None:
+    """why names a host that keeps what is reported, and a guest whose free pages are
+    poisoned."""
+    with make_guest(kernel, "tool-locked", mem=256, files=guest_files(),
+                    qemu_args=("-overcommit", "mem-lock=on")) as guest:
+        folder = load_aerator(guest)
+        guest.run(f"echo 1 >{folder}/flush")
+        expect_equal(_first_reason(guest), "ignored", "first reason")
+    with make_guest(kernel, "tool-poisoned", mem=512, files=guest_files(), append="init_on_free=1",
+                    balloon={"free-page-reporting": True, "page-poison": False}) as guest:
+        guest.run("modprobe virtio_balloon")
+        guest.insmod(MODULE)
+        expect_equal(_first_reason(guest), "poisoned", "first reason")
+
+
+# A tree, the first reason that it shows, and a word of the text for people.
+_TREES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("cache_clean", "--drop-cache", {"used": {"Cached": 900}}),
+    ("cache_dirty", "sync", {"used": {"Cached": 900, "Dirty": 700}}),
+    ("fragments", "--compact", {"fragments": 700}),
+    ("window", "0.4 s", {"raw": 600, "files": {"windows": "75 9\n150 0 *\n300 4"}}),
+    ("window", "120.1 s", {"raw": 600, "parameters": {"window_ms": "60000"}}),
+    ("reserve", "reserve_mb=0", {"treated": 2500, "raw": 800, "parameters": {"reserve_mb": 800}}),
+    ("share", "share_pct=100", {"treated": 2048, "raw": 1200, "parameters": {"share_pct": 50}}),
+    ("rate", "rate_mb=0", {"treated": 1000, "raw": 1500, "parameters": {"rate_mb": 10},
+                           "files": {"surplus_bytes": 2500 << 20}}),
+    ("going", "flush", {"treated": 1000, "raw": 1500, "files": {"surplus_bytes": 2500 << 20}}),
+    ("paused", "aerator resume", {"raw": 500, "parameters": {"enabled": 0}}),
+    ("ignored", "VFIO", {"files": {"host_discards": "no"}, "used": {"AnonPages": 1000}}),
+    ("not_offered", "freePageReporting", {"driver": "virtio_balloon", "features": 0}),
+    ("no_driver", "modprobe", {"driver": ""}),
+    ("anonymous", "ps -e", {"treated": 100, "used": {"AnonPages": 3500}}),
+    ("huge_pages", "nr_hugepages", {"treated": 1000, "used": {"Hugetlb": 2048}}),
+    ("shmem", "tmpfs", {"treated": 1000, "used": {"Cached": 2000, "Shmem": 1950}}),
+)
+
+
+def why() -> list[str]:
+    """aerator why names the true reason first, and its parts are all of the memory."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        for number, (wanted, word, arguments) in enumerate(_TREES):
+            tree = Tree(Path(name, str(number)), **arguments)
+            found = tree.json("why")
+            expect_equal(found["reasons"][0]["name"], wanted, f"first reason of {arguments}")
+            expect_equal(sum(found["parts"].values()), found["total_bytes"], "sum of the parts")
+            text = " ".join(tree.run("why")[0].split())
+            expect(word in text, f"no '{word}' in the text of {wanted}: {text}")
+        tree = Tree(Path(name, "poisoned"), driver="virtio_balloon", features=0)
+        tree.write("proc/cmdline", "quiet init_on_free=1\n")
+        expect_equal(tree.json("why")["reasons"][0]["name"], "poisoned", "first reason")
+    return [f"{len(_TREES) + 1} trees"]
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[tuple[str, ...]]:
+    """QEMU's arguments for a disk without content."""
+    with tempfile.NamedTemporaryFile(prefix="aerator-disk-") as file:
+        os.truncate(file.name, _CACHE_MIB << 20)
+        yield ("-drive", f"file={file.name},if=none,format=raw,id=disk",
+               "-device", "virtio-blk-pci,drive=disk")
+
+
 def in_guest(kernel: str) -> Iterator[str]:
     """The verbs work in a guest with aerator, and with virtio_balloon."""
-    with make_guest(kernel, "tool", files=guest_files()) as guest:
+    with _disk() as disk, make_guest(kernel, "tool", files=guest_files(),
+                                     qemu_args=disk) as guest:
         folder = load_aerator(guest)
         _check_status(guest, folder)
         _check_user(guest)
+        _check_reasons(guest)
         yield _tool(guest, "status").splitlines()[-1]
         guest.run("rmmod aerator")
         expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
         expect("virtio_balloon" in _tool(guest, "status"), "no status with virtio_balloon")
+        expect(_first_reason(guest), "no reason with virtio_balloon")
 
 
-CASES = [Case("tool-status", status), Case("tool-broken", broken),
-         *on_kernels(in_guest, ("6.12",))]
+CASES = [Case("tool-status", status), Case("tool-broken", broken), Case("tool-why", why),
+         *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",))]

@@ -82,6 +82,9 @@ class Tree:
         file.write_text(text)
         return file
 
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
+
     def _proc(self, free: int, fragments: int, used: Mapping[str, int]) -> None:
         lines = {**_MEMINFO, "MemFree": free << 10,
                  **{name: mib << 10 for name, mib in used.items()}}
@@ -107,8 +110,9 @@ class Tree:
             self.write(f"{folder}/device", f"0x{device:04x}\n")
             self.write(f"{folder}/features",
                        "".join(str(bits >> bit & 1) for bit in range(64)) + "\n")
-            self.write(f"sys/bus/virtio/drivers/{bound}/bind", "")
-            (self.root / folder / "driver").symlink_to(f"../../drivers/{bound}")
+            if bound:
+                self.write(f"sys/bus/virtio/drivers/{bound}/bind", "")
+                (self.root / folder / "driver").symlink_to(f"../../drivers/{bound}")
 
     def _aerator(self, files: Mapping[str, object], parameters: Mapping[str, object]) -> None:
         for name, value in {**_FILES, **files}.items():

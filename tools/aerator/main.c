@@ -7,6 +7,7 @@
 
 static const struct tool_verb verbs[] = {
 	{ "status", "[DEVICE]", "what each balloon device does (the default)", status_run },
+	{ "why", "", "where the memory is that the host still holds, and what to do", why_run },
 };
 
 static int main_help(void)

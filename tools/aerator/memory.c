@@ -15,6 +15,7 @@ enum {
 	MEMORY_MEMINFO,
 	MEMORY_BUDDYINFO,
 	MEMORY_ZONEINFO,
+	MEMORY_VMSTAT,
 	MEMORY_SOURCES,
 };
 
@@ -144,6 +145,28 @@ static int memory_zoneinfo(struct memory *memory, const struct source *source)
 	return TOOL_FINE;
 }
 
+/* The value of a line of /proc/vmstat; 0 if this kernel does not have it. */
+static uint64_t memory_event(const struct source *source, const char *name)
+{
+	const char *line;
+	uint64_t value;
+
+	for (line = source->text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (memory_zone_value(line, name, &value))
+			return value;
+	}
+	return 0;
+}
+
+static void memory_vmstat(struct memory *memory, const struct source *source)
+{
+	uint64_t in = memory_event(source, "balloon_inflate");
+	uint64_t out = memory_event(source, "balloon_deflate");
+
+	memory->ballooned = in > out ? (in - out) * sysconf(_SC_PAGESIZE) : 0;
+}
+
 static int memory_parse(struct memory *memory, const struct source *sources,
 			unsigned int order)
 {
@@ -159,6 +182,7 @@ static int memory_parse(struct memory *memory, const struct source *sources,
 	if (memory_meminfo(memory, &sources[MEMORY_MEMINFO]) ||
 	    memory_buddyinfo(memory, &sources[MEMORY_BUDDYINFO], order))
 		return TOOL_FAILED;
+	memory_vmstat(memory, &sources[MEMORY_VMSTAT]);
 	return memory_zoneinfo(memory, &sources[MEMORY_ZONEINFO]);
 }
 
@@ -178,6 +202,7 @@ int memory_read(struct memory *memory, unsigned int order)
 	source_set(&sources[MEMORY_MEMINFO], SOURCE_FILE, "/proc/meminfo");
 	source_set(&sources[MEMORY_BUDDYINFO], SOURCE_FILE, "/proc/buddyinfo");
 	source_set(&sources[MEMORY_ZONEINFO], SOURCE_FILE, "/proc/zoneinfo");
+	source_set(&sources[MEMORY_VMSTAT], SOURCE_FILE, "/proc/vmstat");
 	source_fetch(sources, MEMORY_SOURCES);
 	status = memory_parse(memory, sources, order);
 	source_free(sources, MEMORY_SOURCES);

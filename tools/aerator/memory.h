@@ -29,6 +29,7 @@ enum memory_line {
  * @fragments: free memory in smaller blocks
  * @parked: free memory in the lists of single processors
  * @low: the sum of the zones' low watermarks
+ * @ballooned: memory in balloons of any driver, since the boot
  */
 struct memory {
 	uint64_t line[MEMORY_LINES];
@@ -36,6 +37,7 @@ struct memory {
 	uint64_t fragments;
 	uint64_t parked;
 	uint64_t low;
+	uint64_t ballooned;
 };
 
 int memory_read(struct memory *memory, unsigned int order);

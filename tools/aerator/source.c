@@ -172,16 +172,18 @@ int source_error(const struct source *source)
 }
 
 /**
- * source_write - write a file, with a time limit
- * @path: its path, without the sysroot
- * @text: what is written, in one write
+ * source_call - call a function that may hang, with a time limit
+ * @work: the function; returns 0 or a negative error
+ * @path: its first argument
+ * @text: its second argument
  * @seconds: the limit
  *
- * A write that takes longer goes on, in a process of its own.
+ * A call that takes longer goes on, in a process of its own.
  *
- * Return: 0, or a negative error; -ETIMEDOUT also after the time limit.
+ * Return: what @work returns; -ETIMEDOUT also after the time limit.
  */
-int source_write(const char *path, const char *text, unsigned int seconds)
+int source_call(int (*work)(const char *path, const char *text), const char *path,
+		const char *text, unsigned int seconds)
 {
 	long long deadline = source_child_now() + seconds * 1000LL;
 	int ends[2], err = 0, failed;
@@ -198,7 +200,7 @@ int source_write(const char *path, const char *text, unsigned int seconds)
 	if (!child) {
 		close(ends[0]);
 		source_child_detach(ends[1]);
-		err = source_child_write(path, text);
+		err = work(path, text);
 		_exit(write(ends[1], &err, sizeof(err)) != sizeof(err));
 	}
 	close(ends[1]);
@@ -206,6 +208,19 @@ int source_write(const char *path, const char *text, unsigned int seconds)
 	close(ends[0]);
 	waitpid(child, NULL, failed ? WNOHANG : 0);
 	return failed ?: err;
+}
+
+/**
+ * source_write - write a file of the kernel, with a time limit
+ * @path: its path, without the sysroot
+ * @text: what is written, in one write
+ * @seconds: the limit
+ *
+ * Return: 0, or a negative error; -ETIMEDOUT also after the time limit.
+ */
+int source_write(const char *path, const char *text, unsigned int seconds)
+{
+	return source_call(source_child_write, path, text, seconds);
 }
 
 /**

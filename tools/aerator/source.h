@@ -38,6 +38,8 @@ void source_set(struct source *source, enum source_kind kind, const char *format
 void source_fetch(struct source *sources, unsigned int nr);
 void source_free(struct source *sources, unsigned int nr);
 int source_error(const struct source *source);
+int source_call(int (*work)(const char *path, const char *text), const char *path,
+		const char *text, unsigned int seconds);
 int source_write(const char *path, const char *text, unsigned int seconds);
 int source_number(const struct source *source, uint64_t most, uint64_t *number);
 int source_word(const struct source *source, char *word, size_t size);
