@@ -6,15 +6,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from aerator_vm import Guest
+from aerator_vm.common import TOP
 
+from . import documents_code
 from .harness import (MODULE, Case, balloon_driver, counters, expect, expect_equal, load_aerator,
-                      make_guest, on_kernels)
+                      make_guest, on_kernels, run_script)
 from .tool_tree import DEVICE, PARAMETERS, Tree, guest_files
 
 
@@ -241,6 +244,202 @@ def why() -> list[str]:
     return [f"{len(_TREES) + 1} trees"]
 
 
+_CONF = "etc/modprobe.d/aerator.conf"
+
+# Bad arguments of set, and what is said of them.
+_BAD_VALUES = (("refault_ms=60001", "0 to 60000"), ("refault_ms=-1", "0 to 60000"),
+               ("refault_ms=", "0 to 60000"), ("window_ms=automatic", "or auto"),
+               ("intake=auto reporting", "auto, reporting, treated"), ("enabled=yes", "0, 1"),
+               ("enabled", "NAME=VALUE"), ("=1", "unknown"), ("speed=1", "unknown"))
+
+
+def _values(tree: Tree) -> dict[str, str]:
+    """The values of a tree: the kernel's, and the file for later loads."""
+    files = [*(tree.root / PARAMETERS).iterdir(), *(tree.root / "etc/modprobe.d").iterdir()]
+    return {file.name: file.read_text() for file in files}
+
+
+def _set_saves(tree: Tree) -> None:
+    """set --save changes only the lines of its parameters, and adds those that are missing."""
+    tree.run("set", "--save", "refault_ms=5000", "rate_mb=7", "order=8", "window_ms=auto")
+    text = tree.read(_CONF)
+    shipped = (TOP / "packaging/modprobe.conf").read_text()
+    lines = text.splitlines()
+    wanted = {"refault_ms=5000", "rate_mb=7", "order=8", "window_ms=auto", "share_pct=50"}
+    expect_equal({line.removeprefix("options aerator ") for line in lines
+                  if line.startswith("options")}, wanted, f"options of {text}")
+    kept = [line for line in lines if not line.startswith("options")]
+    expect_equal(kept, shipped.splitlines(), "other lines")
+    after = lines[lines.index("#options aerator refault_ms=2000") + 1]
+    expect_equal(after, "options aerator refault_ms=5000", "line after the default")
+    expect_equal(tree.read(f"{PARAMETERS}/refault_ms"), "5000\n", "value in the kernel")
+
+
+def settings() -> list[str]:
+    """get shows the parameters, and set changes them; bad input changes nothing, and is told
+    what is allowed."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree = Tree(Path(name, "set"))
+        tree.write(_CONF, (TOP / "packaging/modprobe.conf").read_text()
+                   + "options aerator refault_ms=100 share_pct=50")
+        found = tree.json("get")["parameters"]
+        expect_equal((found["refault_ms"], found["window_ms"]), (2000, "auto"), "get --json")
+        expect_equal(tree.run("get", "order", "--raw")[0].split()[4:6], ["order", "9"], "get")
+        before = _values(tree)
+        for text, said in _BAD_VALUES:
+            output, error = tree.run("set", "--save", "rate_mb=5", text, status=2)
+            expect(said in error and not output, f"set {text}: {error}")
+            expect_equal(_values(tree), before, f"values after set {text}")
+        _set_saves(tree)
+        balloon = Tree(Path(name, "balloon"), driver="virtio_balloon")
+        for words in (("get",), ("set", "enabled=0"), ("flush",), ("quiesce",)):
+            expect("aerator doctor" in balloon.run(*words, status=1)[1], f"no hint by {words}")
+    return [f"{len(_BAD_VALUES)} bad values"]
+
+
+def settings_known() -> None:
+    """The tool's list of parameters, with defaults and allowed values, is the module's."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        text, _ = Tree(Path(name)).run("get", "--noheadings")
+    rows = {cells[0]: (cells[2], cells[3].strip()) for cells in
+            (line.split(None, 3) for line in text.splitlines())}
+    wanted = {name: (default.partition(";")[0], allowed.partition(" (")[0])
+              for name, (default, allowed) in documents_code.parameters().items()}
+    expect_equal(rows, wanted, "aerator get")
+
+
+def quiesce() -> None:
+    """quiesce pauses, and fails while a batch is in flight; resume ends the pause. flush says
+    what stayed."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree = Tree(Path(name, "idle"), raw=500)
+        tree.run("quiesce")
+        expect_equal(tree.read(f"{PARAMETERS}/enabled"), "0\n", "enabled after quiesce")
+        tree.run("resume")
+        expect_equal(tree.read(f"{PARAMETERS}/enabled"), "1\n", "enabled after resume")
+        for command in ("drop_caches", "compact_memory"):
+            tree.write(f"proc/sys/vm/{command}", "")
+        text, _ = tree.run("flush", "--compact", "--drop-cache")
+        expect("0B went to the host" in text and "500M" in text, text)
+        written = [tree.read(path) for path in ("proc/sys/vm/drop_caches",
+                                                "proc/sys/vm/compact_memory",
+                                                f"{DEVICE}/aerator/flush")]
+        expect_equal(written, ["3\n", "1\n", "1\n"], "what was written")
+        tree.write(f"{DEVICE}/aerator/stage", "settle\n")
+        _, said = tree.run("quiesce", "--timeout", "1", status=1)
+        expect("a batch is in flight" in said, said)
+        _replace(tree.root / DEVICE / "aerator/flush", os.mkfifo)
+        text, said = tree.run("flush", "--timeout", "1", status=1)
+        expect("within 1 s" in said and "500M" in text, said + text)
+        expect("3600" in tree.run("flush", "--timeout", "0", status=2)[1], "no limits are said")
+
+
+def _modules(tree: Tree, *names: str) -> Tree:
+    release = tree.read("proc/sys/kernel/osrelease").strip()
+    tree.write(f"lib/modules/{release}/modules.dep", "".join(
+        f"updates/dkms/{name}.ko.xz:\n" for name in names))
+    return tree
+
+
+# What is wrong with a tree, by the check of doctor that warns, and a word of its advice.
+_ILL: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
+    ("driver", "modprobe aerator", {"driver": "virtio_balloon"}, {}),
+    ("device", "free-page-reporting=on", {"device": 6}, {}),
+    ("kernel", "Reboot", {"driver": "virtio_balloon"},
+     {"proc/sys/kernel/osrelease": "6.12.95-cloud-amd64\n"}),
+    ("reporting", "free-page-reporting=on", {"driver": "virtio_balloon", "features": 0}, {}),
+    ("poison", "page-poison=on", {"driver": "virtio_balloon", "features": 0},
+     {"proc/cmdline": "page_poison=1\n"}),
+    ("module", "dkms autoinstall", {}, {"lib/modules/6.12.118-cloud-amd64/modules.dep": "a:\n"}),
+    ("signature", "key of DKMS", {"driver": "virtio_balloon"},
+     {"dev/kmsg": "6,1,1,-;Loading of unsigned module is rejected\n"}),
+    ("host", "VFIO", {"files": {"host_discards": "no"}}, {}),
+    ("enabled", "aerator resume", {"parameters": {"enabled": 0}}, {}),
+    ("limits", "rate_mb=0", {"parameters": {"reserve_mb": 100}}, {}),
+    ("errors", "dmesg", {"files": {"errors": 1}}, {}),
+    ("notice", "kprobes", {}, {"dev/kmsg": "4,1,1,-;aerator: no early notice of frees (k)\n"}),
+    ("order", "order=9", {},
+     {"sys/module/page_reporting/parameters/page_reporting_order": "10\n"}),
+)
+
+
+def doctor() -> list[str]:
+    """doctor finds nothing in a good guest; each fault gives its warning, with what to do."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree = _modules(Tree(Path(name, "good")), "aerator")
+        tree.write("dev/kmsg", "4,1,1,-;no early notice of frees\n6,2,2,-;aerator: frees are"
+                   " noticed early again\n")
+        good = tree.json("doctor")["checks"]
+        expect_equal({check["result"] for check in good}, {"ok"}, f"results in {good}")
+        expect_equal(sorted(check["name"] for check in good), sorted(row[0] for row in _ILL),
+                     "checks, and checks that are tested")
+        for number, (wanted, word, arguments, files) in enumerate(_ILL):
+            tree = _modules(Tree(Path(name, str(number)), **arguments), "aerator")
+            for path, text in files.items():
+                tree.write(path, text)
+            found = {check["name"]: check for check in tree.json("doctor", status=1)["checks"]}
+            expect_equal(found[wanted]["result"], "warn", f"check {wanted}")
+            expect(word in found[wanted]["advice"], f"no '{word}' in {found[wanted]['advice']}")
+            text = " ".join(tree.run("doctor", status=1)[0].split())
+            expect(f"warn {wanted}" in text and word in text, text)
+    return [f"{len(_ILL)} faults"]
+
+
+def metrics() -> list[str]:
+    """metrics are what sysfs says, promtool accepts them, and the file is replaced at once."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree, target = Tree(Path(name, "tree"), raw=100), Path(name, "out", "aerator.prom")
+        said = tree.run("metrics", "--textfile", str(target), status=1)[1]
+        expect("No such file" in said, said)
+        target.parent.mkdir()
+        tree.run("metrics", "--textfile", str(target))
+        text = target.read_text()
+        expect_equal(text, tree.run("metrics")[0], "the file, and standard output")
+        expect_equal([path.name for path in target.parent.iterdir()], [target.name], "files")
+        expect_equal(target.stat().st_mode & 0o777, 0o644, "mode")
+        for line in (f'aerator_reported_bytes_total{{device="virtio1"}} {3000 << 20}',
+                     'aerator_parameter{name="refault_ms"} 2000',
+                     'aerator_host_discards{device="virtio1"} 1',
+                     f'aerator_free_bytes{{kind="blocks"}} {3100 << 20}'):
+            expect(f"{line}\n" in text, f"no line {line} in\n{text}")
+        run_script("scripts/deps", "metrics")
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        expect_equal((checked.returncode, checked.stdout), (0, ""), "promtool")
+        (tree.root / DEVICE / "aerator/errors").unlink()
+        tree.run("metrics", "--textfile", str(target), status=1)
+        expect_equal(target.read_text(), text, "the file after a failure")
+        balloon = Tree(Path(name, "balloon"), driver="virtio_balloon").run("metrics")[0]
+        expect('driver="virtio_balloon"' in balloon, balloon)
+    return [f"{text.count('# TYPE')} metrics"]
+
+
+def _check_verbs(guest: Guest, folder: str) -> str:
+    """set, quiesce and flush do in a guest what they say."""
+    parameters = "/sys/module/aerator/parameters"
+    _tool(guest, "set refault_ms=3000")
+    said = _tool(guest, "doctor", status=1)
+    # The module is not installed in this guest, but loaded from a file.
+    expect_equal([line.split()[1] for line in said.splitlines() if line.startswith("warn")],
+                 ["module"], f"warnings of\n{said}")
+    expect("aerator_reported_bytes_total" in _tool(guest, "metrics"), "no metrics")
+    said = _tool(guest, "set refault_ms=4000 intake=treated", status=1)
+    expect("this kernel refuses it" in said, said)
+    expect_equal(guest.read(f"{parameters}/refault_ms"), "3000", "refault_ms after a refusal")
+    _tool(guest, "quiesce")
+    cycles = guest.read(f"{folder}/cycles")
+    guest.run("echo | memtool hold 300")
+    said = _tool(guest, "flush", status=1)
+    expect("paused" in said, said)
+    expect_equal(guest.read(f"{folder}/cycles"), cycles, "batches while paused")
+    guest.run("dd if=/dev/vda of=/dev/null bs=1M count=200 2>&1")
+    _tool(guest, "resume")
+    with guest.host.madvise_traced() as dropped:
+        said = _tool(guest, "flush --compact --drop-cache")
+    expect(dropped.bytes > 200 << 20, f"the host dropped {dropped.bytes >> 20} MiB only: {said}")
+    return said.splitlines()[0]
+
+
 @contextlib.contextmanager
 def _disk() -> Iterator[tuple[str, ...]]:
     """QEMU's arguments for a disk without content."""
@@ -259,11 +458,16 @@ def in_guest(kernel: str) -> Iterator[str]:
         _check_user(guest)
         _check_reasons(guest)
         yield _tool(guest, "status").splitlines()[-1]
+        yield _check_verbs(guest, folder)
         guest.run("rmmod aerator")
         expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
         expect("virtio_balloon" in _tool(guest, "status"), "no status with virtio_balloon")
         expect(_first_reason(guest), "no reason with virtio_balloon")
+        expect("warn    driver" in _tool(guest, "doctor", status=1), "doctor, virtio_balloon")
 
 
 CASES = [Case("tool-status", status), Case("tool-broken", broken), Case("tool-why", why),
+         Case("tool-settings", settings), Case("tool-settings-known", settings_known),
+         Case("tool-quiesce", quiesce), Case("tool-doctor", doctor),
+         Case("tool-metrics", metrics),
          *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",))]

@@ -66,11 +66,12 @@ class Tree:
     def __init__(self, root: Path, driver: str = "aerator", treated: int = 3000, raw: int = 0,
                  fragments: int = 0, used: Mapping[str, int] | None = None,
                  files: Mapping[str, object] | None = None,
-                 parameters: Mapping[str, object] | None = None, features: int = 1 << 5) -> None:
+                 parameters: Mapping[str, object] | None = None, features: int = 1 << 5,
+                 device: int = 5) -> None:
         self.root = root
         free = treated + raw + fragments
         self._proc(free, fragments, used or {})
-        self._device(driver, features)
+        self._device(driver, device, features)
         if driver == "aerator":
             self._aerator({"treated_bytes": treated << 20, "raw_bytes": raw << 20,
                            "surplus_bytes": treated << 20, "reported_bytes": treated << 20,
@@ -103,9 +104,9 @@ class Tree:
         self.write("proc/vmstat", "pgfault 1\ncompact_stall 0\n")
         self.write("dev/kmsg", "6,1,1,-;Linux version 6.12.118\n")
 
-    def _device(self, driver: str, features: int) -> None:
+    def _device(self, driver: str, number: int, features: int) -> None:
         for name, device, bound, bits in (("virtio0", 3, "virtio_console", 0),
-                                          ("virtio1", 5, driver, features)):
+                                          ("virtio1", number, driver, features)):
             folder = f"sys/bus/virtio/devices/{name}"
             self.write(f"{folder}/device", f"0x{device:04x}\n")
             self.write(f"{folder}/features",

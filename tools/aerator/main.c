@@ -8,6 +8,17 @@
 static const struct tool_verb verbs[] = {
 	{ "status", "[DEVICE]", "what each balloon device does (the default)", status_run },
 	{ "why", "", "where the memory is that the host still holds, and what to do", why_run },
+	{ "flush", "[--compact] [--drop-cache] [--timeout S]",
+	  "give what is free to the host now; say what went, and what stayed", flush_run },
+	{ "quiesce", "[--timeout S]", "pause reporting; return when nothing is in flight",
+	  quiesce_run },
+	{ "resume", "", "report again", resume_run },
+	{ "doctor", "", "what is wrong with this guest, and what to do", doctor_run },
+	{ "metrics", "[--textfile PATH]", "the same for Prometheus, or for its node_exporter",
+	  metrics_run },
+	{ "get", "[NAME]...", "parameters, with defaults and what is allowed", get_run },
+	{ "set", "[--save] NAME=VALUE...", "change parameters; with --save for later loads, too",
+	  set_run },
 };
 
 static int main_help(void)

@@ -47,9 +47,11 @@ static bool settings_has_word(const char *words, const char *word)
 {
 	size_t length = strlen(word);
 
+	if (!length || strchr(word, ' '))
+		return false;
 	while (words) {
 		if (!strncmp(words, word, length) && strchr(" ", words[length]))
-			return length;
+			return true;
 		words = strchr(words, ' ');
 		words = words ? words + 1 : NULL;
 	}

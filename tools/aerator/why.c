@@ -96,12 +96,13 @@ static void why_paragraph(const struct why *why, struct why_text *text)
 
 /**
  * why_wrap - print a text, with its lines broken at blanks
+ * @head: what stands before the first line
  * @text: the text
- * @indent: number of blanks before each line
+ * @indent: number of blanks before each line, or of the columns of @head
  */
-void why_wrap(const char *text, int indent)
+void why_wrap(const char *head, const char *text, int indent)
 {
-	size_t column = printf("%*s", indent, "");
+	size_t column = printf("%-*s", indent, head);
 	bool first = true;
 
 	while (*text) {
@@ -161,7 +162,7 @@ int why_print(const struct why *why)
 	if (status || tool_options.raw)
 		return status;
 	putchar('\n');
-	why_wrap(text.data, 0);
+	why_wrap("", text.data, 0);
 	return TOOL_FINE;
 }
 

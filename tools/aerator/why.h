@@ -94,6 +94,6 @@ void why_divide(struct why *why);
 unsigned int why_rank(const struct why *why, enum why_part *order);
 int why_print(const struct why *why);
 void why_json(const struct why *why);
-void why_wrap(const char *text, int indent);
+void why_wrap(const char *head, const char *text, int indent);
 
 #endif /* WHY_H */
