@@ -35,7 +35,7 @@ TOOL_HEADERS = $(wildcard tools/aerator/*.h) $(REPLAY_HEADERS)
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
 	-DTOOL_VERSION='"$(shell sed -n 's/^aerator-version := //p' module/Kbuild)"' \
 	-D'__printf(text, first)=__attribute__((format(printf, text, first)))' \
-	-I tests/unit/shim -iquote module -iquote tools/replay
+	-I tests/unit/shim -iquote module
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay tools module kernel dist deb \

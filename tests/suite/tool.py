@@ -414,6 +414,32 @@ def metrics() -> list[str]:
     return [f"{text.count('# TYPE')} metrics"]
 
 
+def record_replay() -> list[str]:
+    """record writes a trace that replay reads, and replay's figures are those of build/replay."""
+    run_script("make", "-s", "replay")
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree, trace = Tree(Path(name, "tree"), raw=100), Path(name, "trace.txt")
+        tree.run("record", "--seconds", "1", str(trace))
+        samples = [line for line in trace.read_text().splitlines() if line[0] != "#"]
+        expect(len(samples) == 2 and samples[0].split()[1:] == ["793600", "793600"],
+               f"samples of memory that stays as it is: {samples}")
+        tree.run("replay", str(trace))
+        expect("time goes back" in tree.run("replay", str(tree.write("bad", "5 1\n4 1\n")),
+                                            status=1)[1], "a bad trace is read")
+        tree.run("record", str(trace), "too-much", status=2)
+        churn = TOP / "tests/unit/traces/churn-1.txt"
+        found = {row["driver"]: row for row in tree.json("replay", str(churn))["drivers"]}
+    for driver in ("virtio_balloon", "aerator"):
+        wanted = json.loads(run_script("build/replay", "--intake", "reporting", "--driver",
+                                       driver, churn))
+        expect_equal([found[driver][key] for key in ("held_gib_s", "refaulted_gib")],
+                     [round(wanted[key], 3) for key in ("held_gib_s", "refaulted_gib")],
+                     f"figures of {driver}")
+    best = found.pop("best possible")
+    expect(all(row["cost"] >= best["cost"] for row in found.values()), "better than the best")
+    return [f"cost of {driver}: {row['cost']}" for driver, row in found.items()]
+
+
 def _check_verbs(guest: Guest, folder: str) -> str:
     """set, quiesce and flush do in a guest what they say."""
     parameters = "/sys/module/aerator/parameters"
@@ -469,5 +495,5 @@ def in_guest(kernel: str) -> Iterator[str]:
 CASES = [Case("tool-status", status), Case("tool-broken", broken), Case("tool-why", why),
          Case("tool-settings", settings), Case("tool-settings-known", settings_known),
          Case("tool-quiesce", quiesce), Case("tool-doctor", doctor),
-         Case("tool-metrics", metrics),
+         Case("tool-metrics", metrics), Case("tool-record-replay", record_replay),
          *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",))]

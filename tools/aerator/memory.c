@@ -210,6 +210,26 @@ int memory_read(struct memory *memory, unsigned int order)
 }
 
 /**
+ * memory_read_free - read free memory alone: blocks and fragments
+ * @memory: the result
+ * @order: as for memory_read()
+ *
+ * Return: TOOL_FINE, or TOOL_FAILED after a message.
+ */
+int memory_read_free(struct memory *memory, unsigned int order)
+{
+	struct source source;
+	int status;
+
+	memset(memory, 0, sizeof(*memory));
+	source_set(&source, SOURCE_FILE, "/proc/buddyinfo");
+	source_fetch(&source, 1);
+	status = source.text ? memory_buddyinfo(memory, &source, order) : source_error(&source);
+	source_free(&source, 1);
+	return status;
+}
+
+/**
  * memory_block_order - the order of blocks of 2 MiB
  *
  * Return: log2 of pages.

@@ -40,6 +40,7 @@ struct memory {
 	uint64_t ballooned;
 };
 
+int memory_read_free(struct memory *memory, unsigned int order);
 int memory_read(struct memory *memory, unsigned int order);
 unsigned int memory_block_order(void);
 
