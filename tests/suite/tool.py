@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -440,6 +441,42 @@ def record_replay() -> list[str]:
     return [f"cost of {driver}: {row['cost']}" for driver, row in found.items()]
 
 
+def top() -> None:
+    """top prints a line for each interval on a pipe, and comma separated values."""
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree = Tree(Path(name), raw=100, files={"windows": "75 0 *\n150 12"})
+        head, *lines = tree.run("top", "--count", "2")[0].splitlines()
+        expect_equal(len(lines), 2, "lines")
+        found = dict(zip(head.split(), lines[0].split()))
+        expect_equal((found["BLOCKS"], found["REPORT/S"], found["WIN-MS"]), ("3.0G", "0B", "75"),
+                     "a line")
+        text, _ = tree.run("top", "--count", "1", "--csv", "--raw")
+        head, line = text.splitlines()
+        row = dict(zip(head.split(","), line.split(",")))
+        expect_equal((row["free_blocks_bytes"], row["reported_bytes_per_second"],
+                      row["surplus_bytes"]), (str(3100 << 20), "0", str(3000 << 20)), "csv")
+        tree.run("top", "--interval", "0", status=2)
+
+
+def manual() -> None:
+    """aerator(1) is well formed; it and the completion have the verbs and options of --help."""
+    page = TOP / "Documentation/aerator.1"
+    expect_equal(run_script("mandoc", "-T", "lint", "-W", "warning", page), "", "mandoc")
+    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
+        tree = Tree(Path(name))
+        usage, _ = tree.run("--help")
+        version, _ = tree.run("--version")
+    expect_equal(version, f"aerator {documents_code.version()}\n", "version")
+    verbs = re.findall(r"^  ([a-z]+)\b", usage, re.M)
+    options = set(re.findall(r"--[a-z-]+", usage))
+    expect(len(verbs) > 10 and len(options) > 10, usage)
+    text = page.read_text().replace("\\-", "-")
+    completion = (TOP / "packaging/bash-completion/aerator").read_text()
+    for where, found in (("aerator(1)", text), ("completion", completion)):
+        missing = [word for word in (*verbs, *sorted(options)) if word not in found]
+        expect(not missing, f"{where} lacks {missing}")
+
+
 def _check_verbs(guest: Guest, folder: str) -> str:
     """set, quiesce and flush do in a guest what they say."""
     parameters = "/sys/module/aerator/parameters"
@@ -448,6 +485,7 @@ def _check_verbs(guest: Guest, folder: str) -> str:
     # The module is not installed in this guest, but loaded from a file.
     expect_equal([line.split()[1] for line in said.splitlines() if line.startswith("warn")],
                  ["module"], f"warnings of\n{said}")
+    expect_equal(len(_tool(guest, "top --count 2").splitlines()), 3, "lines of top")
     expect("aerator_reported_bytes_total" in _tool(guest, "metrics"), "no metrics")
     said = _tool(guest, "set refault_ms=4000 intake=treated", status=1)
     expect("this kernel refuses it" in said, said)
@@ -496,4 +534,5 @@ CASES = [Case("tool-status", status), Case("tool-broken", broken), Case("tool-wh
          Case("tool-settings", settings), Case("tool-settings-known", settings_known),
          Case("tool-quiesce", quiesce), Case("tool-doctor", doctor),
          Case("tool-metrics", metrics), Case("tool-record-replay", record_replay),
+         Case("tool-top", top), Case("tool-manual", manual),
          *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",))]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aerator_vm.common import TOP
+from aerator_vm.tool import TOOL, tool_files
 
 from .harness import expect, expect_equal, once_a_run, run_script
 
@@ -44,7 +44,7 @@ _FILES: dict[str, object] = {
 
 def _build() -> str:
     run_script("make", "-s", "tools")
-    return str(TOP / "build/tools/aerator")
+    return str(TOOL)
 
 
 def tool_path() -> Path:
@@ -52,11 +52,9 @@ def tool_path() -> Path:
     return Path(once_a_run("tool", _build))
 
 
-def guest_files() -> dict[str, Path]:
+def guest_files() -> dict[str, Path | str]:
     """The tool and its libraries as files of a guest."""
-    path = tool_path()
-    words = [word for word in run_script("ldd", path).split() if word.startswith("/")]
-    return {"/bin/aerator": path, **{word: Path(word) for word in words}}
+    return tool_files(tool_path())
 
 
 class Tree:
