@@ -51,7 +51,7 @@ help: ## list the targets
 	@echo "                    scale orders traces (all if empty), how often, and guests at a time"
 
 demo: ## show freed guest memory go back to the host, with aerator and without
-	@scripts/deps module guest demo $(KERNEL_DEPS)
+	@scripts/deps module guest demo tool $(KERNEL_DEPS)
 	@scripts/module $(KERNEL) >/dev/null
 	@scripts/demo --kernel $(KERNEL)
 

@@ -170,7 +170,9 @@ def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 409
                     module: Path | None = None,
                     params: Mapping[str, object] | None = None,
                     ceiling: float = 40,
-                    watch: Watch = contextlib.nullcontext) -> Release:
+                    watch: Watch = contextlib.nullcontext,
+                    files: Mapping[str, Path | str] | None = None,
+                    after: Callable[[Guest], object] | None = None) -> Release:
     """Boot a guest, let it touch and free memory, record the host memory meanwhile.
 
     kernel   as for Guest
@@ -181,16 +183,21 @@ def measure_release(kernel: str, driver: str, *, mib: int = 3000, mem: int = 409
     params   parameters of aerator.ko
     ceiling  seconds after the free until the curve must be flat, or NotReturned
     watch    shows the recording while it is made
+    files    more files of the guest, as for Guest
+    after    called with the guest at the end
     """
     if driver not in DRIVERS:
         raise ValueError(f"no driver {driver!r}: one of {', '.join(DRIVERS)}")
-    files = {}
+    all_files = dict(files or {})
     if driver == "aerator":
-        files[MODULE] = module or BUILD / kernel / "aerator.ko"
+        all_files[MODULE] = module or BUILD / kernel / "aerator.ko"
     with Guest(kernel, mem=mem, balloon={"free-page-reporting": True},
-               files=files) as guest:
+               files=all_files) as guest:
         bind(guest, driver, params)
-        return record_release(guest, driver, mib=mib, ceiling=ceiling, watch=watch)
+        release = record_release(guest, driver, mib=mib, ceiling=ceiling, watch=watch)
+        if after:
+            after(guest)
+        return release
 
 
 def record_release(guest: Guest, driver: str, *, mib: int, ceiling: float = 40,
