@@ -110,7 +110,7 @@ kernel: ## fetch or build the kernel: build/KERNEL/vmlinuz and build/KERNEL/modu
 dist: ## pack the last commit: build/aerator-VERSION.tar.xz
 	@scripts/dist
 
-deb: ## build the Debian package: build/deb/aerator-dkms_VERSION_all.deb
+deb: ## build the Debian packages: build/deb/aerator-dkms_VERSION_all.deb and others
 	@scripts/deps deb
 	@scripts/deb
 

@@ -67,6 +67,31 @@ def lintian() -> None:
     expect(not found, f"lintian:\n{found}")
 
 
+_TOOL_FILES = {
+    "usr/bin/aerator", "usr/share/man/man1/aerator.1.gz",
+    "usr/share/bash-completion/completions/aerator",
+    "lib/systemd/system/aerator-metrics.service", "lib/systemd/system/aerator-metrics.timer",
+}
+
+
+def tools() -> list[str]:
+    """The package of the tools has the program, its manual page, its completion and its timer,
+    and the program runs."""
+    deb, = _deb().parent.glob("aerator-tools_*.deb")
+    with tempfile.TemporaryDirectory(prefix="aerator-tools-") as name:
+        run_script("dpkg-deb", "--extract", deb, name)
+        files = {str(path.relative_to(name)) for path in Path(name).rglob("*")
+                 if path.is_file()}
+        expect_equal({path for path in files if not path.startswith(("usr/share/doc/",
+                                                                     "usr/share/lintian/"))},
+                     _TOOL_FILES, f"files of {deb.name}")
+        said = run_script(Path(name, "usr/bin/aerator"), "--version")
+        expect_equal(said, f"aerator {_version(deb)}\n", "version")
+    needs = run_script("dpkg-deb", "--field", deb, "Depends")
+    expect("libsmartcols1" in needs and "dkms" not in needs, f"it depends on {needs}")
+    return [f"{deb.name}, {deb.stat().st_size >> 10} KiB"]
+
+
 def _open_root(name: str, kernel: str, flavour: str = "cloud") -> Root:
     return Root(kernel, flavour, BUILD / "package" / name)
 
@@ -494,6 +519,7 @@ def checkout(kernel: str) -> Iterator[str]:
 
 CASES = [
     Case("lintian", lintian),
+    Case("package-tools", tools),
     *on_kernels(package_upgrade, (_NATIVE,), long=True),
     Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,
          long=True),
