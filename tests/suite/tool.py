@@ -52,6 +52,9 @@ def status() -> None:
         expect_equal(device, {"name": "virtio1", "driver": "virtio_balloon",
                               "reporting": True}, "JSON with virtio_balloon")
         expect("virtio_balloon -" in tree.run()[0], "no table with virtio_balloon")
+        expect_equal(tree.run("--sysroot", str(Path(name, "aerator")), "--json", "status")[0],
+                     tree.run("status", "--json", "--sysroot", str(Path(name, "aerator")))[0],
+                     "output with options before the verb")
         _, said = Tree(Path(name, "none"), driver="x").run("status", "virtio7", status=1)
         expect("virtio7 is no balloon device" in said, said)
         for words, wrong in ((("frobnicate",), "frobnicate"), (("status", "--colour"), "--colour"),

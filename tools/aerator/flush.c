@@ -92,8 +92,10 @@ static int flush_device(const char *name)
 	switch (err) {
 	case 0:
 		return TOOL_FINE;
+	case -EACCES:
+		return tool_error("flush: only root can do that");
 	case -EAGAIN:
-		return tool_error("flush: reporting is paused, suspended or being reset");
+		return tool_error("flush: paused (see aerator doctor), or being reset");
 	case -EIO:
 		return tool_error("flush: the host did not take all of it (see dmesg)");
 	case -ETIMEDOUT:

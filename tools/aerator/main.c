@@ -69,6 +69,22 @@ static bool main_has(int argc, char **argv, const char *option)
 	return false;
 }
 
+/* Move the verb to the front of the options that are before it. */
+static void main_lead(int argc, char **argv)
+{
+	char *verb;
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++)
+		if (!strcmp(argv[i], "--sysroot") || !strcmp(argv[i], "--output"))
+			i++;
+	if (i >= argc)
+		return;
+	verb = argv[i];
+	memmove(&argv[2], &argv[1], (i - 1) * sizeof(*argv));
+	argv[1] = verb;
+}
+
 static int main_run(int argc, char **argv)
 {
 	const struct tool_verb *verb = &verbs[0];
@@ -79,6 +95,7 @@ static int main_run(int argc, char **argv)
 		puts("aerator " TOOL_VERSION);
 		return TOOL_FINE;
 	}
+	main_lead(argc, argv);
 	/* Without a verb, or with options alone, it is the first one. */
 	if (argc < 2 || argv[1][0] == '-')
 		return verb->run(argc, argv);
