@@ -480,6 +480,26 @@ def manual() -> None:
         expect(not missing, f"{where} lacks {missing}")
 
 
+_INSTANCES = "/sys/kernel/tracing/instances"
+
+
+def _check_stages(guest: Guest, folder: str) -> str:
+    """stages has the batches that the counters have, and leaves no trace instance behind."""
+    before = counters(guest, folder)["cycles"]
+    job = guest.start_job("aerator stages --seconds 300 --json")
+    guest.run(f"until grep -q 1 {_INSTANCES}/*/events/aerator/aerator_decant/enable; do"
+              " sleep 0.2; done; echo | memtool hold 300")
+    guest.run(f"echo 1 >{folder}/flush")
+    most = counters(guest, folder)["cycles"] - before
+    guest.run("killall aerator")
+    rows = json.loads(job.wait())["stages"]
+    found = {stage: sum(row["batches"] for row in rows if row["stage"] == stage)
+             for stage in ("fill", "react", "settle", "decant")}
+    expect(min(found.values()) > 0, f"batches by stage: {found}, {most} counted")
+    expect_equal(guest.run(f"ls {_INSTANCES}"), "", "instances left")
+    return f"batches by stage {found}, {most} counted"
+
+
 def _check_verbs(guest: Guest, folder: str) -> str:
     """set, quiesce and flush do in a guest what they say."""
     parameters = "/sys/module/aerator/parameters"
@@ -526,6 +546,7 @@ def in_guest(kernel: str) -> Iterator[str]:
         _check_reasons(guest)
         yield _tool(guest, "status").splitlines()[-1]
         yield _check_verbs(guest, folder)
+        yield _check_stages(guest, folder)
         guest.run("rmmod aerator")
         expect_equal(balloon_driver(guest), "virtio_balloon", "driver")
         expect("virtio_balloon" in _tool(guest, "status"), "no status with virtio_balloon")

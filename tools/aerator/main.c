@@ -10,6 +10,7 @@ static const struct tool_verb verbs[] = {
 	{ "why", "", "where the memory is that the host still holds, and what to do", why_run },
 	{ "top", "[--interval S] [--count N] [--csv]",
 	  "rates, and the windows of the policy, again and again", top_run },
+	{ "stages", "[--seconds S]", "how long the stages of batches take", stages_run },
 	{ "flush", "[--compact] [--drop-cache] [--timeout S]",
 	  "give what is free to the host now; say what went, and what stayed", flush_run },
 	{ "quiesce", "[--timeout S]", "pause reporting; return when nothing is in flight",

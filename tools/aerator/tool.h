@@ -73,6 +73,7 @@ int record_run(int argc, char **argv);
 int replay_run(int argc, char **argv);
 int resume_run(int argc, char **argv);
 int set_run(int argc, char **argv);
+int stages_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int top_run(int argc, char **argv);
 int why_run(int argc, char **argv);
