@@ -89,7 +89,7 @@ def _both(stock: str, patched: str) -> str:
     return stock if stock == patched else f"{stock}; patched {patched}"
 
 
-def _parameters() -> dict[str, tuple[str, str]]:
+def parameters_of_guests() -> dict[str, tuple[str, str]]:
     """The default and the allowed values of each parameter, as the documents write them. The
     note on older kernels is that of older_orders()."""
     stock, patched = facts.parameters(_STOCK), facts.parameters(TREATED)
@@ -105,7 +105,7 @@ def _without_note(bounds: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str,
 
 def parameters() -> None:
     """aerator(4) and the ABI documents have the parameters of a guest, README.md some."""
-    wanted = _parameters()
+    wanted = parameters_of_guests()
     rows = {cells[0].strip("`"): cells[1] for cells in _readme_rows("Settings")}
     _expect_same(rows, {name: wanted[name][0] for name in rows}, "README.md, Settings")
     expect(len(rows) > 3, "README.md has no table of settings")
@@ -128,7 +128,7 @@ def options() -> None:
     """packaging/modprobe.conf has a line for each parameter, commented out, with its default."""
     text = (TOP / "packaging/modprobe.conf").read_text()
     wanted = {name: default.partition(";")[0]
-              for name, (default, _) in _parameters().items()}
+              for name, (default, _) in parameters_of_guests().items()}
     _expect_same(dict(re.findall(r"^# .{20,}\n#options aerator (\w+)=(\S+)$", text, re.M)),
                  wanted, "packaging/modprobe.conf, each with a comment")
 
