@@ -37,9 +37,16 @@ TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
 	-D'__printf(text, first)=__attribute__((format(printf, text, first)))' \
 	-I tests/unit/shim -iquote module
 
+# The host's tool; the tests build another one, with sanitizers.
+FLEET = build/tools/aerator-fleet
+FLEET_SOURCES = $(wildcard tools/fleet/*.c)
+FLEET_LIBRARIES = jansson smartcols libvirt libxml-2.0
+FLEET_FLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
+	-DVERSION='"$(shell sed -n 's/^aerator-version := //p' module/Kbuild)"'
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay tools module kernel dist deb \
-	dkms-install dkms-remove clean
+.PHONY: help demo test test-debug test-rare test-all bench bench-quick check replay tools fleet module \
+	kernel dist deb dkms-install dkms-remove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -98,6 +105,15 @@ tools: ## build build/tools/aerator, the guest's command line tool: see aerator(
 build/tools/aerator: $(TOOL_SOURCES) $(TOOL_HEADERS)
 	@mkdir -p build/tools
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(TOOL_FLAGS) $(LDFLAGS) -o $@ $(TOOL_SOURCES) -lsmartcols
+
+fleet: ## build build/tools/aerator-fleet, which shows a host what its guests could give back
+	@scripts/deps fleet
+	@$(MAKE) -s $(FLEET)
+
+$(FLEET): $(FLEET_SOURCES) $(wildcard tools/fleet/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FLEET_FLAGS) $(CFLAGS) $(CPPFLAGS) $(shell pkg-config --cflags $(FLEET_LIBRARIES)) \
+		$(LDFLAGS) -o $@ $(FLEET_SOURCES) $(shell pkg-config --libs $(FLEET_LIBRARIES))
 
 module: ## build build/KERNEL/aerator.ko
 	@scripts/deps module $(KERNEL_DEPS)

@@ -12,8 +12,8 @@ from .harness import Case
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
           "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits",
           "lifecycle", "takeover", "suspend", "libvirt", "migration", "integrity", "offline",
-          "together", "treated", "kernel", "tool", "package", "cost", "release", "churn",
-          "features", "dropin", "bench")
+          "together", "treated", "kernel", "tool", "fleet", "package", "cost", "release",
+          "churn", "features", "dropin", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

@@ -55,9 +55,9 @@ def checkpatch() -> None:
 
 def checkpatch_guest() -> None:
     """The C files of the tests keep the kernel's coding style. In user space, the kernel's types
-    are not required."""
+    are not required, and libraries have names of their own style."""
     run_script("scripts/checkpatch", "--ignore",
-               "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE",
+               "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE,CAMELCASE",
                *tracked("tests/*.c", "tests/*.h", "tools/*.c", "tools/*.h"))
 
 
