@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aerator_vm import Guest
 from aerator_vm.common import BUILD, TOP
 
 from .fleet_fakes import (Balloon, Fake, Servers, Tree, serve_cut, serve_half, serve_nothing,
                           serve_other)
-from .harness import MIB, Case, expect, expect_equal, once_a_run, run_script
+from .harness import (MIB, Case, expect, expect_equal, load_aerator, make_guest, meminfo,
+                      on_kernels, once_a_run, run_script, wait_until)
 
 _SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 _WIDTH = 80
@@ -469,6 +471,86 @@ def _check_watch(process: subprocess.Popen[str], tree: Tree, pid: int) -> None:
     expect(last["waste_seconds"] < seconds[2] + 1, f"seconds of new waste: {last}")
 
 
+# Real guests
+
+_MEM = 512
+_FREED = 300
+# What changes between two looks at a guest that is left alone.
+_SLACK = 24 * MIB
+
+
+def _touch(guest: Guest, driver: str) -> None:
+    """Load a driver; then a program touches memory, and frees it."""
+    if driver == "aerator":
+        load_aerator(guest)
+    else:
+        guest.run("modprobe virtio_balloon")
+    guest.run(f"echo | memtool hold {_FREED}")
+
+
+def _held(guest: Guest) -> int:
+    """What the host holds; 0 where a machine has no memory cgroups for tests."""
+    return guest.host.memory_current() or 0
+
+
+def _compare(guest: Guest, options: list[str], name: str) -> dict[str, Any]:
+    """The figures of a guest are those of its cgroup's files, and of its /proc/meminfo."""
+    before, free = _held(guest), meminfo(guest, "MemFree") << 10
+    found = ask(*options, "--json").guest(name)
+    expect_equal((found["notes"], found["errors"]), ([], []), f"reasons of {name}")
+    expect_equal((found["configured_bytes"], found["actual_bytes"]), (_MEM * MIB, _MEM * MIB),
+                 f"sizes of {name}")
+    low, high = sorted((before, _held(guest)))
+    expect(low - _SLACK <= found["host_bytes"] <= high + _SLACK,
+           f"{name}: host_bytes {found['host_bytes']}, cgroup {low} to {high}")
+    expect(abs(found["guest_free_bytes"] - free) < _SLACK,
+           f"{name}: guest_free_bytes {found['guest_free_bytes']}, MemFree {free}")
+    expect_equal(found["waste_bytes"], found["host_bytes"] - (
+        found["actual_bytes"] - found["guest_free_bytes"]), f"waste of {name}")
+    return found
+
+
+_REAL = {"unreported": ("virtio_balloon", False), "stock": ("virtio_balloon", True),
+         "treated": ("aerator", True)}
+
+
+def fleet_guests(kernel: str) -> Iterator[str]:
+    """Of three guests that have freed memory, those that report it waste less; their figures
+    are those of their cgroups, and of their /proc/meminfo."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_folder())
+        running = {name: stack.enter_context(make_guest(
+            kernel, f"fleet-{name}", mem=_MEM, smp=1,
+            balloon={"free-page-reporting": offered},
+            qemu_args=("-name", name, "-qmp", f"unix:{folder / name},server=on,wait=off")))
+            for name, (_, offered) in _REAL.items()}
+        if any(guest.host.memory_current() is None for guest in running.values()):
+            yield "SKIPPED: no memory cgroup here"
+            return
+        options = [word for name in running for word in ("--qmp", str(folder / name))]
+        for name, guest in running.items():
+            _touch(guest, _REAL[name][0])
+        ask(*options, "--poll", "1")
+        wait_until("statistics, and a report of all guests", 60,
+                   lambda: _settled(ask(*options, "--json")))
+        found = {name: _compare(guest, options, name) for name, guest in running.items()}
+        answer = ask(*options)
+        expect_equal(answer.status, 0, f"status, with {answer.err}")
+        yield from answer.out.splitlines()
+        for name, (_, offered) in _REAL.items():
+            expect_equal(found[name]["reporting"], offered, f"reporting of {name}")
+        expect_equal(answer.out.split("\n")[1].split()[0], "unreported", "first line")
+        expect(found["unreported"]["waste_bytes"] > (_FREED - 50) * MIB,
+               f"waste without reporting: {found['unreported']}")
+
+
+def _settled(answer: Answer) -> bool:
+    """Whether each guest has sent statistics, and those that report have reported."""
+    return all(guest["waste_bytes"] is not None
+               and (not guest["reporting"] or guest["waste_bytes"] < _FREED // 2 * MIB)
+               for guest in answer.json["guests"])
+
+
 CASES = [
     Case("fleet-figures", figures),
     Case("fleet-cgroups", cgroups),
@@ -480,4 +562,5 @@ CASES = [
     Case("fleet-usage", usage),
     Case("fleet-textfile", textfile),
     Case("fleet-watch", watch, sleeps=True),
+    *on_kernels(fleet_guests, ("6.12",), sleeps=True),
 ]
