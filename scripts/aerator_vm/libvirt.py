@@ -73,6 +73,11 @@ class Domain(Qemu):
     def work(self) -> Path:
         return Path(self._sockets.name)
 
+    @property
+    def uri(self) -> str:
+        """libvirt's URI of the daemon."""
+        return f"qemu+unix:///session?socket={self.work}/libvirt/libvirt-sock"
+
     def start(self, initramfs: Path, serial_log: Path, messages: Path) -> None:
         """Start the daemon, define and start the domain, and connect to its agent."""
         append_files(initramfs, self.work / "initramfs", self.files)
@@ -96,8 +101,7 @@ class Domain(Qemu):
 
     def virsh(self, *words: str) -> str:
         """Run a command of virsh and return its output."""
-        uri = f"qemu+unix:///session?socket={self.work}/libvirt/libvirt-sock"
-        result = subprocess.run(["virsh", "-q", "-c", uri, *words], env=self._environment(),
+        result = subprocess.run(["virsh", "-q", "-c", self.uri, *words], env=self._environment(),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, timeout=_VIRSH_SECONDS)
         if result.returncode:

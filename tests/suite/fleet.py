@@ -8,72 +8,22 @@ import json
 import re
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aerator_vm import Guest
-from aerator_vm.common import BUILD, TOP
+from aerator_vm.common import TOP
 
 from .fleet_fakes import (Balloon, Fake, Servers, Tree, serve_cut, serve_half, serve_nothing,
                           serve_other)
+from .fleet_program import Answer, ask, program, temporary_folder
 from .harness import (MIB, Case, expect, expect_equal, load_aerator, make_guest, meminfo,
-                      on_kernels, once_a_run, run_script, wait_until)
+                      on_kernels, wait_until)
 
-_SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 _WIDTH = 80
-# A time limit that a busy machine keeps; the tool gives up after a part of it.
-_LIMIT_SECONDS = 60
 _SIZES = ("configured_bytes", "actual_bytes", "guest_free_bytes", "guest_used_bytes",
           "host_bytes", "host_swap_bytes", "host_cache_bytes", "waste_bytes")
-
-
-def program() -> Path:
-    """aerator-fleet, with sanitizers; built once in a run."""
-    path = BUILD / "check/aerator-fleet"
-
-    def build() -> str:
-        run_script("scripts/deps", "fleet")
-        run_script("make", "-s", f"FLEET={path}", f"CFLAGS={_SANITIZERS}", str(path))
-        return str(path)
-
-    return Path(once_a_run("aerator-fleet", build))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a run of the tool gave."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-    def guest(self, name: str) -> dict[str, Any]:
-        [found] = [guest for guest in self.json["guests"] if guest["name"] == name]
-        return found
-
-
-def ask(*options: str | Path) -> Answer:
-    """Run the tool."""
-    result = subprocess.run([program(), *options], stdin=subprocess.DEVNULL, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            timeout=_LIMIT_SECONDS)
-    expect("Sanitizer" not in result.stderr, result.stderr)
-    expect("runtime error" not in result.stderr, result.stderr)
-    return Answer(result.returncode, result.stdout, result.stderr)
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="aerator-fleet-") as name:
-        yield Path(name)
 
 
 def _expect_sizes(guest: dict[str, Any], *mib: int | None) -> None:
@@ -89,7 +39,7 @@ def figures() -> Iterator[str]:
                                               "/machine/peripheral",
                                               "virtio-balloon-pci-transitional"))
     unknown = Fake(None, 512 * MIB, None)
-    with _folder() as folder, Servers(folder, small, large, unknown) as servers:
+    with temporary_folder() as folder, Servers(folder, small, large, unknown) as servers:
         tree = Tree(folder / "root")
         sizes = ((1000, 10, 200, 50), (1800, 200, 30, 0), (300, 0, 0, 0))
         for number, (pid, (current, swap, file, shmem)) in enumerate(zip(servers.pids, sizes)):
@@ -252,7 +202,7 @@ def _ask_prepared(version: int, swap: bool, *prepares: _Prepare) -> tuple[int, l
     """Ask for a guest for each of these functions; return the status, and the guests."""
     fakes = [Fake(f"/vm-{number}", balloon=Balloon(free=824 * MIB, age=1))
              for number, _ in enumerate(prepares)]
-    with _folder() as folder, Servers(folder, *fakes) as servers:
+    with temporary_folder() as folder, Servers(folder, *fakes) as servers:
         tree = Tree(folder / "root", version, swap)
         tree.group("/").mkdir(parents=True)
         for prepare, fake, pid in zip(prepares, fakes, servers.pids):
@@ -322,7 +272,7 @@ def statistics() -> None:
     says why; more free memory than there is is an error."""
     fakes = [Fake(str(number), balloon=balloon)
              for number, (balloon, _) in enumerate(_STATISTICS)]
-    with _folder() as folder, Servers(folder, *fakes) as servers:
+    with temporary_folder() as folder, Servers(folder, *fakes) as servers:
         for pid in servers.pids:
             _plain(Tree(folder), pid, f"/{pid}")
         answer = ask(*servers.options, "--root", folder, "--json")
@@ -336,7 +286,8 @@ def statistics() -> None:
 
 def polling() -> None:
     """A guest is changed by --poll only."""
-    with _folder() as folder, Servers(folder, Fake("one", balloon=Balloon(period=0))) as servers:
+    fake = Fake("one", balloon=Balloon(period=0))
+    with temporary_folder() as folder, Servers(folder, fake) as servers:
         for options, period in (((), 0), (("--poll", "3"), 3), ((), 3)):
             found = ask(*servers.options, *options, "--json").guest("one")
             expect_equal(found["statistics_period_seconds"], period, f"period after {options}")
@@ -358,7 +309,7 @@ def faults() -> Iterator[str]:
     and the other guests are shown."""
     fakes = [fake for fake, _ in _FAULTS.values()]
     good = Fake("good", balloon=Balloon(free=100 * MIB, age=1))
-    with _folder() as folder, Servers(folder, *fakes, good) as servers:
+    with temporary_folder() as folder, Servers(folder, *fakes, good) as servers:
         stale = folder / "stale"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(stale))
@@ -387,7 +338,7 @@ def _expect_given_up(servers: Servers) -> None:
 
 def libvirt_silent() -> None:
     """A libvirtd that accepts and says nothing, and none at all, are an error line."""
-    with _folder() as folder, Servers(folder, Fake("x", serve=serve_nothing)) as servers:
+    with temporary_folder() as folder, Servers(folder, Fake("x", serve=serve_nothing)) as servers:
         uri = f"qemu+unix:///system?socket={servers.sockets[0]}"
         answer = ask("--connect", uri, "--timeout", "3")
         expect_equal((answer.status, answer.out), (1, ""), "status and output")
@@ -425,7 +376,7 @@ def textfile() -> None:
     """The file for node_exporter is replaced as a whole, and stays if that fails; guests of one
     name have labels of their own."""
     fake = Fake('na"me\\', balloon=Balloon(free=100 * MIB, age=1))
-    with _folder() as folder, Servers(folder, fake, fake) as servers:
+    with temporary_folder() as folder, Servers(folder, fake, fake) as servers:
         path = folder / "out" / "fleet.prom"
         expect_equal(ask(*servers.options, "--textfile", path).status, 1, "status, no folder")
         path.parent.mkdir()
@@ -441,7 +392,7 @@ def textfile() -> None:
 def watch() -> None:
     """--watch prints all anew, one object of JSON a line, and says for how long waste is there."""
     fake = Fake("one", balloon=Balloon(free=924 * MIB, age=1))
-    with _folder() as folder, Servers(folder, fake) as servers:
+    with temporary_folder() as folder, Servers(folder, fake) as servers:
         tree = Tree(folder / "root")
         tree.process(servers.pids[0], "/vm")
         tree.charge("/vm", 600 * MIB, servers.pids[0])
@@ -518,7 +469,7 @@ def fleet_guests(kernel: str) -> Iterator[str]:
     """Of three guests that have freed memory, those that report it waste less; their figures
     are those of their cgroups, and of their /proc/meminfo."""
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        folder = stack.enter_context(temporary_folder())
         running = {name: stack.enter_context(make_guest(
             kernel, f"fleet-{name}", mem=_MEM, smp=1,
             balloon={"free-page-reporting": offered},

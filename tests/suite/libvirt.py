@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aerator_vm.common import retried
 from aerator_vm.libvirt import DOMAIN, LibvirtGuest, VirshFailed
 
+from .fleet_program import ask
 from .harness import (GUEST_KERNELS, MIB, MODULE, balloon_device, balloon_driver, counters,
                       expect, expect_equal, load_aerator, module_file, on_kernels)
 
@@ -142,6 +143,24 @@ def _statistics(user: _User) -> Iterator[_Row]:
                f" {int(found['maximum']) // _KIB}, {' '.join(sorted(found))}")
 
 
+def _fleet(user: _User) -> _Row:
+    """aerator-fleet finds the guest through libvirt, and its QEMU and cgroup in this system."""
+    user.fresh_memory()
+    answer = ask("--connect", user.guest.domain.uri, "--json")
+    found = answer.guest(DOMAIN)
+    expect_equal((answer.status, found["errors"]), (0, []), "status and errors")
+    current = user.guest.domain.memory_current()
+    if current is not None:
+        expect(abs(found["host_bytes"] - current) < _SLACK_KIB * _KIB,
+               f"host_bytes {found['host_bytes']}, cgroup {current}")
+    expect(abs(found["guest_free_bytes"] // _KIB - user.memory()["unused"]) < _SLACK_KIB,
+           f"guest_free_bytes {found['guest_free_bytes']}, {user.memory()}")
+    sizes = [found[f"{what}_bytes"] // MIB for what in ("configured", "actual")]
+    return _Row("(aerator-fleet)", f"{sizes} MiB, reporting {found['reporting']}, period"
+                f" {found['statistics_period_seconds']}",
+                f"waste {found['waste_bytes'] // MIB} MiB")
+
+
 def _setmem(user: _User, target: int) -> Iterator[_Row]:
     """Set a target. The command returns at once, and the guest follows. libvirt queries one
     figure of the size, and gets the other one by an event, at most once per second."""
@@ -230,6 +249,7 @@ def _period(user: _User) -> Iterator[_Row]:
 
 def _script(user: _User) -> Iterator[_Row]:
     yield from _statistics(user)
+    yield _fleet(user)
     yield _release(user)
     yield from _fragments(user)
     for target in (512, 832, _MEM):
