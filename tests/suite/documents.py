@@ -24,7 +24,7 @@ _TRACEPOINTS = "/sys/kernel/tracing/events/aerator/"
 _ABI_TAGS = ["What", "Date", "KernelVersion", "Contact", "Description"]
 
 # Files without comments, and files whose licence is that of the kernel (patches).
-_NO_SPDX = re.compile(r"LICENSE|.*\.(png|patch)|Documentation/ABI/.*"
+_NO_SPDX = re.compile(r"LICENSE|.*\.(png|patch|json)|Documentation/ABI/.*"
                       r"|debian/(copyright|source/format)")
 
 

@@ -18,6 +18,7 @@ from aerator_vm.common import TOP
 from .fleet_fakes import (Balloon, Fake, Servers, Tree, serve_cut, serve_half, serve_nothing,
                           serve_other)
 from .fleet_program import Answer, ask, program, temporary_folder
+from .fleet_prometheus import prometheus
 from .harness import (MIB, Case, expect, expect_equal, load_aerator, make_guest, meminfo,
                       on_kernels, wait_until)
 
@@ -513,5 +514,6 @@ CASES = [
     Case("fleet-usage", usage),
     Case("fleet-textfile", textfile),
     Case("fleet-watch", watch, sleeps=True),
+    Case("fleet-prometheus", prometheus, long=True),
     *on_kernels(fleet_guests, ("6.12",), sleeps=True),
 ]
