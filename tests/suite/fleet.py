@@ -20,7 +20,7 @@ from .fleet_fakes import (Balloon, Fake, Servers, Tree, serve_cut, serve_half, s
 from .fleet_program import Answer, ask, program, temporary_folder
 from .fleet_prometheus import prometheus
 from .harness import (MIB, Case, expect, expect_equal, load_aerator, make_guest, meminfo,
-                      on_kernels, wait_until)
+                      on_kernels, run_script, wait_until)
 
 _WIDTH = 80
 _SIZES = ("configured_bytes", "actual_bytes", "guest_free_bytes", "guest_used_bytes",
@@ -373,6 +373,27 @@ def usage() -> None:
     expect_equal(result.returncode, 1, "status if stdout is full")
 
 
+def fleet_documents() -> None:
+    """The manual page is well formed, and it and the completion have all options."""
+    page = TOP / "Documentation/aerator-fleet.1"
+    expect_equal(run_script("mandoc", "-T", "lint", "-W", "warning", page), "", "mandoc")
+    wanted = set(re.findall(r"(?<= )--?[a-z]+", ask("--help").out.replace(",", "")))
+    text = page.read_text().replace("\\-", "-")
+    lacking = [option for option in sorted(wanted)
+               if not re.search(rf"^\.BR? (.* )?\"?{option}\b", text, re.M)]
+    expect_equal(lacking, [], "options that the manual page lacks")
+    long = {option for option in wanted if option.startswith("--")}
+    completed = (TOP / "packaging/bash-completion/aerator-fleet").read_text()
+    expect_equal(long - set(re.findall(r"--[a-z]+", completed)), set(),
+                 "options that the completion lacks")
+    version = ask("--version").out.split()[1]
+    expect(f'"aerator {version}"' in text, f"the manual page is not of version {version}")
+    completion = ("source packaging/bash-completion/aerator-fleet;"
+                  " COMP_WORDS=(aerator-fleet --pr); COMP_CWORD=1; _aerator_fleet;"
+                  " echo ${COMPREPLY[@]}")
+    expect_equal(run_script("bash", "-c", completion), "--prometheus\n", "completion of --pr")
+
+
 def textfile() -> None:
     """The file for node_exporter is replaced as a whole, and stays if that fails; guests of one
     name have labels of their own."""
@@ -512,6 +533,7 @@ CASES = [
     Case("fleet-faults", faults, sleeps=True),
     Case("fleet-libvirt-silent", libvirt_silent),
     Case("fleet-usage", usage),
+    Case("fleet-documents", fleet_documents),
     Case("fleet-textfile", textfile),
     Case("fleet-watch", watch, sleeps=True),
     Case("fleet-prometheus", prometheus, long=True),
