@@ -123,9 +123,10 @@ def _threaded(tree: Tree, pid: int, group: str) -> None:
 
 
 def _helper(tree: Tree, pid: int, group: str) -> None:
-    """A process beside QEMU, which has little memory, and one that has ended."""
+    """A process beside QEMU, which maps the guest's memory and has little of its own, and one
+    that has ended."""
     tree.process(pid, group)
-    tree.process(1, group, anon=2000)
+    tree.process(1, group, anon=2000, shmem=500 << 10)
     tree.charge(group, _CURRENT, pid, 1, 2, swap=20 * MIB, file=4 * MIB)
 
 
@@ -153,6 +154,11 @@ def _shared(tree: Tree, pid: int, group: str) -> None:
     _plain(tree, pid, group)
     tree.process(3, f"{group}/other", anon=100 << 10)
     tree.charge(f"{group}/other", _CURRENT, 3)
+
+
+def _common(tree: Tree, pid: int, group: str) -> None:
+    """Several guests are in a cgroup, with memory that is shared with other processes."""
+    _plain(tree, pid, "/common")
 
 
 def _root_group(tree: Tree, pid: int, group: str) -> None:
@@ -184,6 +190,7 @@ _KNOWN = ((_plain, 2), (_plain, 1), (_threaded, 2), (_helper, 2), (_helper, 1), 
 # On a host of their own.
 _KNOWN_ALONE = ((_huge_charged, 2, True), (_without_swap, 1, False), (_without_swap, 2, False))
 _NOTED = ((_shared, 2, "1 other processes with 100 MiB"), (_root_group, 2, "in no cgroup with"),
+          (_common, 2, "other guests"), (_common, 2, "other guests"),
           (_no_account, 2, "does not account swap"), (_no_account, 1, "does not account swap"))
 _BROKEN = (("memory.current", "52428", 2, "empty or cut"),
            ("memory.current", "", 2, "empty or cut"),

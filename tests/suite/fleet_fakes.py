@@ -204,12 +204,13 @@ class Tree:
         """The folder of a group, or a file in it."""
         return self.path(f"{self._mount}{group}/{file}")
 
-    def process(self, pid: int, group: str, huge: int = 0, anon: int = 0) -> None:
+    def process(self, pid: int, group: str, huge: int = 0, anon: int = 0,
+                shmem: int = 0) -> None:
         """A process; sizes are in KiB."""
         line = f"0::{group}" if self.version == 2 else f"4:cpu,memory:{group}\n0::/"
         write(self.path(f"/proc/{pid}/cgroup"), f"1:name=systemd:/\n{line}\n")
         write(self.path(f"/proc/{pid}/status"), f"Name:\tqemu\nVmRSS:\t1 kB\nRssAnon:\t{anon} kB"
-              f"\nRssShmem:\t0 kB\nHugetlbPages:\t{huge} kB\n")
+              f"\nRssShmem:\t{shmem} kB\nHugetlbPages:\t{huge} kB\n")
 
     def charge(self, group: str, current: int, *pids: int, swap: int | None = 0,
                file: int = 0, shmem: int = 0) -> None:

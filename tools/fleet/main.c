@@ -33,14 +33,41 @@ static json_t *ask(const struct source *source, json_t *errors)
 	return guests;
 }
 
-static size_t count_of(const json_t *guests, const char *name)
+static const char *string_of(const json_t *guest, const char *key)
+{
+	return json_string_value(json_object_get(guest, key));
+}
+
+/* How many guests have that text under a key. */
+static size_t count_of(const json_t *guests, const char *key, const char *text)
 {
 	size_t index, count = 0;
 	json_t *guest;
 
-	json_array_foreach(guests, index, guest)
-		count += !strcmp(guest_name(guest), name);
+	json_array_foreach(guests, index, guest) {
+		const char *found = string_of(guest, key);
+
+		count += found && !strcmp(found, text);
+	}
 	return count;
+}
+
+/* A cgroup that several guests are in does not tell what is of which. */
+static void part(const json_t *guests)
+{
+	size_t index;
+	json_t *guest;
+
+	json_array_foreach(guests, index, guest) {
+		const char *cgroup = string_of(guest, "cgroup");
+
+		if (!cgroup || count_of(guests, "cgroup", cgroup) == 1)
+			continue;
+		json_object_set_new(guest, HOST, json_null());
+		json_object_set_new(guest, HOST_SWAP, json_null());
+		json_object_set_new(guest, HOST_CACHE, json_null());
+		guest_note(guest, "other guests are in its cgroup: start each in one of its own");
+	}
 }
 
 /*
@@ -53,10 +80,10 @@ static void make_unique(json_t *guests)
 	size_t index;
 
 	json_array_foreach(guests, index, guest) {
-		const char *socket = json_string_value(json_object_get(guest, "socket"));
+		const char *socket = string_of(guest, "socket");
 		const char *name = guest_name(json_array_get(before, index));
 
-		if (socket && count_of(before, name) > 1)
+		if (socket && count_of(before, "name", name) > 1)
 			json_object_set_new(guest, "name", json_sprintf("%s (%s)", name, socket));
 	}
 	json_decref(before);
@@ -68,6 +95,7 @@ static json_t *make_answer(const struct options *options)
 	size_t index;
 
 	make_unique(guests);
+	part(guests);
 	json_array_foreach(guests, index, guest)
 		guest_finish(guest);
 	if (options->watch)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The processes of a cgroup and of the groups in it, and how much memory they have. Their RSS
- * is good enough here: it only tells a helper from something large.
+ * The processes of a cgroup and of the groups in it, and how much memory of their own they have.
+ * Their RSS is good enough here: it only tells a helper from something large.
  */
 
 #include <dirent.h>
@@ -11,20 +11,21 @@
 #include "files.h"
 #include "members.h"
 
-/* A thread of the kernel has no such lines, and a process that has ended has no file. */
+/*
+ * Shared memory does not count: a helper such as virtiofsd maps all of the guest's. A thread of
+ * the kernel has no such line, and a process that has ended has no file.
+ */
 static long long memory_of(pid_t pid)
 {
 	char *path = files_path("/proc/%d/status", pid);
 	char *status = files_read(path);
-	long long anon = 0, shmem = 0;
+	long long anon = 0;
 
-	if (status) {
+	if (status)
 		files_field(status, "RssAnon", &anon);
-		files_field(status, "RssShmem", &shmem);
-	}
 	free(status);
 	free(path);
-	return anon + shmem;
+	return anon;
 }
 
 static void add_listed(struct members *members, const char *list)

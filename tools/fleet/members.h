@@ -9,7 +9,7 @@
 struct members {
 	pid_t but;		/* the process that is not counted */
 	size_t count;
-	long long kib;		/* their memory, without that of files */
+	long long kib;		/* their memory, without what they share */
 };
 
 void members_add(struct members *members, const char *path);

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The answer of one round: "guests", "total", "errors". */
+/* Each takes the answer of one round, an object with "guests", "total" and "errors". */
+
 struct table_style {
 	bool bytes;		/* whole numbers, not 1.5G */
 	bool since;		/* how long the waste has been there */
