@@ -124,17 +124,17 @@ kernel: ## fetch or build the kernel: build/KERNEL/vmlinuz and build/KERNEL/modu
 	@scripts/kernel --link $(KERNEL)
 
 dist: ## pack the last commit: build/aerator-VERSION.tar.xz
-	@scripts/dist
+	@scripts/package/dist
 
 deb: ## build the Debian packages: build/deb/aerator-dkms_VERSION_all.deb and others
 	@scripts/deps deb
-	@scripts/deb
+	@scripts/package/deb
 
 dkms-install: ## have dkms build this checkout's aerator for each kernel of this system
-	@scripts/dkms install
+	@scripts/package/dkms install
 
 dkms-remove: ## undo dkms-install
-	@scripts/dkms remove
+	@scripts/package/dkms remove
 
 clean: ## remove build/ (downloads and build roots stay in the cache)
 	rm -rf build

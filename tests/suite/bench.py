@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The two aims of aerator at once: memory returns soon, and the guest is not slowed down.
 
-A short run of the benchmark (scripts/aerator_bench) is compared with its goals: a goal is
+A short run of the benchmark (scripts/python/aerator_bench) is compared with its goals: a goal is
 missed only if the figure is beyond the limit by more than the noise of such a run.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cost in instructions (scripts/aerator_bench/instructions.py)."""
+"""The cost in instructions (scripts/python/aerator_bench/instructions.py)."""
 
 from __future__ import annotations
 

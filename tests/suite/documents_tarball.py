@@ -50,9 +50,9 @@ def _pack(scratch: Path) -> Path:
     """Pack twice, with different settings; the bytes are the same."""
     with mock.patch.dict(os.environ, _own_git(scratch)):
         commit = _commit()
-        first = Path(run_script("scripts/dist", commit, scratch / "first").strip())
+        first = Path(run_script("scripts/package/dist", commit, scratch / "first").strip())
         with mock.patch.dict(os.environ, _HABITS):
-            second = Path(run_script("scripts/dist", commit, scratch / "second").strip())
+            second = Path(run_script("scripts/package/dist", commit, scratch / "second").strip())
     expect(first.read_bytes() == second.read_bytes(), "two tarballs of a commit differ")
     return first
 
@@ -83,6 +83,6 @@ def tarball() -> Iterator[str]:
         expect_equal(sorted(files ^ set(tracked())), [], "files in one of git and the tarball")
         built = Path(run_script(folder / "scripts/module", _KERNEL).split()[-1])
         expect_equal(_source_version(built), _source_version(module_file(_KERNEL)), "sources")
-        deb = Path(run_script(folder / "scripts/deb").split()[-1])
+        deb = Path(run_script(folder / "scripts/package/deb").split()[-1])
         expect_equal(deb.name, f"aerator-dkms_{folder.name.partition('-')[2]}_all.deb", "package")
         yield f"{packed.name}: {len(files)} files, {packed.stat().st_size >> 10} KiB"

@@ -80,7 +80,7 @@ class _User:
 
     def cost(self) -> dict[str, int]:
         """MiB that the host has in use for the guest: RSS, and the cgroup's memory if there is
-        a cgroup (scripts/aerator_vm/cgroup.py)."""
+        a cgroup (scripts/python/aerator_vm/cgroup.py)."""
         cost = {"rss": self.memory()["rss"] // _KIB}
         current = self.guest.domain.memory_current()
         return cost if current is None else {**cost, "cgroup": current // MIB}

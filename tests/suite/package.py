@@ -52,7 +52,7 @@ def _deb(*version: str) -> Path:
     """The package, built once in a run: another build would remove it while a parallel case
     uses it."""
     return Path(once_a_run("-".join(("deb", *version)),
-                           lambda: run_script("scripts/deb", *version).splitlines()[-1]))
+                           lambda: run_script("scripts/package/deb", *version).splitlines()[-1]))
 
 
 def _version(deb: Path) -> str:

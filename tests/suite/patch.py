@@ -70,12 +70,12 @@ def size(series: str) -> Iterable[str]:
 
 def style(series: str) -> None:
     """checkpatch finds nothing in the patches."""
-    run_script("scripts/checkpatch", "--patch", *_patches(series))
+    run_script("scripts/check/checkpatch", "--patch", *_patches(series))
 
 
 def style_header() -> None:
     """checkpatch finds nothing in the header that the patches install."""
-    run_script("scripts/checkpatch", HEADER)
+    run_script("scripts/check/checkpatch", HEADER)
 
 
 def applies(series: str) -> None:

@@ -50,13 +50,13 @@ def sparse(kernel: str) -> None:
 
 def checkpatch() -> None:
     """The module's sources keep the kernel's coding style."""
-    run_script("scripts/checkpatch", *tracked("module/*.c", "module/*.h"))
+    run_script("scripts/check/checkpatch", *tracked("module/*.c", "module/*.h"))
 
 
 def checkpatch_guest() -> None:
     """The C files of the tests keep the kernel's coding style. In user space, the kernel's types
     are not required, and libraries have names of their own style."""
-    run_script("scripts/checkpatch", "--ignore",
+    run_script("scripts/check/checkpatch", "--ignore",
                "PREFER_KERNEL_TYPES,BIT_MACRO,EMBEDDED_FUNCTION_NAME,VOLATILE,CAMELCASE",
                *tracked("tests/*.c", "tests/*.h", "tools/*.c", "tools/*.h"))
 
@@ -66,12 +66,12 @@ def shellcheck() -> None:
     scripts = [path for path in tracked("scripts", "tests", ".ci", "packaging", "debian")
                if path.endswith(".sh") or _shebang(path, "bash")
                or _shebang(path, "/bin/sh")]
-    run_script("shellcheck", "-x", "-P", "scripts", *scripts, "dkms.conf")
+    run_script("shellcheck", "-x", "-P", "scripts:scripts/check", *scripts, "dkms.conf")
 
 
 def coccicheck() -> None:
     """The kernel's semantic patches find nothing in the module."""
-    run_script("scripts/coccicheck", "module")
+    run_script("scripts/check/coccicheck", "module")
 
 
 def _python() -> list[str]:

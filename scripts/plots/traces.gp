@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-traces.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS: draw the points
+# gnuplot -c traces.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS: draw the points
 # of the case "traces" (see scripts/bench). A panel for each trace, a point for each
 # contestant; faint lines connect points of equal cost.
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-returned.gp SAMPLES IMAGE TITLE AERATOR BALLOON: draw the curves
+# gnuplot -c returned.gp SAMPLES IMAGE TITLE AERATOR BALLOON: draw the curves
 # of samples.csv (see scripts/demo). AERATOR and BALLOON are the seconds to 99 %.
 
 samples = ARG1

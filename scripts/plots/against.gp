@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-against.gp POINTS_CSV IMAGE NAMES COLOURS POINTS TITLE X_LABEL LABELS:
+# gnuplot -c against.gp POINTS_CSV IMAGE NAMES COLOURS POINTS TITLE X_LABEL LABELS:
 # draw the points of a case (see scripts/bench) over its third column. Each of the columns
 # that follow has a panel, with one of LABELS.
 

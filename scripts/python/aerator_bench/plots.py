@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Pictures of the figures: gnuplot draws them with scripts/plot-*.gp."""
+"""Pictures of the figures: gnuplot draws them with scripts/plots/*.gp."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _styles(names: Iterable[str]) -> list[str]:
 
 
 def draw(script: str, *arguments: str | Path) -> None:
-    subprocess.run(["gnuplot", "-c", TOP / "scripts" / script, *arguments], check=True)
+    subprocess.run(["gnuplot", "-c", TOP / "scripts/plots" / script, *arguments], check=True)
 
 
 def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
@@ -55,7 +55,7 @@ def _write_points(path: Path, results: Results, metrics: Iterable[str]) -> Path:
 
 def release(folder: Path, results: Results) -> None:
     """Host memory against time, all contestants and rounds."""
-    draw("plot-release.gp", folder / "curves.csv", folder / "release.png",
+    draw("release.gp", folder / "curves.csv", folder / "release.png",
          *_styles(results.contestants()), str(max(row.round for row in results.rows)))
 
 
@@ -65,7 +65,7 @@ def churn(folder: Path, results: Results) -> None:
                            ("mean_gib", "refaulted_mib_round", "mean_ms"))
     for column, name, label in ((4, "refaults", "MiB to fault in again, a round"),
                                 (5, "times", "ms for 512 MiB, on average")):
-        draw("plot-churn.gp", points, folder / f"{name}.png", *_styles(results.contestants()),
+        draw("churn.gp", points, folder / f"{name}.png", *_styles(results.contestants()),
              " ".join(f"'{variant}'" for variant in results.variants), str(column), label)
 
 
@@ -75,14 +75,14 @@ def window(folder: Path, results: Results) -> None:
     points = _write_points(folder / "points.csv", results,
                            ("window_ms", "refaulted_mib_round", "last_back_90_s"))
     for gap in dict.fromkeys(heading(variant) for variant in results.variants):
-        draw("plot-window.gp", points, folder / f"{gap.replace(' ', '-')}.png",
+        draw("window.gp", points, folder / f"{gap.replace(' ', '-')}.png",
              *_styles(results.contestants()), gap)
 
 
 def traces(folder: Path, results: Results) -> None:
     """Memory that the host holds for nothing against memory that is faulted in again."""
     points = _write_points(folder / "points.csv", results, ("refaulted_gib", "held_gib_s"))
-    draw("plot-traces.gp", points, folder / "traces.png", *_styles(results.contestants()),
+    draw("traces.gp", points, folder / "traces.png", *_styles(results.contestants()),
          " ".join(f"'{variant}'" for variant in results.variants))
 
 
@@ -91,7 +91,7 @@ def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
     """Metrics against another one, each with the label of its axis."""
     metric, label = x
     points = _write_points(folder / "points.csv", results, (metric, *panels))
-    draw("plot-against.gp", points, folder / f"{folder.name}.png",
+    draw("against.gp", points, folder / f"{folder.name}.png",
          *_styles(results.contestants()), title, label,
          " ".join(f"'{text}'" for text in panels.values()))
 

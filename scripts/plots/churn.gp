@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-churn.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS COLUMN LABEL:
+# gnuplot -c churn.gp POINTS_CSV IMAGE NAMES COLOURS POINTS VARIANTS COLUMN LABEL:
 # draw the points of the case "churn" (see scripts/bench). A panel for each gap: x is the
 # host's memory in use for the guest, y is the guest's cost (COLUMN, LABEL).
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-window.gp POINTS_CSV IMAGE NAMES COLOURS POINTS GAP: draw the points of the
+# gnuplot -c window.gp POINTS_CSV IMAGE NAMES COLOURS POINTS GAP: draw the points of the
 # case "window" (see scripts/bench) for one gap: the guest's cost above, the time until the
 # host has the memory back below. A horizontal line is a contestant without a window.
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# gnuplot -c plot-release.gp CURVES IMAGE NAMES COLOURS POINTS ROUNDS: draw curves.csv
+# gnuplot -c release.gp CURVES IMAGE NAMES COLOURS POINTS ROUNDS: draw curves.csv
 # of the case "release" (see scripts/bench) with a line for each contestant and round.
 
 curves = ARG1
