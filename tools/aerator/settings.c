@@ -9,7 +9,7 @@
 const struct setting settings_known[SETTINGS] = {
 	[SETTING_ENABLED] = { "enabled", "1", "0, 1", NULL, true, 0, 1 },
 	[SETTING_TAKEOVER] = { "takeover", "1", "0, 1", NULL, true, 0, 1 },
-	[SETTING_INTAKE] = { "intake", "auto", "auto, reporting, treated",
+	[SETTING_INTAKE] = { "intake", "auto", "auto, reporting; patched auto, reporting, treated",
 			     "auto reporting treated", false, 0, 0 },
 	[SETTING_WINDOW_MS] = { "window_ms", "auto", "0 to 60000, or auto",
 				"auto", true, 0, 60000 },
