@@ -19,13 +19,24 @@ HEADER = TOP / "include/linux/memory_aeration.h"
 SERIES = tuple(sorted(path.name for path in (TOP / "kpatch").iterdir()
                       if path.is_dir()))
 
-# Limits for added lines of code in a series: in total, header included, and in each file.
-LINES = 250
-LINES_IN = {"mm/page_alloc.c": 40}
+# Limits for added lines of code: of a series of patches, in total and in each patch; and of
+# the older form, which is one patch, with the header and in one file.
+LINES, LINES_IN_PATCH = 400, 130
+OLD_LINES, OLD_LINES_IN = 250, {"mm/page_alloc.c": 40}
+PATCHES = range(5, 9)
+
+# Files of documents and tests, and those that are mostly the text of help.
+_NOT_CODE = re.compile(r"Documentation/|.*/Kconfig|.*_kunit\.c$")
 
 
 def _patches(series: str) -> list[Path]:
-    return sorted((TOP / "kpatch" / series).glob("[0-9]*.patch"))
+    return sorted(path for path in (TOP / "kpatch" / series).glob("[0-9]*.patch")
+                  if not path.name.startswith("0000-"))
+
+
+def _letter(series: str) -> Path:
+    """The cover letter; a series in the older form has none."""
+    return TOP / "kpatch" / series / "0000-cover-letter.patch"
 
 
 def _code(lines: Iterable[str]) -> int:
@@ -52,20 +63,59 @@ def _added(patch: Path) -> dict[str, list[str]]:
     return added
 
 
-def size(series: str) -> Iterable[str]:
-    """The patch of a series adds no more lines than allowed, in total and to each file."""
-    counts: Counter[str] = Counter(
-        {HEADER.name: _code(HEADER.read_text().splitlines())})
+def _counts(patch: Path) -> Counter[str]:
+    """Added lines of code of each file."""
+    return Counter({name: _code(lines) for name, lines in _added(patch).items()
+                    if not _NOT_CODE.match(name)})
+
+
+def _size_of_old_form(series: str) -> Iterable[str]:
+    counts = Counter({HEADER.name: _code(HEADER.read_text().splitlines())})
     for patch in _patches(series):
-        for name, lines in _added(patch).items():
-            counts[name] += _code(lines)
+        counts += _counts(patch)
     total = sum(counts.values())
-    expect(total <= LINES, f"{total} added lines, {LINES} are allowed")
-    for name, most in LINES_IN.items():
+    expect(total <= OLD_LINES, f"{total} added lines, {OLD_LINES} are allowed")
+    for name, most in OLD_LINES_IN.items():
         expect(0 < counts[name] <= most,
                f"{counts[name]} added lines in {name}, 1 to {most} are allowed")
     yield f"{series}: {total} lines added; " + ", ".join(
         f"{Path(name).name} {lines}" for name, lines in counts.most_common())
+
+
+def _size_of_series(series: str) -> Iterable[str]:
+    patches = _patches(series)
+    expect(len(patches) in PATCHES, f"{len(patches)} patches")
+    added = {patch.name[:4]: sum(_counts(patch).values()) for patch in patches}
+    for number, lines in added.items():
+        expect(lines <= LINES_IN_PATCH,
+               f"{lines} added lines in {number}, {LINES_IN_PATCH} are allowed")
+    total = sum(added.values())
+    expect(total <= LINES, f"{total} added lines, {LINES} are allowed")
+    yield f"{series}: {total} lines added; " + ", ".join(
+        f"{number} {lines}" for number, lines in added.items())
+
+
+def size(series: str) -> Iterable[str]:
+    """The patches of a series add no more lines than allowed, in total and each."""
+    if _letter(series).exists():
+        yield from _size_of_series(series)
+    else:
+        yield from _size_of_old_form(series)
+
+
+def letter(series: str) -> None:
+    """The cover letter lists the patches that are there, in their order."""
+    listed = re.findall(r"^  (\S.*)$", _letter(series).read_text(), re.MULTILINE)
+    subjects = []
+    for patch in _patches(series):
+        match = re.search(r"^Subject: \[PATCH[^]]*\] (.+(?:\n .+)*)", patch.read_text(),
+                          re.MULTILINE)
+        expect(match, f"{patch.name} has no subject")
+        assert match
+        subjects.append(match[1].replace("\n ", " "))
+    missing = [subject for subject in subjects if subject not in listed]
+    expect(subjects and not missing, f"not in the cover letter: {missing}")
+    expect([line for line in listed if line in subjects] == subjects, f"order: {listed}")
 
 
 def style(series: str) -> None:
@@ -111,6 +161,7 @@ def _git(tree: Path, *command: str) -> None:
 CASES = [
     *on_kernels(size, SERIES),
     *on_kernels(style, SERIES),
+    *on_kernels(letter, [series for series in SERIES if _letter(series).exists()]),
     Case("style-header", style_header),
     *on_kernels(applies, ("6.12",)),
 ]
