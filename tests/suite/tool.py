@@ -346,6 +346,11 @@ def _modules(tree: Tree, *names: str) -> Tree:
     return tree
 
 
+# Lines of the module's log that doctor looks for.
+_LATE = "no early notification of frees"
+_EARLY = "early notification of frees works again"
+_UNKNOWN = "page reporting of this kernel does not work as expected"
+
 # What is wrong with a tree, by the check of doctor that warns, and a word of its advice.
 _ILL: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
     ("driver", "modprobe aerator", {"driver": "virtio_balloon"}, {}),
@@ -362,7 +367,8 @@ _ILL: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
     ("enabled", "aerator resume", {"parameters": {"enabled": 0}}, {}),
     ("limits", "rate_mb=0", {"parameters": {"reserve_mb": 100}}, {}),
     ("errors", "dmesg", {"files": {"errors": 1}}, {}),
-    ("notice", "kprobes", {}, {"dev/kmsg": "4,1,1,-;aerator: no early notice of frees (k)\n"}),
+    ("notice", "kprobes", {}, {"dev/kmsg": f"4,1,1,-;aerator: {_LATE} (k)\n"}),
+    ("notice", "kprobes", {}, {"dev/kmsg": f"4,1,1,-;aerator: {_UNKNOWN}: so\n"}),
     ("order", "order=9", {},
      {"sys/module/page_reporting/parameters/page_reporting_order": "10\n"}),
 )
@@ -372,11 +378,10 @@ def doctor() -> list[str]:
     """doctor finds nothing in a good guest; each fault gives its warning, with what to do."""
     with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
         tree = _modules(Tree(Path(name, "good")), "aerator")
-        tree.write("dev/kmsg", "4,1,1,-;no early notice of frees\n6,2,2,-;aerator: frees are"
-                   " noticed early again\n")
+        tree.write("dev/kmsg", f"4,1,1,-;{_LATE}\n6,2,2,-;aerator: {_EARLY}\n")
         good = tree.json("doctor")["checks"]
         expect_equal({check["result"] for check in good}, {"ok"}, f"results in {good}")
-        expect_equal(sorted(check["name"] for check in good), sorted(row[0] for row in _ILL),
+        expect_equal({check["name"] for check in good}, {row[0] for row in _ILL},
                      "checks, and checks that are tested")
         for number, (wanted, word, arguments, files) in enumerate(_ILL):
             tree = _modules(Tree(Path(name, str(number)), **arguments), "aerator")
@@ -387,6 +392,9 @@ def doctor() -> list[str]:
             expect(word in found[wanted]["advice"], f"no '{word}' in {found[wanted]['advice']}")
             text = " ".join(tree.run("doctor", status=1)[0].split())
             expect(f"warn {wanted}" in text and word in text, text)
+    logged = "\n".join(facts.log_lines("6.12"))
+    for line in (_LATE, _EARLY, _UNKNOWN):
+        expect(line in logged, f"the module does not log '{line}'")
     return [f"{len(_ILL)} faults"]
 
 

@@ -193,10 +193,11 @@ static enum doctor_result doctor_notice(struct doctor *doctor)
 {
 	if (!doctor->sources[DOCTOR_LOG].text)
 		return doctor_say(doctor, DOCTOR_UNKNOWN, "only root reads the kernel's log");
-	if (doctor_last(doctor, "page reporting of this kernel is not as known", NULL))
+	if (doctor_last(doctor, "page reporting of this kernel does not work as", NULL))
 		return doctor_say(doctor, DOCTOR_WARN,
 				  "the kernel decides when memory goes, as with virtio_balloon");
-	if (doctor_last(doctor, "no early notice of frees", "frees are noticed early again"))
+	if (doctor_last(doctor, "no early notification of frees",
+			"early notification of frees works again"))
 		return doctor_say(doctor, DOCTOR_WARN, "frees are noticed 2 s late");
 	return doctor_say(doctor, DOCTOR_OK, "frees are noticed early");
 }
