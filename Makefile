@@ -7,11 +7,13 @@
 # 6.1-treated, 6.12-treated, 7.3-treated: built here from Debian's source and kpatch/.
 # 6.1-plain, 6.12-plain, 7.3-plain: built in the same way, without the patch.
 # -kasan, -pagealloc or -kcsan can follow -treated and -plain.
+# 6.12-arm64, 7.3-arm64: the stock cloud kernels of arm64; 6.12-arm64-16k: with 16 KiB pages.
 # Or a release (uname -r) that one of Debian's suites still has.
 KERNEL ?= 6.1
 
-# Additional dependencies of a kernel that is built here.
-KERNEL_DEPS = $(if $(findstring -,$(filter-out %-amd64,$(KERNEL))),kernel)
+# Additional dependencies of a kernel of another architecture, or one that is built here.
+KERNEL_DEPS = $(if $(findstring -arm64,$(KERNEL)),arm64,$(if $(findstring \
+	-,$(filter-out %-amd64,$(KERNEL))),kernel))
 
 # Cases that bench measures (all if empty), number of rounds, and number of guests at a time in
 # cases that allow several.
@@ -52,7 +54,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "  KERNEL=$(KERNEL)         which kernel demo, module and kernel use. Stock: 5.10 6.1 6.12 7.3"
 	@echo "                    Built here: 6.12-treated (patched), 6.12-plain; also 6.1, 7.3;"
-	@echo "                    debug kernels: 6.12-treated-kasan, -pagealloc, -kcsan. Or a"
+	@echo "                    debug kernels: 6.12-treated-kasan, -pagealloc, -kcsan."
+	@echo "                    arm64, stock: 6.12-arm64, 6.12-arm64-16k, 7.3-arm64. Or a"
 	@echo "                    release that Debian still has: 6.12.95+deb12-cloud-amd64"
 	@echo "  CASE= ROUNDS=$(ROUNDS) JOBS=$(JOBS) what bench measures: release churn window ramp cache faults"
 	@echo "                    scale orders traces (all if empty), how often, and guests at a time"

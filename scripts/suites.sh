@@ -16,6 +16,24 @@ is_release() {
 	[[ $1 == [0-9]*.*.*-amd64 ]]
 }
 
+# kernel_arch K: print Debian's name of the architecture of a kernel or release.
+kernel_arch() {
+	case $1 in
+	*-arm64*) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
+# kernel_flavour K: print the flavour of Debian's kernel that K stands for, or nothing if K is
+# a kernel that is built here.
+kernel_flavour() {
+	case ${1#*-} in
+	"$1") echo cloud-amd64 ;;
+	arm64) echo cloud-arm64 ;;
+	arm64-16k) echo arm64-16k ;;
+	esac
+}
+
 # suite_of_kernel K: print the suite that has the stock kernel of that series, or the source
 # that it is built from; or the suite that has the kernel of that release.
 suite_of_kernel() {
@@ -144,6 +162,16 @@ suite_refresh() {
 # of the suite that they are for.
 suite_is_native() {
 	[ "${suite%-backports}" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]
+}
+
+# compiler_prefix: print the prefix of the compilers for $suite_arch; amd64 and i386 use this
+# machine's compiler.
+compiler_prefix() {
+	case $suite_arch in
+	arm64) echo aarch64-linux-gnu- ;;
+	ppc64el) echo powerpc64le-linux-gnu- ;;
+	s390x) echo s390x-linux-gnu- ;;
+	esac
 }
 
 # suite_compiler: print a text that identifies the suite's compiler.

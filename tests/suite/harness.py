@@ -8,6 +8,7 @@ import fcntl
 import functools
 import os
 import queue
+import re
 import subprocess
 import sys
 import time
@@ -90,7 +91,7 @@ class Case:
     @property
     def built_kernel(self) -> str | None:
         """The kernel of the case if it is built here; otherwise None."""
-        if self.kernel and "-" in self.kernel and not self.kernel.endswith("-amd64"):
+        if self.kernel and "-" in self.kernel and not re.search("-(amd|arm)64", self.kernel):
             return self.kernel
         return None
 

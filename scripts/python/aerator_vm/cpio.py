@@ -41,13 +41,18 @@ def _write_parents(out: BinaryIO, path: PurePosixPath, known: set[str]) -> None:
             known.add(name)
 
 
+# strip knows the machine of its own architecture only: the number at byte 18 of an ELF file.
+_STRIP = {183: "aarch64-linux-gnu-strip"}
+
+
 def _content(path: Path) -> bytes:
     """The content of a file; a module without its debug sections, which are nine tenths of
     the file, and take an emulated guest a second to read."""
     if path.suffix != ".ko":
         return path.read_bytes()
+    machine = int.from_bytes(path.read_bytes()[18:20], "little")
     with tempfile.NamedTemporaryFile(prefix="aerator-module-") as stripped:
-        subprocess.run(["strip", "-g", "-o", stripped.name, path], check=True)
+        subprocess.run([_STRIP.get(machine, "strip"), "-g", "-o", stripped.name, path], check=True)
         return Path(stripped.name).read_bytes()
 
 

@@ -20,6 +20,7 @@ from .common import Deadline
 from .host import HostProcess
 from .qmp import Qmp
 
+# The QEMU of this machine's architecture.
 QEMU = "qemu-system-x86_64"
 _START_SECONDS = 20
 # Seconds between SIGTERM and SIGKILL, for timeout(1).
@@ -28,14 +29,46 @@ _KILL_AFTER_SECONDS = 5
 # Print every kernel line from the first one on; after a failure end at once, without a loop
 # of reboots; do not check the timer interrupt, which an emulator may delay, nor the kernel's
 # ciphers, which takes an emulated guest a second.
-_KERNEL_PARAMETERS = ("console=ttyS0 earlyprintk=serial,ttyS0,115200"
-                      " ignore_loglevel panic=-1 oops=panic no_timer_check cryptomgr.notests")
+_KERNEL_PARAMETERS = "ignore_loglevel panic=-1 oops=panic no_timer_check cryptomgr.notests"
 
 _T = TypeVar("_T", Agent, Qmp)
 
 
 class QemuFailed(Exception):
     """QEMU itself refused to start: a retry would not help."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What depends on the architecture of a guest."""
+
+    qemu: str
+    machine: str
+    tcg_cpu: str
+    console: str  # kernel parameters
+    native: bool  # KVM could run it
+
+
+# TCG executes rep stosb byte by byte: without the flags erms and fsrm, a guest zeroes
+# its memory 8 times faster.
+#
+# Before QEMU 8.0, cmpxchg16b overwrites processor flags that it should preserve with the
+# content of a register. The kernel does not read these flags after the instruction, but a
+# return from interrupt restores them from the stack, including the trap flag. Of ten boots
+# of Linux 6.12 with systemd, five died; without the instruction (cx16) none of ten did.
+_AMD64 = Architecture(QEMU, "q35", "max,-erms,-fsrm,-cx16",
+                      "console=ttyS0 earlyprintk=serial,ttyS0,115200", True)
+
+# The architecture's own algorithm of pointer authentication takes TCG most of the guest's
+# time: this is a simpler one.
+_ARM64 = Architecture("qemu-system-aarch64", "virt", "max,pauth-impdef=on",
+                      "console=ttyAMA0 earlycon=pl011,0x9000000", False)
+
+
+def _architecture(kernel: Path) -> Architecture:
+    """The architecture of an image: the header of an arm64 kernel has these bytes at 56."""
+    with kernel.open("rb") as image:
+        return _ARM64 if image.read(60)[56:] == b"ARMd" else _AMD64
 
 
 @dataclass(frozen=True)
@@ -57,13 +90,16 @@ class Machine:
     incoming: bool = False  # do not boot: the guest arrives by migration
 
     def arguments(self, initramfs: Path, sockets: Path, log: Path) -> list[str]:
+        architecture = _architecture(self.kernel)
         return [
-            QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+            architecture.qemu, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot",
-            *self._processor(),
-            "-machine", "q35", "-m", f"{self.mem}M{self.more_memory}", *self._memory(),
+            *self._processor(architecture),
+            "-machine", architecture.machine,
+            "-m", f"{self.mem}M{self.more_memory}", *self._memory(),
             "-kernel", str(self.kernel), "-initrd", str(initramfs),
-            "-append", f"{_KERNEL_PARAMETERS} {self.append}".rstrip(),
+            "-append",
+            f"{architecture.console} {_KERNEL_PARAMETERS} {self.append}".rstrip(),
             *self._serial(log),
             *self._channel("qmp", sockets), "-mon", "chardev=qmp,mode=control",
             *self._channel("agent", sockets), "-device", "virtio-serial-pci",
@@ -92,14 +128,15 @@ class Machine:
         return full + [word for node in range(self.empty_nodes)
                        for word in ("-numa", f"node,nodeid={self.nodes + node}")]
 
-    def _processor(self) -> list[str]:
+    def _processor(self, architecture: Architecture) -> list[str]:
         smp = ["-smp", str(self.smp)]
+        cpu = ["-cpu", architecture.tcg_cpu]
         if self.icount:
-            return [*smp, "-accel", "tcg,thread=single", *_TCG_CPU,
+            return [*smp, "-accel", "tcg,thread=single", *cpu,
                     "-icount", "shift=0,sleep=off"]
-        if kvm_works():
+        if architecture.native and kvm_works():
             return [*smp, "-accel", "kvm", "-cpu", "host"]
-        return [*smp, "-accel", f"tcg,thread={self.tcg_thread}", *_TCG_CPU]
+        return [*smp, "-accel", f"tcg,thread={self.tcg_thread}", *cpu]
 
     @staticmethod
     def _channel(name: str, sockets: Path) -> list[str]:
@@ -111,16 +148,6 @@ class Machine:
             return []
         options = [f"{key}={_option(value)}" for key, value in self.balloon.items()]
         return ["-device", ",".join(["virtio-balloon-pci,id=balloon", *options])]
-
-
-# TCG executes rep stosb byte by byte: without the flags erms and fsrm, a guest zeroes
-# its memory 8 times faster.
-#
-# Before QEMU 8.0, cmpxchg16b overwrites processor flags that it should preserve with the
-# content of a register. The kernel does not read these flags after the instruction, but a
-# return from interrupt restores them from the stack, including the trap flag. Of ten boots
-# of Linux 6.12 with systemd, five died; without the instruction (cx16) none of ten did.
-_TCG_CPU = ("-cpu", "max,-erms,-fsrm,-cx16")
 
 
 def kvm_works() -> bool:
