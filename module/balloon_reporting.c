@@ -66,20 +66,14 @@ static unsigned int balloon_reporting_chains(const struct aerator *a)
  */
 static unsigned int balloon_reporting_write(struct aerator *a, const struct reactor *r)
 {
-	unsigned int most = min(reactor_unsent(r), a->intake->ring);
+	unsigned int entries = reactor_chain(r, a->intake->ring, BIT_ULL(32) >> PAGE_SHIFT);
 	const struct reactor_run *run = &r->runs[r->sent];
-	unsigned int entries;
-	u64 bytes = 0;
+	unsigned int i;
 
-	sg_init_table(a->reporting.sg, most);
-	for (entries = 0; entries < most; entries++, run++) {
-		bytes += run->pages << PAGE_SHIFT;
-		if (entries && bytes > BIT_ULL(32))
-			break;
-		sg_set_page(&a->reporting.sg[entries], pfn_to_page(run->pfn),
+	sg_init_table(a->reporting.sg, entries);
+	for (i = 0; i < entries; i++, run++)
+		sg_set_page(&a->reporting.sg[i], pfn_to_page(run->pfn),
 			    run->pages << PAGE_SHIFT, 0);
-	}
-	sg_mark_end(&a->reporting.sg[entries - 1]);
 	return entries;
 }
 

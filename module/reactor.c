@@ -22,6 +22,7 @@
  */
 #include <linux/bug.h>
 #include <linux/compiler.h>
+#include <linux/minmax.h>
 #include "reactor.h"
 
 static const char * const stage_names[REACTOR_STAGES] = {
@@ -152,6 +153,27 @@ bool reactor_react(struct reactor *r, u64 now)
 		return false;
 	reactor_enter(r, REACTOR_REACT, now);
 	return true;
+}
+
+/**
+ * reactor_chain - length of the next chain
+ * @r: the reactor, with entries left to send
+ * @entries: most entries of a chain, at least 1
+ * @pages: most pages of a chain, at least those of the longest entry
+ *
+ * Return: number of entries, of @r->runs from @r->sent on, at least 1.
+ */
+unsigned int reactor_chain(const struct reactor *r, unsigned int entries, u64 pages)
+{
+	const struct reactor_run *run = &r->runs[r->sent];
+	unsigned int most = min(reactor_unsent(r), entries);
+	unsigned int nr = 0;
+	u64 sum = 0;
+
+	do {
+		sum += run[nr++].pages;
+	} while (nr < most && sum + run[nr].pages <= pages);
+	return nr;
 }
 
 /**

@@ -114,6 +114,7 @@ void reactor_set_runs(struct reactor *r, struct reactor_run *runs, unsigned int 
 void reactor_fill(struct reactor *r, u64 now);
 bool reactor_add(struct reactor *r, u64 pfn, u64 pages);
 bool reactor_react(struct reactor *r, u64 now);
+unsigned int reactor_chain(const struct reactor *r, unsigned int entries, u64 pages);
 void reactor_sent(struct reactor *r, unsigned int entries);
 void reactor_settle(struct reactor *r, u64 now);
 void reactor_answer(struct reactor *r);
