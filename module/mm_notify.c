@@ -34,9 +34,11 @@ static void mm_notify_late(struct irq_work *late)
 /*
  * Runs in the context of the free: under zone->lock, with interrupts off. The probed
  * function itself queues a delayed work in this context, so the handler may do the same,
- * but not from a breakpoint: a breakpoint counts as NMI, where no lock may be taken.
- * Without KPROBES_ON_FTRACE a kprobe is a breakpoint until it is optimised into a jump,
- * and always if it cannot be optimised.
+ * but not from a breakpoint that counts as NMI (x86), where no lock may be taken. Without
+ * KPROBES_ON_FTRACE a kprobe is a breakpoint until it is optimised into a jump, and always
+ * if it cannot be optimised. On arm64 it is always a breakpoint, which does not count as
+ * NMI: it comes at this call alone, whose caller holds zone->lock and no lock of timers or
+ * workqueues.
  */
 static int mm_notify_hit(struct kprobe *probe, struct pt_regs *regs)
 {
