@@ -88,21 +88,38 @@ unsigned int intake_order(void)
 }
 
 /**
+ * intake_order_is_set - did the user set the order, and page_reporting_order not later?
+ *
+ * Context: any.
+ *
+ * Return: true if it is the parameter that counts.
+ */
+bool intake_order_is_set(void)
+{
+	enum params_order_source source = READ_ONCE(aerator_params.order_source);
+
+	return source == PARAMS_ORDER_NEW || source == PARAMS_ORDER_USED;
+}
+
+/**
  * intake_order_wanted - the order to start with
  *
  * Context: any.
  *
  * Return: log2 of pages: the parameter if the user set it; else the kernel's
- * page_reporting_order if that is set; else the default.
+ * page_reporting_order if that is set, and not just what another device left; else the
+ * default.
  */
 unsigned int intake_order_wanted(void)
 {
 	unsigned int own = compat_reporting_order_own();
 
-	if (READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_DEFAULT &&
-	    own <= MAX_PAGE_ORDER)
-		return own;
-	return READ_ONCE(aerator_params.order);
+	if (own > MAX_PAGE_ORDER || intake_order_is_set())
+		return READ_ONCE(aerator_params.order);
+	if (own == COMPAT_REPORTING_ORDER_LEFT &&
+	    READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_DEFAULT)
+		return READ_ONCE(aerator_params.order);
+	return own;
 }
 
 /**
@@ -158,6 +175,6 @@ void intake_order_set(struct intake *in, unsigned int order)
 void intake_order_restore(struct intake *in, unsigned int order)
 {
 	if (!compat_reporting_order_restore(order, in->own_order) &&
-	    READ_ONCE(aerator_params.order_source) == PARAMS_ORDER_USED)
-		WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_DEFAULT);
+	    READ_ONCE(aerator_params.order_source) != PARAMS_ORDER_NEW)
+		WRITE_ONCE(aerator_params.order_source, PARAMS_ORDER_OLDER);
 }

@@ -136,6 +136,7 @@ enum intake_kind intake_chosen(void);
 struct intake *intake_create(enum intake_kind kind);
 void intake_destroy(struct intake *in);
 unsigned int intake_order(void);
+bool intake_order_is_set(void);
 unsigned int intake_order_wanted(void);
 void intake_order_prepare(struct intake *in, struct page_reporting_dev_info *prdev,
 			  unsigned int order);

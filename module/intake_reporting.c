@@ -307,7 +307,7 @@ static unsigned int reporting_order_wanted(unsigned int capacity)
 	unsigned int order = clamp_t(unsigned int, intake_order_wanted(),
 				     COMPAT_REPORTING_ORDER_MIN, COMPAT_REPORTING_ORDER_MAX);
 
-	if (READ_ONCE(aerator_params.order_source) != PARAMS_ORDER_DEFAULT)
+	if (intake_order_is_set())
 		return order;
 	while (order > COMPAT_REPORTING_ORDER_MIN &&
 	       (unsigned long)capacity << order > totalram_pages() / REPORTING_BATCH_PART)

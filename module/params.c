@@ -224,7 +224,7 @@ static struct param_range param_order = {
 };
 module_param_cb(order, &param_order_ops, &param_order, 0644);
 __MODULE_PARM_TYPE(order, "uint");
-MODULE_PARM_DESC(order, "smallest block that is reported, log2 of pages (default 9, 2 MiB)");
+MODULE_PARM_DESC(order, "smallest block that is reported, log2 of pages (default 9, 2 MiB; less with larger pages)");
 
 /*
  * The source of blocks. Without the aeration patch there is only one, "reporting", which

@@ -32,11 +32,14 @@
 /**
  * enum params_order_source - origin of aerator_params.order
  * @PARAMS_ORDER_DEFAULT: the default; page_reporting_order takes precedence if it is set
+ *	to another value than a device without a request leaves there
+ * @PARAMS_ORDER_OLDER: any, but page_reporting_order was written later and takes precedence
  * @PARAMS_ORDER_NEW: set by the user, and no device was started with it yet
  * @PARAMS_ORDER_USED: set by the user before the running device was started
  */
 enum params_order_source {
 	PARAMS_ORDER_DEFAULT,
+	PARAMS_ORDER_OLDER,
 	PARAMS_ORDER_NEW,
 	PARAMS_ORDER_USED,
 };

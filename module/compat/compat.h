@@ -125,6 +125,17 @@ extern unsigned int page_reporting_order;
 /* The order is not set, or cannot be read. The same value as in the kernel. */
 #define COMPAT_REPORTING_ORDER_UNSET	UINT_MAX
 
+/*
+ * The order that an earlier device leaves if it requested none. Large where pages are:
+ * 32 MiB with pages of 16 KiB on arm64. Where pageblock_order is a variable, modules
+ * cannot read it.
+ */
+#ifdef CONFIG_HUGETLB_PAGE_SIZE_VARIABLE
+#define COMPAT_REPORTING_ORDER_LEFT	COMPAT_REPORTING_ORDER_UNSET
+#else
+#define COMPAT_REPORTING_ORDER_LEFT	pageblock_order
+#endif
+
 /**
  * compat_reporting_order_own - the kernel's own order
  *
