@@ -42,9 +42,13 @@ static void lifecycle_reset(struct aerator *a)
 
 	mutex_lock(&a->reset.lock);
 	reset = balloon_reset_device(a->vdev);
-	/* From here on no other task resets the device, and its pages may be freed. */
-	if (reset)
+	if (reset) {
+		/*
+		 * Pairs with balloon_has_failed(): the reset is over before pages are
+		 * freed. From here on no other task resets the device.
+		 */
 		smp_store_release(&a->reset.failed, true);
+	}
 	mutex_unlock(&a->reset.lock);
 	/*
 	 * On a bus whose reset does not wait for a running interrupt handler (MMIO), the
