@@ -265,25 +265,26 @@ static int loop(bool of_file, size_t bytes, unsigned long seconds, size_t tasks)
  */
 static size_t free_every_other(char *area, size_t bytes, unsigned int order)
 {
-	size_t pages = bytes / PAGE_BYTES, first = 0, freed = 0, i;
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t pages = bytes / page, first = 0, freed = 0, i;
 	int fd = open("/proc/self/pagemap", O_RDONLY);
 	uint64_t *map = calloc(pages, sizeof(*map));
 
 	if (fd < 0 || !map || pread(fd, map, pages * sizeof(*map), (uintptr_t)area /
-				    PAGE_BYTES * sizeof(*map)) != (ssize_t)(pages * sizeof(*map)))
+				    page * sizeof(*map)) != (ssize_t)(pages * sizeof(*map)))
 		err(1, "pagemap");
 	for (i = 0; i <= pages; i++) {
 		if (i < pages && map[i] >> order & 1)
 			continue;
-		if (i > first && madvise(area + first * PAGE_BYTES,
-					 (i - first) * PAGE_BYTES, MADV_DONTNEED))
+		if (i > first && madvise(area + first * page, (i - first) * page,
+					 MADV_DONTNEED))
 			err(1, "madvise(MADV_DONTNEED)");
 		freed += i - first;
 		first = i + 1;
 	}
 	free(map);
 	close(fd);
-	return freed * PAGE_BYTES;
+	return freed * page;
 }
 
 static int hold(size_t bytes, int order)

@@ -13,7 +13,7 @@ GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", 
           "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits",
           "lifecycle", "takeover", "suspend", "libvirt", "migration", "integrity", "offline",
           "together", "treated", "kernel", "tool", "fleet", "package", "cost", "release",
-          "churn", "features", "dropin", "bench")
+          "churn", "features", "dropin", "arm64", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

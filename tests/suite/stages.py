@@ -28,17 +28,16 @@ _QUEUE = 32
 Event = tuple[str, dict[str, str]]
 
 
-def _events(guest: Guest) -> list[Event]:
+def batch_events(guest: Guest) -> list[Event]:
     found = []
     for name, text in _EVENT.findall(guest.read(f"{_TRACING}/trace")):
         found.append((name, dict(pair.split("=") for pair in text.split())))
     return found
 
 
-def _check_order(events: Iterable[Event]) -> int:
-    """Each batch of one reactor passes all stages once. Idle follows each batch, or, with page
-    reporting, several of them."""
-    cycle = 0
+def check_order(events: Iterable[Event], cycle: int = 0) -> int:
+    """Each batch of one reactor, after batch @cycle, passes all stages once. Idle follows each
+    batch, or, with page reporting, several of them. Return the number of the last batch."""
     rest = list(events)
     while rest:
         batch, rest = rest[:4], rest[4:]
@@ -107,10 +106,10 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
             # Nothing may be reported between reading the counters and the end of the trace.
             guest.run("echo 0 >/sys/module/aerator/parameters/enabled")
             counted = counters(guest, f"{balloon_device(guest)}/aerator")
-        events = _events(guest)
+        events = batch_events(guest)
 
     traced = _by_reactor(events)
-    cycles = sum(map(_check_order, traced.values()))
+    cycles = sum(map(check_order, traced.values()))
     expect_equal(len(traced), reactors, "reactors that had a batch")
     at_a_time = _most_at_a_time(events)
     expect_equal(at_a_time, reactors, "batches at a time")
