@@ -56,7 +56,7 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _folder_of_prometheus() -> Path:
+def folder_of_prometheus() -> Path:
     return Path(run_script("scripts/prometheus").splitlines()[-1])
 
 
@@ -154,7 +154,7 @@ def _check_rules(server: _Prometheus) -> Iterator[str]:
 def prometheus() -> Iterator[str]:
     """A real Prometheus evaluates each expression of contrib/ on the metrics of aerator-fleet,
     which it reads through node_exporter."""
-    programs = _folder_of_prometheus()
+    programs = folder_of_prometheus()
     with temporary_folder() as folder, _files(folder) as files:
         _check_tools(programs, files)
         ports = _free_port(), _free_port()

@@ -18,6 +18,7 @@ from aerator_vm.common import TOP
 
 from . import documents_facts as facts
 from .documents import parameters_of_guests
+from .fleet_prometheus import folder_of_prometheus
 from .harness import (MODULE, Case, balloon_driver, counters, expect, expect_equal, load_aerator,
                       make_guest, module_file, on_kernels, run_script)
 from .tool_tree import DEVICE, PARAMETERS, Tree, guest_files
@@ -415,9 +416,9 @@ def metrics() -> list[str]:
                      'aerator_host_discards{device="virtio1"} 1',
                      f'aerator_free_bytes{{kind="blocks"}} {3100 << 20}'):
             expect(f"{line}\n" in text, f"no line {line} in\n{text}")
-        run_script("scripts/deps", "metrics")
-        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        checked = subprocess.run([folder_of_prometheus() / "promtool", "check", "metrics"],
+                                 input=text, text=True, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT)
         expect_equal((checked.returncode, checked.stdout), (0, ""), "promtool")
         (tree.root / DEVICE / "aerator/errors").unlink()
         tree.run("metrics", "--textfile", str(target), status=1)
