@@ -214,7 +214,7 @@ static int inflate_put(struct balloon *b, struct list_head *pages, unsigned long
 	int err = -EAGAIN;
 
 	mutex_lock(&b->lock);
-	if (balloon_inflate_can_tell(b) && !b->closed && !READ_ONCE(b->oom_deflated))
+	if (balloon_inflate_can_tell(b) && !READ_ONCE(b->closed) && !READ_ONCE(b->oom_deflated))
 		err = inflate_tell_pages(b, b->a->inflate_vq, pages);
 	if (!err) {
 		compat_balloon_add(&b->pages, pages);
@@ -388,7 +388,7 @@ void balloon_inflate_start(struct aerator *a)
 
 	mutex_lock(&b->lock);
 	WRITE_ONCE(b->running, true);
-	b->closed = false;
+	WRITE_ONCE(b->closed, false);
 	/* The guest may have been resumed on another host. */
 	b->trial = TRIAL_UNKNOWN;
 	/* The reset did not change the balloon, but the device may have lost its size. */
@@ -413,19 +413,16 @@ void balloon_inflate_stop(struct aerator *a)
 	mutex_unlock(&b->lock);
 }
 
-/* From here on the balloon does not grow. */
-static void inflate_close(struct balloon *b)
-{
-	mutex_lock(&b->lock);
-	WRITE_ONCE(b->closed, true);
-	mutex_unlock(&b->lock);
-}
-
-/* Deflate the balloon completely, or until @closed is cleared. */
+/*
+ * With @closed set the balloon does not grow, as soon as a batch that was begun before has
+ * ended. Deflate it completely, or until @closed is cleared.
+ */
 static void inflate_drain(struct balloon *b)
 {
 	unsigned long nr;
 
+	mutex_lock(&b->lock);
+	mutex_unlock(&b->lock);
 	while (READ_ONCE(b->closed) && balloon_inflate_size(b->a)) {
 		mutex_lock(&b->lock);
 		nr = inflate_shrink_locked(b, b->size);
@@ -444,16 +441,25 @@ static void inflate_drain(struct balloon *b)
  */
 void balloon_inflate_empty(struct aerator *a)
 {
-	inflate_close(a->balloon);
+	WRITE_ONCE(a->balloon->closed, true);
 	inflate_drain(a->balloon);
 }
 
+/* Under @lock: no page is added between the check and the completion. */
 static void inflate_emptying(struct work_struct *work)
 {
 	struct balloon *b = container_of(work, struct balloon, emptying);
+	bool empty;
 
 	inflate_drain(b);
-	complete_all(&b->emptied);
+	mutex_lock(&b->lock);
+	empty = READ_ONCE(b->closed) && !b->size;
+	if (empty)
+		complete_all(&b->emptied);
+	mutex_unlock(&b->lock);
+	/* After a refused suspend the balloon follows the target again. */
+	if (!empty)
+		balloon_target_changed(b->a);
 	wake_up_all(&b->a->requests.acked);
 }
 
@@ -473,15 +479,16 @@ int balloon_inflate_try_empty(struct aerator *a)
 {
 	struct balloon *b = a->balloon;
 
-	inflate_close(b);
+	/* Without the lock: after a refused suspend the work may hold it for long. */
+	WRITE_ONCE(b->closed, true);
 	reinit_completion(&b->emptied);
 	queue_work(system_unbound_wq, &b->emptying);
 	wait_event_idle(a->requests.acked,
 			READ_ONCE(a->reset.stuck) || completion_done(&b->emptied));
 	if (completion_done(&b->emptied))
 		return 0;
-	/* Without the lock: the work holds it while it waits for the answer. */
 	WRITE_ONCE(b->closed, false);
+	queue_work(system_unbound_wq, &b->emptying);
 	return -EBUSY;
 }
 

@@ -44,8 +44,7 @@ struct balloon_target {
  * @pages: the pages
  * @size: number of @pages; @lock to write
  * @running: the queues may be used
- * @closed: the balloon is being emptied, and does not grow any more; also read by @emptying
- *	without @lock
+ * @closed: the balloon is being emptied, and does not grow any more; without @lock
  * @numbers: page frame numbers that the device reads
  * @chain: most @numbers in one chain
  * @trial: whether the host discards memory in such chains, enum trial_result

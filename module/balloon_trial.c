@@ -106,7 +106,7 @@ void balloon_trial_inflate(struct balloon *b)
 	if (!block)
 		return;
 	mutex_lock(&b->lock);
-	if (balloon_inflate_can_tell(b) && !b->closed)
+	if (balloon_inflate_can_tell(b) && !READ_ONCE(b->closed))
 		trial_chains(b, block);
 	mutex_unlock(&b->lock);
 	/* The block was deflated again, or the device was reset. */
