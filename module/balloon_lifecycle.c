@@ -31,12 +31,8 @@ static DEFINE_MUTEX(balloon_mutex);
 /* The bound device; at most one, since page reporting takes one. balloon_mutex */
 static struct aerator *balloon_bound;
 
-/*
- * Reset the device; the driver does not use its queues any more. The reset comes first:
- * it ends the device's access to memory, and its interrupts. The queues are deleted only
- * after a successful reset, since the device may use them until then.
- */
-static void lifecycle_reset(struct aerator *a)
+/* Returns true if the device has no access to memory any more. */
+static bool lifecycle_reset_device(struct aerator *a)
 {
 	bool reset;
 
@@ -48,8 +44,21 @@ static void lifecycle_reset(struct aerator *a)
 		 * freed. From here on no other task resets the device.
 		 */
 		smp_store_release(&a->reset.failed, true);
+		balloon_quiesce_clear_stuck(a);
 	}
 	mutex_unlock(&a->reset.lock);
+	return reset;
+}
+
+/*
+ * Reset the device; the driver does not use its queues any more. The reset comes first:
+ * it ends the device's access to memory, and its interrupts. The queues are deleted only
+ * after a successful reset, since the device may use them until then.
+ */
+static void lifecycle_reset(struct aerator *a)
+{
+	bool reset = lifecycle_reset_device(a);
+
 	/*
 	 * On a bus whose reset does not wait for a running interrupt handler (MMIO), the
 	 * work may be queued once more; it then finds nothing running.
@@ -66,7 +75,7 @@ static void lifecycle_reset(struct aerator *a)
 /* A stopped device may still have its queues, or a start may have failed half way. */
 static bool lifecycle_reset_again(struct aerator *a)
 {
-	bool reset = balloon_reset_device(a->vdev);
+	bool reset = lifecycle_reset_device(a);
 
 	if (reset)
 		balloon_queues_delete(a);
