@@ -14,7 +14,7 @@
 #include "policy.h"
 
 /* 2 MiB: blocks below the host's huge pages hardly return memory. */
-#define PARAMS_ORDER_DEFAULT	(21 - PAGE_SHIFT)
+#define PARAMS_ORDER_2MIB	(21 - PAGE_SHIFT)
 
 /* The order was not set at load; params_start() replaces it by the default. */
 #define PARAMS_ORDER_UNSET	UINT_MAX
@@ -276,5 +276,5 @@ void params_start(void)
 {
 	if (aerator_params.order == PARAMS_ORDER_UNSET)
 		aerator_params.order = min_t(unsigned int, MAX_PAGE_ORDER,
-					     PARAMS_ORDER_DEFAULT);
+					     PARAMS_ORDER_2MIB);
 }
