@@ -32,7 +32,7 @@ _UNIT_BYTES = 4096
 
 _BALLOON = "/machine/peripheral/balloon"
 _ARMED = "/sys/kernel/debug/kprobes/enabled"
-_DEAF = "the kprobe is in place, and is not hit"
+_DEAF = "the kprobe is registered, but not hit"
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def deaf_probe(kernel: str) -> Iterator[str]:
 
 _KERNELS_ORDER = "/sys/module/page_reporting/parameters/page_reporting_order"
 _KERNELS_DELAY = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
-_REPLACED = "holds instead of page_reporting_order"
+_REPLACED = "replaces page_reporting_order"
 _BOOT_ORDER = 8
 _SMALL_ORDER = 4
 _DEFAULT_ORDER = 9

@@ -30,7 +30,7 @@ static void fill(u64 pages, u64 step)
 	unsigned int i;
 
 	reactor_init(&reactor, 0, RUN_BYTES_MAX >> PAGE_SHIFT, NULL);
-	reactor_equip(&reactor, runs, BLOCKS);
+	reactor_set_runs(&reactor, runs, BLOCKS);
 	reactor_fill(&reactor, 1);
 	for (i = 0; i < BLOCKS; i++)
 		check(reactor_add(&reactor, i * step, pages));
