@@ -283,7 +283,7 @@ const struct doctor_check doctor_checks[] = {
 	},
 	{
 		"order",
-		"aerator set order=9",
+		"Report blocks of 2 MiB: aerator set order=9 (order=7 with pages of 16 KiB).",
 		true, doctor_order,
 	},
 };

@@ -82,7 +82,7 @@ static void modprobe_line(struct modprobe_edit *edit, char *line)
 		return;
 	}
 	fputs(line, edit->out);
-	if (line[strlen(line) - 1] != '\n')
+	if (!line[0] || line[strlen(line) - 1] != '\n')
 		fputc('\n', edit->out);
 	if (line[0] != '#' || strncmp(line + 1, MODPROBE_SET, length))
 		return;
@@ -97,14 +97,20 @@ static int modprobe_copy(struct modprobe_edit *edit, const char *path)
 	char *line = NULL;
 	size_t size = 0;
 	unsigned int i;
+	int err = 0;
 
 	if (!in && errno != ENOENT)
 		return -errno;
 	while (in && getline(&line, &size, in) > 0)
 		modprobe_line(edit, line);
 	free(line);
+	/* A file that cannot be read to its end stays as it is. */
+	if (in && (ferror(in) || fchmod(fileno(edit->out), 0644)))
+		err = -EIO;
 	if (in)
 		fclose(in);
+	if (err)
+		return err;
 	for (i = 0; i < edit->nr; i++)
 		modprobe_value(edit, i);
 	return 0;

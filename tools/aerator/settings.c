@@ -9,7 +9,7 @@
 const struct setting settings_known[SETTINGS] = {
 	[SETTING_ENABLED] = { "enabled", "1", "0, 1", NULL, true, 0, 1 },
 	[SETTING_TAKEOVER] = { "takeover", "1", "0, 1", NULL, true, 0, 1 },
-	[SETTING_INTAKE] = { "intake", "auto", "auto, reporting; patched auto, reporting, treated",
+	[SETTING_INTAKE] = { "intake", "auto", "auto, reporting; patched also treated",
 			     "auto reporting treated", false, 0, 0 },
 	[SETTING_WINDOW_MS] = { "window_ms", "auto", "0 to 60000, or auto",
 				"auto", true, 0, 60000 },
@@ -17,7 +17,8 @@ const struct setting settings_known[SETTINGS] = {
 	[SETTING_RESERVE_MB] = { "reserve_mb", "0", "0 to 16777216", NULL, true, 0, 16777216 },
 	[SETTING_SHARE_PCT] = { "share_pct", "100", "0 to 100", NULL, true, 0, 100 },
 	[SETTING_RATE_MB] = { "rate_mb", "0", "0 to 1048576", NULL, true, 0, 1048576 },
-	[SETTING_ORDER] = { "order", "9", "0 to 10", NULL, true, 0, 10 },
+	/* Kernels with larger pages have larger orders, and another default. */
+	[SETTING_ORDER] = { "order", "9", "0 to 10", NULL, true, 0, 31 },
 	[SETTING_REACTOR_SIZE] = { "reactor_size", "32", "1 to 32; patched 1 to 1024",
 				   NULL, true, 1, 1024 },
 	[SETTING_REACTORS] = { "reactors", "1", "1; patched 1 to 8", NULL, true, 1, 8 },

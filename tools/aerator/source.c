@@ -72,9 +72,17 @@ static int source_receive(int from, void *data, size_t length, long long deadlin
 	while (length) {
 		long long left = deadline - source_child_now();
 
-		if (left <= 0 || poll(&input, 1, left) <= 0)
+		if (left <= 0)
+			return -ETIMEDOUT;
+		got = poll(&input, 1, left);
+		/* A signal ends the caller's loop, and not this answer. */
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
 			return -ETIMEDOUT;
 		got = read(from, data, length);
+		if (got < 0 && errno == EINTR)
+			continue;
 		if (got <= 0)
 			return -EIO;
 		data = (char *)data + got;

@@ -179,8 +179,8 @@ static void finish(struct job *job)
 	close(job->fd);
 	job->fd = -1;
 	kill(job->pid, SIGKILL);
-	while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	/* A process in an uninterruptible read cannot be killed: it is not waited for. */
+	waitpid(job->pid, NULL, WNOHANG);
 	free(job->text);
 	free(job->step);
 	job->text = NULL;
@@ -244,6 +244,9 @@ void jobs_run(struct job *jobs, size_t count, long long deadline_ms, int timeout
 	struct pollfd *polled = calloc(count + 1, sizeof(*polled));
 	size_t i;
 
+	/* Those that finish() did not wait for. */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 	fflush(NULL);
 	for (i = 0; i < count; i++)
 		start(&jobs[i]);

@@ -2,6 +2,7 @@
 /* The text format of Prometheus. A figure that is not known is left out. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -144,12 +145,14 @@ int prometheus_print(const json_t *answer, FILE *file)
 int prometheus_replace(const json_t *answer, const char *path)
 {
 	char *other;
-	FILE *file;
-	int failed, error;
+	FILE *file = NULL;
+	int failed, error, fd;
 
-	if (asprintf(&other, "%s.%d", path, getpid()) < 0)
+	if (asprintf(&other, "%s.XXXXXX", path) < 0)
 		abort();
-	file = fopen(other, "wxe");
+	fd = mkostemp(other, O_CLOEXEC);
+	if (fd >= 0)
+		file = fdopen(fd, "w");
 	failed = !file || prometheus_print(answer, file);
 	error = errno;
 	if (file && fclose(file) && !failed) {
