@@ -11,10 +11,8 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/kprobes.h>
-#include <linux/linkage.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
-#include <linux/objtool.h>
 #include <linux/string.h>
 
 static unsigned int nth, calls;
@@ -25,16 +23,11 @@ MODULE_PARM_DESC(calls, "number of calls since 0 was written");
 
 static struct module *faults_target;
 
-/* Body of a function that fails: its return value was set by the probe. */
-void faults_return(void);
-asm(".pushsection .text\n"
-    ".type faults_return, @function\n"
-    ".globl faults_return\n"
-    "faults_return:\n"
-    ANNOTATE_NOENDBR "\n"
-    ASM_RET
-    ".size faults_return, .-faults_return\n"
-    ".popsection\n");
+/* Body of a function that fails: the probe has set the register of its return value. */
+static noinline notrace void faults_return(void)
+{
+	barrier();
+}
 
 /**
  * struct fault - a function that may fail
