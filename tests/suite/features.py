@@ -114,7 +114,8 @@ def page_poison(kernel: str) -> None:
     memory. Free pages keep their pattern, which the kernel checks."""
     with make_guest(kernel, "features-poison", mem=768) as guest:
         folder = load_aerator(guest, window_ms=0)
-        expect("free pages are poisoned: QEMU does not discard" in guest.dmesg(), "no warning in the log")
+        expect("free pages are poisoned: QEMU does not discard" in guest.dmesg(),
+               "no warning in the log")
         guest.run("echo | memtool hold 128")
         guest.run(f"echo 1 >{folder}/flush", timeout=90)
         expect(counters(guest, folder)["reported_bytes"] > 100 * MIB, "not reported")

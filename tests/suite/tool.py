@@ -311,7 +311,8 @@ def settings_known() -> None:
             (line.split(None, 3) for line in text.splitlines())}
     # A line has room for what only a patched kernel allows.
     wanted = {name: (default.partition(";")[0],
-                     re.sub(r"^(.+); patched \1, ", r"\1; patched also ", allowed.partition(" (")[0]))
+                     re.sub(r"^(.+); patched \1, ", r"\1; patched also ",
+                            allowed.partition(" (")[0]))
               for name, (default, allowed) in parameters_of_guests().items()}
     expect_equal(rows, wanted, "aerator get")
 
