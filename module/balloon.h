@@ -205,7 +205,7 @@ int balloon_flush(struct aerator *a);
 void balloon_shutdown(void);
 
 /* balloon_reset.c: reset of a device after an error */
-bool balloon_reset_device(struct virtio_device *vdev);
+bool balloon_reset_device(struct aerator *a);
 void balloon_reset_recover_soon(struct aerator *a);
 void balloon_fail(struct aerator *a, const char *why);
 void balloon_answered(struct aerator *a);
@@ -220,7 +220,7 @@ void balloon_answered(struct aerator *a);
  */
 static inline bool balloon_has_failed(const struct aerator *a)
 {
-	/* Pairs with balloon_fail(): the reset is over before pages are freed. */
+	/* Pairs with balloon_reset_device(): the reset is over before pages are freed. */
 	return smp_load_acquire(&a->reset.failed);
 }
 

@@ -37,15 +37,8 @@ static bool lifecycle_reset_device(struct aerator *a)
 	bool reset;
 
 	mutex_lock(&a->reset.lock);
-	reset = balloon_reset_device(a->vdev);
-	if (reset) {
-		/*
-		 * Pairs with balloon_has_failed(): the reset is over before pages are
-		 * freed. From here on no other task resets the device.
-		 */
-		smp_store_release(&a->reset.failed, true);
-		balloon_quiesce_clear_stuck(a);
-	}
+	/* After it no other task resets the device. */
+	reset = balloon_reset_device(a);
 	mutex_unlock(&a->reset.lock);
 	return reset;
 }

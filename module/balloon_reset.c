@@ -7,6 +7,7 @@
  * (balloon_lifecycle_recover()) is a separate work.
  */
 #include <linux/delay.h>
+#include <linux/lockdep.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 #include "balloon.h"
@@ -16,10 +17,7 @@
 #define RESET_RETRY_MS_MIN	1000
 #define RESET_RETRY_MS_MAX	64000
 
-/**
- * balloon_reset_device - end the device's access to memory
- * @vdev: the device
- *
+/*
  * A reset is complete when the status reads 0 (virtio 1.2, 2.4.2). Until then the device
  * may write to every buffer that it has. Not every transport checks the status, and not
  * every device can be reset: Firecracker's, up to 1.15, ignores it. A status of all ones
@@ -27,12 +25,8 @@
  * without end. On channel I/O (s390) a reset allocates memory. It may use the reserves:
  * otherwise the allocation could call the balloon's OOM notifier, which waits for the
  * lock of the balloon, and the caller may hold this lock.
- *
- * Context: may sleep.
- *
- * Return: true if the device has no access to memory any more.
  */
-bool balloon_reset_device(struct virtio_device *vdev)
+static bool reset_now(struct virtio_device *vdev)
 {
 	unsigned int flags = memalloc_noreclaim_save();
 	u8 status = vdev->config->get_status(vdev);
@@ -43,6 +37,27 @@ bool balloon_reset_device(struct virtio_device *vdev)
 	}
 	memalloc_noreclaim_restore(flags);
 	return !status || status == U8_MAX;
+}
+
+/**
+ * balloon_reset_device - end the device's access to memory
+ * @a: the device
+ *
+ * After a reset the device counts as failed, and not as stuck.
+ *
+ * Context: @a->reset.lock held; may sleep.
+ *
+ * Return: true if the device has no access to memory any more.
+ */
+bool balloon_reset_device(struct aerator *a)
+{
+	lockdep_assert_held(&a->reset.lock);
+	if (!reset_now(a->vdev))
+		return false;
+	/* Pairs with balloon_has_failed(): the reset is over before pages are freed. */
+	smp_store_release(&a->reset.failed, true);
+	balloon_quiesce_clear_stuck(a);
+	return true;
 }
 
 /**
@@ -81,15 +96,12 @@ void balloon_fail(struct aerator *a, const char *why)
 		goto unlock;
 	dev_warn_ratelimited(&a->vdev->dev, "%s, resetting the device; will try again\n",
 			     why);
-	if (!balloon_reset_device(a->vdev)) {
+	if (!balloon_reset_device(a)) {
 		dev_err_ratelimited(&a->vdev->dev,
 				    "the device cannot be reset, and still owns its buffers\n");
 		balloon_quiesce_set_stuck(a);
 		goto wait;
 	}
-	/* Pairs with balloon_has_failed(): pages are freed after it. */
-	smp_store_release(&a->reset.failed, true);
-	balloon_quiesce_clear_stuck(a);
 	wake_up_all(&a->requests.acked);
 	wake_up_all(&a->reporting.acked);
 	balloon_reset_recover_soon(a);
