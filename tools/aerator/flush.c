@@ -38,8 +38,7 @@ static int flush_option(int option, const char *value)
 		flush.drop_cache = true;
 	if (option != 't')
 		return TOOL_FINE;
-	if (!source_digits(&value, &seconds) || *value || !seconds ||
-	    seconds > FLUSH_SECONDS_MOST)
+	if (!source_within(value, 1, FLUSH_SECONDS_MOST, &seconds))
 		return tool_usage("--timeout: 1 to %u seconds are allowed", FLUSH_SECONDS_MOST);
 	flush.seconds = seconds;
 	return TOOL_FINE;

@@ -28,7 +28,7 @@ static int quiesce_option(int option, const char *value)
 	uint64_t seconds;
 
 	(void)option;
-	if (!source_digits(&value, &seconds) || *value || !seconds || seconds > QUIESCE_MOST)
+	if (!source_within(value, 1, QUIESCE_MOST, &seconds))
 		return tool_usage("--timeout: 1 to %u seconds are allowed", QUIESCE_MOST);
 	quiesce_seconds = seconds;
 	return TOOL_FINE;

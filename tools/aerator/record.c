@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* record: write how free memory changes to a file, as a trace for replay. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 #include "memory.h"
 #include "source.h"
+#include "stop.h"
 #include "source_child.h"
 #include "tool.h"
 
@@ -28,22 +28,14 @@ struct record_sample {
 	uint64_t blocks;
 };
 
-static volatile sig_atomic_t record_stopped;
 static unsigned int record_seconds;
-
-static void record_stop(int signal)
-{
-	(void)signal;
-	record_stopped = 1;
-}
 
 static int record_option(int option, const char *value)
 {
 	uint64_t seconds;
 
 	(void)option;
-	if (!source_digits(&value, &seconds) || *value || !seconds ||
-	    seconds > RECORD_SECONDS_MOST)
+	if (!source_within(value, 1, RECORD_SECONDS_MOST, &seconds))
 		return tool_usage("--seconds: 1 to %u are allowed", RECORD_SECONDS_MOST);
 	record_seconds = seconds;
 	return TOOL_FINE;
@@ -73,20 +65,20 @@ static int record_samples(FILE *out)
 	struct record_sample last = {}, now;
 	bool first = true;
 
-	while (!record_stopped) {
+	while (!stop_wanted) {
 		if (record_sample(&now))
 			return TOOL_FAILED;
 		ms = source_child_now() - start;
 		if (record_seconds && ms >= record_seconds * 1000LL)
-			record_stopped = 1;
-		if (first || record_stopped || record_differs(now.free, last.free) ||
+			stop_wanted = 1;
+		if (first || stop_wanted || record_differs(now.free, last.free) ||
 		    record_differs(now.blocks, last.blocks)) {
 			fprintf(out, "%lld %llu %llu\n", ms, (unsigned long long)now.free,
 				(unsigned long long)now.blocks);
 			last = now;
 		}
 		first = false;
-		if (!record_stopped)
+		if (!stop_wanted)
 			nanosleep(&pause, NULL);
 	}
 	return TOOL_FINE;
@@ -124,7 +116,6 @@ int record_run(int argc, char **argv)
 		return status;
 	if (argc - optind != 1)
 		return tool_usage("record: one FILE has to be given");
-	signal(SIGINT, record_stop);
-	signal(SIGTERM, record_stop);
+	stop_on_signal();
 	return record_file(argv[optind]);
 }

@@ -72,8 +72,8 @@ bool settings_allow(const struct setting *setting, const char *value)
 
 	if (settings_has_word(setting->words, value))
 		return true;
-	return setting->numeric && source_digits(&value, &number) && !*value &&
-	       number >= setting->least && number <= setting->most;
+	return setting->numeric &&
+	       source_within(value, setting->least, setting->most, &number);
 }
 
 static int settings_check(struct settings *settings, unsigned int i,

@@ -250,6 +250,20 @@ bool source_digits(const char **text, uint64_t *number)
 	return !errno;
 }
 
+/**
+ * source_within - parse a text that is a decimal number within bounds
+ * @text: the text
+ * @least: the smallest value
+ * @most: the largest value
+ * @number: the number
+ *
+ * Return: false if the text is no number, or out of bounds.
+ */
+bool source_within(const char *text, uint64_t least, uint64_t most, uint64_t *number)
+{
+	return source_digits(&text, number) && !*text && *number >= least && *number <= most;
+}
+
 /* The file is not as it should be: show the begin of its first line. */
 static int source_refuse(const struct source *source, const char *wanted)
 {

@@ -44,5 +44,6 @@ int source_write(const char *path, const char *text, unsigned int seconds);
 int source_number(const struct source *source, uint64_t most, uint64_t *number);
 int source_word(const struct source *source, char *word, size_t size);
 bool source_digits(const char **text, uint64_t *number);
+bool source_within(const char *text, uint64_t least, uint64_t most, uint64_t *number);
 
 #endif /* SOURCE_H */

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 #include "json.h"
 #include "source.h"
+#include "stop.h"
 #include "table.h"
 #include "tool.h"
 
@@ -49,19 +49,12 @@ struct stages {
 
 static unsigned int stages_seconds;
 
-/* The sleep ends early, and the instance is removed. */
-static void stages_stop(int signal)
-{
-	(void)signal;
-}
-
 static int stages_option(int option, const char *value)
 {
 	uint64_t seconds;
 
 	(void)option;
-	if (!source_digits(&value, &seconds) || *value || !seconds ||
-	    seconds > STAGES_SECONDS_MOST)
+	if (!source_within(value, 1, STAGES_SECONDS_MOST, &seconds))
 		return tool_usage("--seconds: 1 to %u are allowed", STAGES_SECONDS_MOST);
 	stages_seconds = seconds;
 	return TOOL_FINE;
@@ -256,8 +249,7 @@ int stages_run(int argc, char **argv)
 		return status;
 	if (optind < argc)
 		return tool_usage("stages: '%s' is too much", argv[optind]);
-	signal(SIGINT, stages_stop);
-	signal(SIGTERM, stages_stop);
+	stop_on_signal();
 	s.seconds = stages_seconds;
 	snprintf(s.name, sizeof(s.name), STAGES_FOLDER "/aerator-%d", getpid());
 	return stages_record(&s) ?: stages_print(&s);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* top: rates of the device, and the windows that the policy chooses from, again and again. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "memory.h"
 #include "settings.h"
 #include "source.h"
+#include "stop.h"
 #include "source_child.h"
 #include "table.h"
 #include "tool.h"
@@ -49,19 +49,11 @@ static struct top {
 	long long start;
 } top = { .seconds = 1 };
 
-static volatile sig_atomic_t top_stopped;
-
-static void top_stop(int signal)
-{
-	(void)signal;
-	top_stopped = 1;
-}
-
 static int top_number(const char *option, const char *text, uint64_t most, unsigned int *result)
 {
 	uint64_t number;
 
-	if (!source_digits(&text, &number) || *text || !number || number > most)
+	if (!source_within(text, 1, most, &number))
 		return tool_usage("--%s: 1 to %llu are allowed", option, (unsigned long long)most);
 	*result = number;
 	return TOOL_FINE;
@@ -207,9 +199,9 @@ static int top_loop(void)
 	if (top_read(&before))
 		return TOOL_FAILED;
 	top.start = before.at;
-	for (round = 0; !top_stopped && (!top.rounds || round < top.rounds); round++) {
+	for (round = 0; !stop_wanted && (!top.rounds || round < top.rounds); round++) {
 		nanosleep(&pause, NULL);
-		if (top_stopped)
+		if (stop_wanted)
 			break;
 		if (top_read(&now))
 			return TOOL_FAILED;
@@ -251,7 +243,6 @@ int top_run(int argc, char **argv)
 		return TOOL_FAILED;
 	top.order = settings_number(&settings, SETTING_ORDER);
 	top.screen = isatty(STDOUT_FILENO) && !top.csv;
-	signal(SIGINT, top_stop);
-	signal(SIGTERM, top_stop);
+	stop_on_signal();
 	return top_loop();
 }
