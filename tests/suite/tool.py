@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def _status_shows(tree: Tree) -> None:
     expect_equal({name: str(device.get(name)) for name in wanted}, wanted, "JSON of status")
     expect_equal([window["ms"] for window in device["windows"] if window["used"]], [75],
                  "windows in use")
+    expect_equal(device["order"], 9, "order in the JSON of status")
     raw, _ = tree.run("status", "--raw", "--noheadings", "--output", "surplus,device")
     expect_equal(raw.split(), [str(3000 << 20), "virtio1"], "raw columns")
 
@@ -472,6 +474,17 @@ def top() -> None:
         expect_equal((row["free_blocks_bytes"], row["reported_bytes_per_second"],
                       row["surplus_bytes"]), (str(3100 << 20), "0", str(3000 << 20)), "csv")
         tree.run("top", "--interval", "0", status=2)
+        # Counted after the first look, and before the second.
+        more = 200 << 20
+        timer = threading.Timer(1, tree.write,
+                                (f"{DEVICE}/aerator/reported_bytes", f"{(3000 << 20) + more}\n"))
+        timer.start()
+        text, _ = tree.run("top", "--count", "1", "--interval", "3", "--csv", "--raw")
+        timer.join()
+        head, line = text.splitlines()
+        row = dict(zip(head.split(","), line.split(",")))
+        reported = float(row["reported_bytes_per_second"]) * float(row["seconds"])
+        expect(abs(reported / more - 1) < 0.01, f"{reported:.0f} bytes in {text}")
 
 
 def manual() -> None:
