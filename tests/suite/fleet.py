@@ -444,8 +444,8 @@ def _check_watch(process: subprocess.Popen[str], tree: Tree, pid: int) -> None:
     seconds = [guest["waste_seconds"] for guest in found]
     expect(seconds[0] == 0 and seconds[2] >= 1, f"seconds of waste: {seconds}")
     # Less than half of what it is later: the time begins anew.
-    tree.charge("/vm", 200 * MIB, pid)
-    while json.loads(process.stdout.readline())["guests"][0]["waste_bytes"] > 100 * MIB:
+    tree.charge("/vm", 300 * MIB, pid)
+    while json.loads(process.stdout.readline())["guests"][0]["waste_bytes"] > 200 * MIB:
         pass
     tree.charge("/vm", 600 * MIB, pid)
     while (last := json.loads(process.stdout.readline())["guests"][0])["waste_bytes"] \
