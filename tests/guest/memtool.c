@@ -490,36 +490,6 @@ static int turns(size_t bytes, unsigned long ms, unsigned long nodes, unsigned l
 	return 0;
 }
 
-/* A line that is late, because touching took too long, is followed at once. */
-static int follow(const char *path)
-{
-	struct moment *moments;
-	size_t most = 0, used = 0, wanted, nr, i;
-	double start;
-	char *area;
-
-	nr = read_moments(path, &moments, &most);
-	area = map_memory(most, page_advice);
-	start = now();
-	for (i = 0; i < nr; i++) {
-		double early = start + moments[i].seconds - now();
-
-		if (early > 0)
-			sleep_ms(early * 1000);
-		wanted = most - moments[i].bytes;
-		if (wanted > used)
-			touch(area + used, wanted - used);
-		else if (wanted < used && madvise(area + wanted, used - wanted, MADV_DONTNEED))
-			err(1, "madvise(MADV_DONTNEED)");
-		used = wanted;
-		moments[i].seconds = now() - start;
-	}
-	for (i = 0; i < nr; i++)
-		printf("%.0f %.3f\n", 1000 * moments[i].seconds,
-		       (double)moments[i].bytes / MIB);
-	return 0;
-}
-
 static int run_on_node(unsigned long node, char **command)
 {
 	use_node(node);
@@ -565,7 +535,7 @@ int main(int argc, char **argv)
 		return turns(number(argv[1]) * MIB, number(argv[2]), number(argv[3]),
 			     number(argv[4]));
 	if (is(argv, "follow") && argc == 2)
-		return follow(argv[1]);
+		return follow(argv[1], page_advice);
 	if (is(argv, "--node") && argc >= 3)
 		return run_on_node(number(argv[1]), argv + 2);
 
