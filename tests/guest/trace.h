@@ -90,7 +90,10 @@ static inline void follow_line(struct follower *f, const struct moment *line)
 	add_moment(&f->followed, now() - f->start, line->bytes);
 }
 
-/* Take and free memory as a trace says, and print how that went, as a trace. */
+/*
+ * Take and free memory as a trace says, and print how that went, as a trace. A
+ * comment before it has the time of its beginning, in seconds since the boot.
+ */
 static inline int follow(const char *path, int page_advice)
 {
 	struct follower f = {};
@@ -103,6 +106,7 @@ static inline int follow(const char *path, int page_advice)
 	add_moment(&f.followed, 0, f.most);
 	for (i = 0; i < lines.nr; i++)
 		follow_line(&f, &lines.list[i]);
+	printf("# began %.3f\n", f.start);
 	for (i = 0; i < f.followed.nr; i++)
 		printf("%.0f %.3f\n", 1000 * f.followed.list[i].seconds,
 		       (double)f.followed.list[i].bytes / MIB);
