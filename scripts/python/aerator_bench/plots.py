@@ -80,10 +80,13 @@ def window(folder: Path, results: Results) -> None:
 
 
 def traces(folder: Path, results: Results) -> None:
-    """Memory that the host holds for nothing against memory that is faulted in again."""
-    points = _write_points(folder / "points.csv", results, ("refaulted_gib", "held_gib_s"))
-    draw("traces.gp", points, folder / "traces.png", *_styles(results.contestants()),
-         " ".join(f"'{variant}'" for variant in results.variants))
+    """Memory that the host holds for nothing against memory that is faulted in again, both
+    relative to the least possible cost of the trace."""
+    points = _write_points(folder / "points.csv", results,
+                           ("refaulted_gib", "held_gib_s", "cost", "times_optimum"))
+    names = list(results.contestants())
+    draw("traces.gp", points, folder / "traces.png", *_styles(names),
+         " ".join(name for name in names if name.endswith("-treated")))
 
 
 def _against(folder: Path, results: Results, title: str, x: tuple[str, str],
