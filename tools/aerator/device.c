@@ -18,10 +18,10 @@
 
 /* What is read of each virtio device. */
 enum {
-	SIGHT_DEVICE,
-	SIGHT_FEATURES,
-	SIGHT_DRIVER,
-	SIGHTS,
+	PROBE_DEVICE,
+	PROBE_FEATURES,
+	PROBE_DRIVER,
+	PROBE_FILES,
 };
 
 const struct device_file device_files[DEVICE_FILES] = {
@@ -155,15 +155,15 @@ static int device_read(struct device *device, bool costly)
 	return status;
 }
 
-static int device_sight(struct devices *devices, const struct source *sights,
+static int device_probe(struct devices *devices, const struct source *files,
 			const char *name)
 {
-	const struct source *driver = &sights[SIGHT_DRIVER];
+	const struct source *driver = &files[PROBE_DRIVER];
 	struct device *device;
 
-	if (!sights[SIGHT_DEVICE].text)
-		return source_error(&sights[SIGHT_DEVICE]);
-	if (strcmp(sights[SIGHT_DEVICE].text, DEVICE_BALLOON))
+	if (!files[PROBE_DEVICE].text)
+		return source_error(&files[PROBE_DEVICE]);
+	if (strcmp(files[PROBE_DEVICE].text, DEVICE_BALLOON))
 		return TOOL_FINE;
 	devices->list = tool_memory(devices->list, devices->nr + 1, sizeof(*device));
 	device = &devices->list[devices->nr++];
@@ -173,30 +173,30 @@ static int device_sight(struct devices *devices, const struct source *sights,
 		return source_error(driver);
 	if (driver->text && source_word(driver, device->driver, sizeof(device->driver)))
 		return TOOL_FAILED;
-	return device_features(device, &sights[SIGHT_FEATURES]);
+	return device_features(device, &files[PROBE_FEATURES]);
 }
 
 /* Look at all virtio devices, and keep the balloons. */
-static int devices_sight(struct devices *devices, char *names, unsigned int nr)
+static int devices_probe(struct devices *devices, char *names, unsigned int nr)
 {
-	struct source *sights = tool_memory(NULL, nr * SIGHTS, sizeof(*sights));
+	struct source *files = tool_memory(NULL, nr * PROBE_FILES, sizeof(*files));
 	char *name[DEVICE_MOST];
 	unsigned int i;
 	int status = TOOL_FINE;
 
 	for (i = 0; i < nr; i++) {
-		struct source *of = &sights[i * SIGHTS];
+		struct source *of = &files[i * PROBE_FILES];
 
 		name[i] = strsep(&names, "\n");
-		source_set(&of[SIGHT_DEVICE], SOURCE_FILE, DEVICE_BUS "/%s/device", name[i]);
-		source_set(&of[SIGHT_FEATURES], SOURCE_FILE, DEVICE_BUS "/%s/features", name[i]);
-		source_set(&of[SIGHT_DRIVER], SOURCE_LINK, DEVICE_BUS "/%s/driver", name[i]);
+		source_set(&of[PROBE_DEVICE], SOURCE_FILE, DEVICE_BUS "/%s/device", name[i]);
+		source_set(&of[PROBE_FEATURES], SOURCE_FILE, DEVICE_BUS "/%s/features", name[i]);
+		source_set(&of[PROBE_DRIVER], SOURCE_LINK, DEVICE_BUS "/%s/driver", name[i]);
 	}
-	source_fetch(sights, nr * SIGHTS);
+	source_fetch(files, nr * PROBE_FILES);
 	for (i = 0; i < nr && !status; i++)
-		status = device_sight(devices, &sights[i * SIGHTS], name[i]);
-	source_free(sights, nr * SIGHTS);
-	free(sights);
+		status = device_probe(devices, &files[i * PROBE_FILES], name[i]);
+	source_free(files, nr * PROBE_FILES);
+	free(files);
 	return status;
 }
 
@@ -223,7 +223,7 @@ static int devices_find(struct devices *devices)
 	if (nr > DEVICE_MOST)
 		status = tool_error("%s: more than %u devices", DEVICE_BUS, DEVICE_MOST);
 	else if (nr)
-		status = devices_sight(devices, folder.text, nr);
+		status = devices_probe(devices, folder.text, nr);
 	source_free(&folder, 1);
 	return status;
 }

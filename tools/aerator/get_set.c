@@ -19,7 +19,7 @@ static const struct table_column get_columns[] = {
 };
 
 /* Whether a parameter is among the names; all are if there are none. */
-static bool get_wants(const struct setting *setting, char **names)
+static bool get_is_selected(const struct setting *setting, char **names)
 {
 	char **name;
 
@@ -35,7 +35,7 @@ static int get_table(const struct settings *settings, char **names)
 	unsigned int i;
 
 	for (i = 0; i < SETTINGS; i++) {
-		if (!get_wants(&settings_known[i], names))
+		if (!get_is_selected(&settings_known[i], names))
 			continue;
 		table_line(table);
 		table_text(table, "%s", settings_known[i].name);
@@ -55,7 +55,7 @@ static int get_json(const struct settings *settings, char **names)
 	for (i = 0; i < SETTINGS; i++) {
 		const char *text = settings->text[i];
 
-		if (!get_wants(&settings_known[i], names))
+		if (!get_is_selected(&settings_known[i], names))
 			continue;
 		if (settings_known[i].numeric && *text >= '0' && *text <= '9')
 			json_number(settings_known[i].name, settings_number(settings, i));

@@ -16,8 +16,8 @@
 #include "source_child.h"
 #include "tool.h"
 
-#define QUIESCE_LOOKS	5
-#define QUIESCE_LOOK_MS	50
+#define QUIESCE_SAMPLES	5
+#define QUIESCE_INTERVAL_MS	50
 #define QUIESCE_WRITE	5
 #define QUIESCE_MOST	3600
 
@@ -47,13 +47,13 @@ static int quiesce_enable(const char *text)
 
 static void quiesce_sleep(void)
 {
-	const struct timespec pause = { .tv_nsec = QUIESCE_LOOK_MS * 1000000L };
+	const struct timespec pause = { .tv_nsec = QUIESCE_INTERVAL_MS * 1000000L };
 
 	nanosleep(&pause, NULL);
 }
 
 /* Whether the device is idle; the number of batches that have ended goes to @cycles. */
-static int quiesce_look(bool *idle, uint64_t *cycles)
+static int quiesce_sample(bool *idle, uint64_t *cycles)
 {
 	struct devices devices;
 
@@ -69,13 +69,13 @@ static int quiesce_wait(void)
 {
 	long long deadline = source_child_now() + quiesce_seconds * 1000LL;
 	uint64_t cycles = 0, before = 0;
-	unsigned int looks = 0;
+	unsigned int samples = 0;
 	bool idle;
 
-	while (looks < QUIESCE_LOOKS) {
-		if (quiesce_look(&idle, &cycles))
+	while (samples < QUIESCE_SAMPLES) {
+		if (quiesce_sample(&idle, &cycles))
 			return TOOL_FAILED;
-		looks = idle && cycles == before ? looks + 1 : 0;
+		samples = idle && cycles == before ? samples + 1 : 0;
 		before = cycles;
 		if (source_child_now() > deadline)
 			return tool_error("a batch is in flight after %u s; reporting stays paused",

@@ -29,7 +29,7 @@ struct cgroup {
 };
 
 /* A file is missing, cut or not readable: an error of the guest. */
-static char *read_or_tell(json_t *guest, const char *path)
+static char *read_or_set_error(json_t *guest, const char *path)
 {
 	char *text = files_read(path);
 
@@ -45,7 +45,7 @@ static char *read_in(json_t *guest, const struct cgroup *group, const char *name
 
 	if (asprintf(&path, "%s/%s", group->path, name) < 0)
 		abort();
-	text = read_or_tell(guest, path);
+	text = read_or_set_error(guest, path);
 	free(path);
 	return text;
 }
@@ -177,13 +177,13 @@ static bool locate(json_t *guest, const char *path, char *mounts, struct cgroup 
 static bool find(json_t *guest, pid_t pid, struct cgroup *group)
 {
 	char *file = files_path("/proc/%d/cgroup", pid);
-	char *lines = read_or_tell(guest, file), *mounts = NULL, *path = NULL;
+	char *lines = read_or_set_error(guest, file), *mounts = NULL, *path = NULL;
 	bool found = false;
 
 	free(file);
 	if (lines) {
 		file = files_path("/proc/mounts");
-		mounts = read_or_tell(guest, file);
+		mounts = read_or_set_error(guest, file);
 		free(file);
 		path = memory_path(lines, &group->v2);
 	}
@@ -259,7 +259,7 @@ static void cache(json_t *guest, const struct cgroup *group, const char *stat)
 static bool huge(json_t *guest, const struct cgroup *group, pid_t pid, long long *bytes)
 {
 	char *path = files_path("/proc/%d/status", pid);
-	char *status = read_or_tell(guest, path);
+	char *status = read_or_set_error(guest, path);
 	long long kib = 0;
 
 	if (status && !group->counts_huge)

@@ -107,7 +107,7 @@ static json_t *make_answer(const struct options *options)
 			 guests_total(sorted), "errors", errors);
 }
 
-static void tell_errors(const json_t *answer)
+static void print_error_lines(const json_t *answer)
 {
 	json_t *guest, *error;
 	size_t index, number;
@@ -163,7 +163,7 @@ static int round_of(const struct options *options)
 			options->textfile ? options->textfile : "stdout", strerror(errno));
 		status = -1;
 	}
-	tell_errors(answer);
+	print_error_lines(answer);
 	json_decref(answer);
 	return status;
 }

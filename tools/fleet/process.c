@@ -29,7 +29,8 @@ static bool has_uuid(const char *words, size_t length, const char *uuid)
 	return false;
 }
 
-static bool is_it(const char *pid, const char *uuid, char *room)
+/* Whether the process has this UUID on its command line. @room has MOST bytes. */
+static bool is_qemu_with_uuid(const char *pid, const char *uuid, char *room)
 {
 	char *path = files_path("/proc/%s/cmdline", pid);
 	FILE *file = fopen(path, "re");
@@ -59,7 +60,7 @@ pid_t process_with_uuid(const char *uuid)
 		abort();
 	while (folder && !pid && (entry = readdir(folder))) {
 		if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
-		    is_it(entry->d_name, uuid, room))
+		    is_qemu_with_uuid(entry->d_name, uuid, room))
 			pid = atoi(entry->d_name);
 	}
 	if (folder)

@@ -25,8 +25,9 @@ struct request {
 	const char *name;
 };
 
-static void be_silent(__always_unused void *data,
-		      __always_unused virErrorPtr error)
+/* libvirt would print errors itself; the job reports them. */
+static void ignore_error(__always_unused void *data,
+			 __always_unused virErrorPtr error)
 {
 }
 
@@ -43,7 +44,7 @@ static virConnectPtr connect_to(const struct source *source)
 {
 	virConnectPtr connection;
 
-	virSetErrorFunc(NULL, be_silent);
+	virSetErrorFunc(NULL, ignore_error);
 	job_step("libvirt");
 	connection = source->poll ? virConnectOpen(source->uri) :
 				    virConnectOpenReadOnly(source->uri);
@@ -96,7 +97,7 @@ static bool attribute(xmlXPathContextPtr context, const char *path, char *text, 
 }
 
 /* What the definition of the running guest says; returns whether there is a balloon. */
-static bool take_definition(json_t *guest, const char *xml, struct statistics *found)
+static bool parse_definition(json_t *guest, const char *xml, struct statistics *found)
 {
 	xmlDocPtr document = xmlReadMemory(xml, strlen(xml), NULL, NULL, XML_PARSE_NONET);
 	xmlXPathContextPtr context = document ? xmlXPathNewContext(document) : NULL;
@@ -189,7 +190,7 @@ static void look(const void *argument)
 	xml = virDomainGetXMLDesc(domain, 0);
 	if (!xml)
 		fail();
-	balloon = take_definition(guest, xml, &found);
+	balloon = parse_definition(guest, xml, &found);
 	job_send(guest);
 	ask_stats(domain, guest, &found);
 	if (balloon)
