@@ -81,15 +81,28 @@ struct balloon_requests {
 };
 
 /**
+ * struct balloon_stage_time - what a stage took, of all batches since the device was bound
+ * @batches: number of batches that left the stage
+ * @ns: sum of their times in it, nanoseconds
+ *
+ * Written by the intake's work; read in any context.
+ */
+struct balloon_stage_time {
+	atomic64_t batches;
+	atomic64_t ns;
+};
+
+/**
  * struct balloon_reporting - the reporting queue and its batches (balloon_reporting.c)
  * @reactors: the batches; the first &struct intake.nr_reactors are in use
  * @runs: entries of all @reactors; valid while &struct aerator.up
  * @sg: scatterlist of the chain that is put on the queue
  * @last_answer: time of the device's last answer on the queue, jiffies
  * @acked: woken by the interrupt of the queue
+ * @times: time in each stage
  *
  * Not locked: owned by the work of the intake that is started. @runs: balloon_mutex, to
- * change. Other contexts may read the stages of @reactors.
+ * change. Other contexts may read the stages of @reactors, and @times.
  */
 struct balloon_reporting {
 	struct reactor reactors[PARAMS_REACTORS_MAX];
@@ -97,6 +110,7 @@ struct balloon_reporting {
 	struct scatterlist sg[BALLOON_CHAIN_MAX];
 	unsigned long last_answer;
 	wait_queue_head_t acked;
+	struct balloon_stage_time times[REACTOR_STAGES];
 };
 
 /**
@@ -290,6 +304,7 @@ unsigned long balloon_hint_return(unsigned long pages);
 
 /* balloon_reporting.c: the reporting queue */
 void balloon_reporting_acked(struct virtqueue *vq);
+void balloon_reporting_left(struct reactor *r, enum reactor_stage stage, u64 ns);
 int balloon_reporting_send(void *owner, struct reactor *r);
 int balloon_reporting_settle(void *owner, struct reactor *r);
 

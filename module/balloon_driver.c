@@ -8,7 +8,6 @@
 #include <uapi/linux/virtio_balloon.h>
 #include "balloon.h"
 #include "compat/compat.h"
-#include "trace.h"
 
 /* Largest length of a descriptor, which has 32 bits, in pages. */
 #define BALLOON_RUN_MAX		(UINT_MAX >> PAGE_SHIFT)
@@ -69,6 +68,7 @@ static int balloon_create_intakes(struct aerator *a)
 		in->send = balloon_reporting_send;
 		in->settle = balloon_reporting_settle;
 		in->owner = a;
+		in->stats = &a->stats;
 		a->intakes[i] = in;
 	}
 	a->intake = a->intakes[intake_chosen()];
@@ -90,7 +90,8 @@ static struct aerator *balloon_alloc(struct virtio_device *vdev)
 	INIT_DELAYED_WORK(&a->reset.recover, balloon_lifecycle_recover);
 	INIT_WORK(&a->config_work, balloon_config);
 	for (i = 0; i < ARRAY_SIZE(a->reporting.reactors); i++)
-		reactor_init(&a->reporting.reactors[i], i, BALLOON_RUN_MAX, trace_stage_left);
+		reactor_init(&a->reporting.reactors[i], i, BALLOON_RUN_MAX,
+			     balloon_reporting_left);
 	if (balloon_hint_create(a) || balloon_statistics_create(a) || balloon_target_create(a) ||
 	    balloon_create_intakes(a)) {
 		balloon_free(a);

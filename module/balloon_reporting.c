@@ -20,8 +20,10 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/timekeeping.h>
 #include "balloon.h"
 #include "compat/compat.h"
+#include "trace.h"
 
 /**
  * struct balloon_reporting_wait - a wait for one batch
@@ -46,6 +48,28 @@ void balloon_reporting_acked(struct virtqueue *vq)
 	atomic64_inc(&a->stats.interrupts);
 	wake_up(&a->reporting.acked);
 	wake_up_all(&a->requests.acked);	/* balloon_trial_report() waits on it */
+}
+
+/**
+ * balloon_reporting_left - the reactors' observer: counts the time in a stage, and traces
+ * @r: one of the device's reactors
+ * @stage: the stage that its batch left
+ * @ns: time in @stage, nanoseconds
+ *
+ * A fill that found no block is no batch, and does not count.
+ *
+ * Context: the intake's work.
+ */
+void balloon_reporting_left(struct reactor *r, enum reactor_stage stage, u64 ns)
+{
+	struct balloon_reporting *reporting =
+		container_of(r - r->index, struct balloon_reporting, reactors[0]);
+
+	if (stage != REACTOR_FILL || r->blocks) {
+		atomic64_inc(&reporting->times[stage].batches);
+		atomic64_add(ns, &reporting->times[stage].ns);
+	}
+	trace_stage_left(r, stage, ns);
 }
 
 /* Number of unanswered chains, of all batches. */
@@ -247,6 +271,7 @@ static int balloon_reporting_count(struct aerator *a, const struct reactor *r, i
 	}
 	atomic64_add(r->blocks, &a->stats.reported_blocks);
 	atomic64_add(r->pages << PAGE_SHIFT, &a->stats.reported_bytes);
+	atomic64_set(&a->stats.last_report, ktime_get_real_seconds());
 	return 0;
 }
 

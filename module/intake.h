@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 #include "intake_pacing.h"
+#include "stats.h"
 
 struct intake;
 struct page_reporting_dev_info;
@@ -104,6 +105,7 @@ typedef int (*intake_settle_fn)(void *owner, struct reactor *r);
  * @send: sends a batch to the host
  * @settle: waits for the answer to a batch
  * @owner: first argument of @send and @settle
+ * @stats: counters of the device
  * @ring: most entries in one chain; longer batches take several chains
  * @own_order: the kernel's page_reporting_order before the intake set its order, see
  *	intake_order_prepare()
@@ -120,6 +122,7 @@ struct intake {
 	intake_send_fn send;
 	intake_settle_fn settle;
 	void *owner;
+	struct aerator_stats *stats;
 	unsigned int ring;
 	unsigned int own_order;
 	unsigned int replaced;

@@ -154,7 +154,7 @@ u64 intake_batch_wait(const struct intake_pacing *p)
  * @n: node of the batch
  * @pages: size of the batch
  *
- * If it is, its price is subtracted from the cost of waiting.
+ * If it is, its price is subtracted from the cost of waiting. If not, the refusal is counted.
  *
  * Context: under @p->lock.
  *
@@ -164,15 +164,18 @@ bool intake_batch_allows(struct intake_pacing *p, struct intake_node *n, u64 pag
 {
 	struct intake_batch *b = &p->batch;
 	u64 price = intake_batch_price(p, n, pages);
+	bool exceeds = intake_batch_exceeds(n, pages);
 
 	lockdep_assert_held(&p->lock);
 	/* The last raw batch: a refusal would put it behind the treated blocks. */
 	if (pages >= n->level.blocks - n->level.treated && n->view.deficit)
 		price = 0;
 	b->size = max(b->size, pages);
-	b->refused = intake_batch_exceeds(n, pages) || price > b->paid ? pages : 0;
-	if (b->refused)
+	b->refused = exceeds || price > b->paid ? pages : 0;
+	if (b->refused) {
+		intake_pacing_count_refusal(p, exceeds ? STATS_LIMIT : STATS_WINDOW);
 		return false;
+	}
 	b->paid -= price;
 	return true;
 }

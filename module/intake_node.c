@@ -108,6 +108,21 @@ static u64 intake_node_free(const struct intake_node *n, int nid)
 	return pages > mm_free_watermark(nid) ? pages : 0;
 }
 
+/* Treated pages, by the allocator's count, or by the last survey and later batches. */
+static u64 intake_node_treated(const struct intake *in, const struct intake_node *n, int nid,
+			       u64 blocks)
+{
+	u64 treated;
+
+	if (!in->ops->treated)
+		return min(n->known, blocks);
+	treated = in->ops->treated(in, nid) + n->isolated;
+	/* Between two samples only batches add to the count: what is missing was used. */
+	if (treated < n->known)
+		atomic64_add((n->known - treated) << PAGE_SHIFT, &in->stats->reused_bytes);
+	return treated;
+}
+
 /*
  * Sample a node. Pages in the balloon count as free: inflating the balloon does not mean
  * that the guest's workload needs the memory.
@@ -121,8 +136,7 @@ static void intake_node_level(const struct intake_pacing *p, struct intake_node 
 
 	/* With @isolated, a zone has enough room although its blocks are in a batch. */
 	level.blocks = mm_free_blocks(nid, in->ops->order(in), room, n->isolated) + n->isolated;
-	level.treated = in->ops->treated ? in->ops->treated(in, nid) + n->isolated :
-					   min(n->known, level.blocks);
+	level.treated = intake_node_treated(in, n, nid, level.blocks);
 	n->known = level.treated;
 	n->ballooned = mm_ballooned_pages(nid);
 	level.free += n->ballooned;

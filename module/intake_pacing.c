@@ -167,6 +167,29 @@ bool intake_pacing_wants_pass(struct intake_pacing *p)
 }
 
 /**
+ * intake_pacing_count_refusal - count a refused batch, or a pass that ended early
+ * @p: the pacing
+ * @why: the reason
+ *
+ * Context: the intake's work.
+ */
+void intake_pacing_count_refusal(const struct intake_pacing *p, enum stats_refusal why)
+{
+	atomic64_inc(&container_of(p, struct intake, pacing)->stats->refusals[why]);
+}
+
+/* Limit @pages by the rate. Counts a refusal if nothing of them is left. p->lock held. */
+static u64 pacing_limit_rate(struct intake_pacing *p, u64 now, u64 pages, u64 rate)
+{
+	u64 allowed = policy_rate_allowance(&p->rate, now, pages, rate);
+
+	lockdep_assert_held(&p->lock);
+	if (pages && !allowed)
+		intake_pacing_count_refusal(p, STATS_RATE);
+	return allowed;
+}
+
+/**
  * intake_pacing_allowance - how much of a node's memory may be treated now
  * @p: the pacing
  * @nid: the node
@@ -189,10 +212,23 @@ u64 intake_pacing_allowance(struct intake_pacing *p, int nid)
 	spin_lock(&p->lock);
 	now = pacing_sample(p, &limits);
 	if (n->present)
-		pages = policy_rate_allowance(&p->rate, now,
-					      n->view.deficit, limits.rate);
+		pages = pacing_limit_rate(p, now, n->view.deficit, limits.rate);
 	spin_unlock(&p->lock);
 	return pages;
+}
+
+/* May the batch be treated? If not, counts the reason. p->lock held. */
+static bool pacing_allows(struct intake_pacing *p, struct intake_node *n, u64 now, u64 pages,
+			  u64 rate)
+{
+	u64 deficit = intake_nodes_deficit(p);
+
+	lockdep_assert_held(&p->lock);
+	if (!n->present || !deficit) {
+		intake_pacing_count_refusal(p, STATS_WINDOW);
+		return false;
+	}
+	return pacing_limit_rate(p, now, deficit, rate) && intake_batch_allows(p, n, pages);
 }
 
 /**
@@ -208,7 +244,6 @@ u64 intake_pacing_allowance(struct intake_pacing *p, int nid)
 bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 {
 	struct intake_limits limits = pacing_limits(p);
-	struct intake_node *n = &p->nodes[nid];
 	bool allowed;
 	u64 now;
 
@@ -216,9 +251,7 @@ bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 		return false;
 	spin_lock(&p->lock);
 	now = pacing_sample(p, &limits);
-	allowed = n->present &&
-		  policy_rate_allowance(&p->rate, now, intake_nodes_deficit(p), limits.rate) &&
-		  intake_batch_allows(p, n, pages);
+	allowed = pacing_allows(p, &p->nodes[nid], now, pages, limits.rate);
 	spin_unlock(&p->lock);
 	return allowed;
 }
@@ -258,6 +291,25 @@ void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
 	n->done += pages;
 	policy_treat(&n->policy, now, pages);
 	policy_rate_pay(&p->rate, now, pages, limits.rate);
+	spin_unlock(&p->lock);
+}
+
+/**
+ * intake_pacing_untreat - a batch that was sent came back raw
+ * @p: the pacing
+ * @nid: node of the batch
+ * @pages: its size, as in intake_pacing_treat()
+ *
+ * Without this its pages would count as treated, and as reused with the next sample.
+ *
+ * Context: the intake's work.
+ */
+void intake_pacing_untreat(struct intake_pacing *p, int nid, u64 pages)
+{
+	struct intake_node *n = &p->nodes[nid];
+
+	spin_lock(&p->lock);
+	n->known -= min(n->known, pages);
 	spin_unlock(&p->lock);
 }
 
@@ -450,6 +502,34 @@ void intake_pacing_end(struct intake_pacing *p)
 		pacing_queue(p, p->retry_later ? max(wait, PACING_AWAKE_MS) : wait);
 }
 
+/* While the work is not awake, the last sample may be old: take a new one. */
+static void pacing_refresh(struct intake_pacing *p)
+{
+	struct intake_limits limits = pacing_limits(p);
+
+	lockdep_assert_held(&p->lock);
+	if (!p->awake)
+		pacing_sample(p, &limits);
+}
+
+/**
+ * intake_pacing_reused - treated memory that was used again since the device was bound
+ * @p: the pacing
+ *
+ * Context: any that may take a spinlock.
+ *
+ * Return: bytes; negative if the intake's allocator does not count treated memory.
+ */
+s64 intake_pacing_reused(struct intake_pacing *p)
+{
+	if (intake_is_coarse(p))
+		return -ENODATA;
+	spin_lock(&p->lock);
+	pacing_refresh(p);
+	spin_unlock(&p->lock);
+	return atomic64_read(&container_of(p, struct intake, pacing)->stats->reused_bytes);
+}
+
 /**
  * intake_pacing_surplus - surplus of all nodes
  * @p: the pacing
@@ -460,13 +540,10 @@ void intake_pacing_end(struct intake_pacing *p)
  */
 u64 intake_pacing_surplus(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
 	u64 pages;
 
 	spin_lock(&p->lock);
-	/* While the work is not awake, the last sample may be old. */
-	if (!p->awake)
-		pacing_sample(p, &limits);
+	pacing_refresh(p);
 	pages = intake_nodes_surplus(p);
 	spin_unlock(&p->lock);
 	return pages << PAGE_SHIFT;

@@ -13,6 +13,7 @@
 #include "intake_batch.h"
 #include "params.h"
 #include "policy_rate.h"
+#include "stats.h"
 
 /* prdev->state, PAGE_REPORTING_IDLE of mm/page_reporting.c: no pass was requested. */
 #define INTAKE_IDLE		0
@@ -139,6 +140,9 @@ void intake_pacing_end_pass(struct intake_pacing *p, bool complete, int err);
 void intake_pacing_retry_later(struct intake_pacing *p);
 void intake_pacing_end(struct intake_pacing *p);
 
+void intake_pacing_untreat(struct intake_pacing *p, int nid, u64 pages);
+void intake_pacing_count_refusal(const struct intake_pacing *p, enum stats_refusal why);
+
 /* intake_survey.c */
 bool intake_is_coarse(const struct intake_pacing *p);
 unsigned int intake_survey_due(const struct intake_pacing *p);
@@ -152,6 +156,7 @@ void intake_flush_drained(struct intake_pacing *p, unsigned int run);
 unsigned int intake_flush_begin(struct intake_pacing *p);
 int intake_flush_end(struct intake_pacing *p, unsigned int ticket);
 u64 intake_pacing_surplus(struct intake_pacing *p);
+s64 intake_pacing_reused(struct intake_pacing *p);
 u64 intake_nodes_all_isolated(struct intake_pacing *p);
 bool intake_nodes_window(struct intake_pacing *p, unsigned int i, u64 *cost);
 

@@ -200,15 +200,17 @@ static void treated_return(struct list_head *batch, bool treated)
 /* A batch came back from the host: its blocks go back to the allocator. */
 static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
-	const struct page *first = list_first_entry(&tp->batches[r->index], struct page, lru);
+	int nid = page_to_nid(list_first_entry(&tp->batches[r->index], struct page, lru));
 
-	intake_pacing_isolate(&tp->in.pacing, page_to_nid(first), -(s64)r->pages);
+	intake_pacing_isolate(&tp->in.pacing, nid, -(s64)r->pages);
 	treated_return(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->returned, tp->returned + r->pages);
 	wake_up_all(&tp->back);
 	if (!err)
 		tp->pages += r->pages;
-	else if (!tp->err)
+	else
+		intake_pacing_untreat(&tp->in.pacing, nid, r->pages);
+	if (!tp->err)
 		tp->err = err;
 	reactor_rest(r, ktime_get_ns());
 }

@@ -63,11 +63,44 @@ SYSFS_COUNTER(kicks);
 SYSFS_COUNTER(interrupts);
 SYSFS_COUNTER(settle_timeouts);
 SYSFS_COUNTER(errors);
+SYSFS_COUNTER(last_report);
+
+/* One line per reason: its name, and the number of refusals. */
+static ssize_t refusals_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	static const char * const names[] = {
+		[STATS_WINDOW] = "window", [STATS_LIMIT] = "limit", [STATS_RATE] = "rate",
+	};
+	const struct aerator_stats *stats = &to_aerator(dev)->stats;
+	unsigned int i;
+	int len = 0;
+
+	for (i = 0; i < STATS_REFUSALS; i++)
+		len += sysfs_emit_at(buf, len, "%s %lld\n", names[i],
+				     (s64)atomic64_read(&stats->refusals[i]));
+	return len;
+}
+static DEVICE_ATTR_RO(refusals);
+
+/* One line per stage: its name, the number of batches, and microseconds. */
+static ssize_t stages_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct balloon_stage_time *times = to_aerator(dev)->reporting.times;
+	unsigned int i;
+	int len = 0;
+
+	for (i = REACTOR_FILL; i < REACTOR_STAGES; i++)
+		len += sysfs_emit_at(buf, len, "%s %lld %llu\n", reactor_stage_name(i),
+				     (s64)atomic64_read(&times[i].batches),
+				     div_u64(atomic64_read(&times[i].ns), NSEC_PER_USEC));
+	return len;
+}
+static DEVICE_ATTR_RO(stages);
 
 /*
- * Free memory, treated or raw. This file and surplus_bytes are for root only: on a stock
- * kernel a scan takes zone->lock again and again, on a patched kernel each count takes it
- * once, and allocations wait for this lock.
+ * Free memory, treated or raw. These files, surplus_bytes and reused_bytes are for root only:
+ * on a stock kernel a scan takes zone->lock again and again, on a patched kernel each count
+ * takes it once, and allocations wait for this lock.
  */
 static ssize_t sysfs_count(struct device *dev, char *buf, bool treated)
 {
@@ -97,6 +130,15 @@ static ssize_t surplus_bytes_show(struct device *dev,
 	return sysfs_emit(buf, "%llu\n", intake_pacing_surplus(&sysfs_intake(dev)->pacing));
 }
 static DEVICE_ATTR_ADMIN_RO(surplus_bytes);
+
+static ssize_t reused_bytes_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	s64 bytes = intake_pacing_reused(&sysfs_intake(dev)->pacing);
+
+	return bytes < 0 ? sysfs_emit(buf, "unknown\n") : sysfs_emit(buf, "%lld\n", bytes);
+}
+static DEVICE_ATTR_ADMIN_RO(reused_bytes);
 
 /* One line per window: length in ms, cost in MiB * s, and an asterisk if it is in use. */
 static ssize_t windows_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -158,9 +200,13 @@ static struct attribute *sysfs_attrs[] = {
 	&dev_attr_interrupts.attr,
 	&dev_attr_settle_timeouts.attr,
 	&dev_attr_errors.attr,
+	&dev_attr_last_report.attr,
+	&dev_attr_refusals.attr,
+	&dev_attr_stages.attr,
 	&dev_attr_treated_bytes.attr,
 	&dev_attr_raw_bytes.attr,
 	&dev_attr_surplus_bytes.attr,
+	&dev_attr_reused_bytes.attr,
 	&dev_attr_windows.attr,
 	&dev_attr_inflated_bytes.attr,
 	&dev_attr_host_discards.attr,

@@ -267,6 +267,7 @@ def small_guests(kernel: str) -> Iterator[str]:
 _TAKEN_MIB = 200
 _KEPT_MIB = 160
 _TOUCHED_MIB = 180
+_RATE_MIB = 128
 # Memory that a program needs besides; and some huge pages are not from large blocks.
 _OTHERS_MIB = 32
 _REFUSED = "aerator:reporting_report ret=$retval:s32"
@@ -308,6 +309,26 @@ def _check_kept(guest: Guest, folder: str) -> str:
     return f"{taken:.0f} of {_TOUCHED_MIB} MiB were taken from treated memory"
 
 
+def _refusals(guest: Guest, folder: str) -> list[int]:
+    return [int(word) for word in guest.read(f"{folder}/refusals").split()[1::2]]
+
+
+def _check_refusals(guest: Guest, folder: str) -> str:
+    """The file refusals counts the batches that the limit of the rate has refused."""
+    _refused(guest)
+    before = _refusals(guest, folder)
+    _set(guest, "rate_mb", _RATE_MIB)
+    guest.run("echo | memtool hold 600")
+    wait_until("a refusal", 60, lambda: _refusals(guest, folder)[2] > before[2])
+    _set(guest, "enabled", 0)
+    counted = [new - old for new, old in zip(_refusals(guest, folder), before)]
+    traced = _refused(guest)
+    said = f"refusals by window, limit, rate: {counted}, {traced} in the trace"
+    # A batch that is refused because reporting is paused counts for no reason.
+    expect(traced - 1 <= sum(counted) <= traced, said)
+    return said
+
+
 def refused_batch(kernel: str) -> Iterator[str]:
     """No pass begins that would refuse its first batch. The kernel would move that batch to the
     tail of the free list, behind treated memory, and the guest could not use it first."""
@@ -317,6 +338,7 @@ def refused_batch(kernel: str) -> Iterator[str]:
         guest.run(f"echo 1 >{folder}/flush", timeout=90)
         _trace_refused(guest)
         yield _check_kept(guest, folder)
+        yield _check_refusals(guest, folder)
 
 
 _TWO_PHASES = "/twophase.ko"

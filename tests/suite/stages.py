@@ -90,6 +90,22 @@ def _treat(guest: Guest, mib: int) -> None:
     guest.run(f"echo 1 >{balloon_device(guest)}/aerator/flush", timeout=90)
 
 
+def _seconds(guest: Guest) -> int:
+    return int(guest.run("date +%s"))
+
+
+def _check_times(text: str, events: list[Event]) -> None:
+    """The file stages has the numbers and times of the trace, where each is rounded down."""
+    found = {name: (int(batches), int(us)) for name, batches, us in
+             (line.split() for line in text.splitlines())}
+    expect_equal(list(found), _ORDER, "stages in the file")
+    for stage, (batches, us) in found.items():
+        times = [int(values["us"]) for name, values in events if name == stage]
+        expect_equal(batches, len(times), f"batches in {stage}")
+        expect(sum(times) <= us <= sum(times) + batches,
+               f"{stage}: {us} us in the file, {sum(times)} in the trace")
+
+
 _PAGE_BYTES = 4096
 # The order of blocks, unless a case sets another one.
 _BLOCK_ORDER = 9
@@ -102,10 +118,13 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
         guest.run(f"echo 1 >{_TRACING}/events/aerator/enable")
         with guest.host.madvise_traced() as dropped:
             guest.run("echo 1 >/sys/module/aerator/parameters/enabled")
+            began = _seconds(guest)
             _treat(guest, mib)
             # Nothing may be reported between reading the counters and the end of the trace.
             guest.run("echo 0 >/sys/module/aerator/parameters/enabled")
             counted = counters(guest, f"{balloon_device(guest)}/aerator")
+            times = guest.read(f"{balloon_device(guest)}/aerator/stages")
+            ended = _seconds(guest)
         events = batch_events(guest)
 
     traced = _by_reactor(events)
@@ -121,6 +140,9 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
                  "bytes counted against traced")
     expect_equal(counted["reported_blocks"], _sum(events, "blocks"),
                  "blocks counted against traced")
+    expect(began <= counted["last_report"] <= ended,
+           f"last_report {counted['last_report']}, reported from {began} to {ended}")
+    _check_times(times, events)
     expect_equal(counted["chains"], _chains(events), "chains, as long as the queue at most")
     expect_equal(counted["kicks"], cycles, "kicks, one a batch")
     # One interrupt is for the test block that is sent before the first batch.

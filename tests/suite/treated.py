@@ -172,10 +172,15 @@ def _check_raw_first(guest: Guest, folder: str, small: str) -> str:
     middle, faulted = _host_memory(guest), guest.host.minor_faults() - faults
     second = _hold(guest, f"{small} hold {_RAW_MIB - 128}")
     end = _host_memory(guest)
+    after = counters(guest, folder)  # the jobs still hold the memory
     for job in (first, second):
         _free(job)
         job.tell()
 
+    fell = counted["treated_bytes"] - after["treated_bytes"]
+    reused = after["reused_bytes"] - counted["reused_bytes"]
+    expect(abs(reused - fell) < _NOISE and reused > (_RAW_MIB - 128 - 64) * 0.8 * MIB,
+           f"reused_bytes rose by {reused}, treated_bytes fell by {fell}")
     raw, more = (middle - start) // MIB, (end - middle) // MIB
     expect(middle - start < _HOST_NOISE,
            f"the host had to give {raw} MiB for {_RAW_MIB - 64} MiB that it held")
