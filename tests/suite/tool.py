@@ -10,6 +10,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .documents import parameters_of_guests
 from .fleet_prometheus import folder_of_prometheus
 from .harness import (MODULE, Case, balloon_driver, counters, expect, expect_equal, load_aerator,
                       make_guest, module_file, on_kernels, run_script)
+from .tool_doctor import doctor
 from .tool_tree import DEVICE, PARAMETERS, Tree, guest_files
 
 
@@ -33,14 +35,17 @@ def _status_shows(tree: Tree) -> None:
     expect_equal(dict(zip(head, line)),
                  {"DEVICE": "virtio1", "DRIVER": "aerator", "INTAKE": "reporting", "ORD": "9",
                   "STAGE": "idle", "FREE": "3.0G", "SURPLUS": "2.9G", "REPORTED": "2.9G",
-                  "BALLOON": "64M", "ERR": "3"}, "table of status")
+                  "LAST": "2h", "BALLOON": "64M", "ERR": "3"}, "table of status")
     device, = tree.json("status")["devices"]
     wanted = {path.name: path.read_text().strip()
               for path in (tree.root / DEVICE / "aerator").iterdir()
-              if path.name not in ("flush", "windows", "treated_bytes", "raw_bytes")}
+              if path.name not in ("flush", "windows", "treated_bytes", "raw_bytes", "refusals",
+                                   "stages")}
     expect_equal({name: str(device.get(name)) for name in wanted}, wanted, "JSON of status")
     expect_equal([window["ms"] for window in device["windows"] if window["used"]], [75],
                  "windows in use")
+    expect_equal(device["refusals"], {"window": 4, "limit": 0, "rate": 1}, "refusals")
+    expect_equal(device["stages"]["decant"], {"batches": 11, "us": 55}, "stage decant")
     expect_equal(device["order"], 9, "order in the JSON of status")
     raw, _ = tree.run("status", "--raw", "--noheadings", "--output", "surplus,device")
     expect_equal(raw.split(), [str(3000 << 20), "virtio1"], "raw columns")
@@ -50,7 +55,10 @@ def status() -> None:
     """aerator status shows what sysfs and /proc say, with 80 columns, and as JSON."""
     with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
         _status_shows(Tree(Path(name, "aerator"), raw=120,
-                           files={"errors": 3, "inflated_bytes": 64 << 20}))
+                           files={"errors": 3, "inflated_bytes": 64 << 20,
+                                  "last_report": int(time.time()) - 8000, "reused_bytes": 7}))
+        unknown, = Tree(Path(name, "unknown")).json("status")["devices"]
+        expect("reused_bytes" not in unknown, f"reused memory that is not known: {unknown}")
         tree = Tree(Path(name, "balloon"), driver="virtio_balloon")
         device, = tree.json("status")["devices"]
         expect_equal(device, {"name": "virtio1", "driver": "virtio_balloon",
@@ -92,8 +100,9 @@ _BREAKERS: dict[str, _Breaker] = {
     "too large": lambda path: path.write_text("99999999999999999999\n"),
 }
 
-_BROKEN = (f"{DEVICE}/aerator/reported_bytes", f"{DEVICE}/aerator/surplus_bytes",
-           f"{DEVICE}/aerator/windows", f"{DEVICE}/aerator/stage", f"{DEVICE}/features",
+_BROKEN_FILES = ("reported_bytes", "surplus_bytes", "windows", "stage", "refusals", "stages",
+                 "reused_bytes")
+_BROKEN = (*(f"{DEVICE}/aerator/{file}" for file in _BROKEN_FILES), f"{DEVICE}/features",
            f"{PARAMETERS}/order", "proc/meminfo", "proc/buddyinfo", "proc/zoneinfo")
 
 
@@ -345,69 +354,11 @@ def quiesce() -> None:
         expect("3600" in tree.run("flush", "--timeout", "0", status=2)[1], "no limits are said")
 
 
-def _modules(tree: Tree, *names: str) -> Tree:
-    release = tree.read("proc/sys/kernel/osrelease").strip()
-    tree.write(f"lib/modules/{release}/modules.dep", "".join(
-        f"updates/dkms/{name}.ko.xz:\n" for name in names))
-    return tree
-
-
-# Lines of the module's log that doctor looks for.
-_LATE = "no early notification of frees"
-_EARLY = "early notification of frees works again"
-_UNKNOWN = "page reporting of this kernel does not work as expected"
-
-# What is wrong with a tree, by the check of doctor that warns, and a word of its advice.
-_ILL: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
-    ("driver", "modprobe aerator", {"driver": "virtio_balloon"}, {}),
-    ("device", "free-page-reporting=on", {"device": 6}, {}),
-    ("kernel", "Reboot", {"driver": "virtio_balloon"},
-     {"proc/sys/kernel/osrelease": "6.12.95-cloud-amd64\n"}),
-    ("reporting", "free-page-reporting=on", {"driver": "virtio_balloon", "features": 0}, {}),
-    ("poison", "page-poison=on", {"driver": "virtio_balloon", "features": 0},
-     {"proc/cmdline": "page_poison=1\n"}),
-    ("module", "dkms autoinstall", {}, {"lib/modules/6.12.118-cloud-amd64/modules.dep": "a:\n"}),
-    ("signature", "key of DKMS", {"driver": "virtio_balloon"},
-     {"dev/kmsg": "6,1,1,-;Loading of unsigned module is rejected\n"}),
-    ("host", "VFIO", {"files": {"host_discards": "no"}}, {}),
-    ("enabled", "aerator resume", {"parameters": {"enabled": 0}}, {}),
-    ("limits", "rate_mb=0", {"parameters": {"reserve_mb": 100}}, {}),
-    ("errors", "dmesg", {"files": {"errors": 1}}, {}),
-    ("notice", "kprobes", {}, {"dev/kmsg": f"4,1,1,-;aerator: {_LATE} (k)\n"}),
-    ("notice", "kprobes", {}, {"dev/kmsg": f"4,1,1,-;aerator: {_UNKNOWN}: so\n"}),
-    ("order", "order=9", {},
-     {"sys/module/page_reporting/parameters/page_reporting_order": "10\n"}),
-)
-
-
-def doctor() -> list[str]:
-    """doctor finds nothing in a good guest; each fault gives its warning, with what to do."""
-    with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
-        tree = _modules(Tree(Path(name, "good")), "aerator")
-        tree.write("dev/kmsg", f"4,1,1,-;{_LATE}\n6,2,2,-;aerator: {_EARLY}\n")
-        good = tree.json("doctor")["checks"]
-        expect_equal({check["result"] for check in good}, {"ok"}, f"results in {good}")
-        expect_equal({check["name"] for check in good}, {row[0] for row in _ILL},
-                     "checks, and checks that are tested")
-        for number, (wanted, word, arguments, files) in enumerate(_ILL):
-            tree = _modules(Tree(Path(name, str(number)), **arguments), "aerator")
-            for path, text in files.items():
-                tree.write(path, text)
-            found = {check["name"]: check for check in tree.json("doctor", status=1)["checks"]}
-            expect_equal(found[wanted]["result"], "warn", f"check {wanted}")
-            expect(word in found[wanted]["advice"], f"no '{word}' in {found[wanted]['advice']}")
-            text = " ".join(tree.run("doctor", status=1)[0].split())
-            expect(f"warn {wanted}" in text and word in text, text)
-    logged = "\n".join(facts.log_lines("6.12"))
-    for line in (_LATE, _EARLY, _UNKNOWN):
-        expect(line in logged, f"the module does not log '{line}'")
-    return [f"{len(_ILL)} faults"]
-
-
 def metrics() -> list[str]:
     """metrics are what sysfs says, promtool accepts them, and the file is replaced at once."""
     with tempfile.TemporaryDirectory(prefix="aerator-tool-") as name:
-        tree, target = Tree(Path(name, "tree"), raw=100), Path(name, "out", "aerator.prom")
+        tree = Tree(Path(name, "tree"), raw=100, files={"last_report": 1790000000})
+        target = Path(name, "out", "aerator.prom")
         said = tree.run("metrics", "--textfile", str(target), status=1)[1]
         expect("No such file" in said, said)
         target.parent.mkdir()
@@ -419,8 +370,13 @@ def metrics() -> list[str]:
         for line in (f'aerator_reported_bytes_total{{device="virtio1"}} {3000 << 20}',
                      'aerator_parameter{name="refault_ms"} 2000',
                      'aerator_host_discards{device="virtio1"} 1',
+                     'aerator_refusals_total{device="virtio1",reason="window"} 4',
+                     'aerator_stage_seconds_sum{device="virtio1",stage="settle"} 0.003000',
+                     'aerator_stage_seconds_count{device="virtio1",stage="settle"} 12',
+                     'aerator_last_report_timestamp_seconds{device="virtio1"} 1790000000',
                      f'aerator_free_bytes{{kind="blocks"}} {3100 << 20}'):
             expect(f"{line}\n" in text, f"no line {line} in\n{text}")
+        expect("aerator_reused_bytes_total" not in text, "reused memory that is not known")
         checked = subprocess.run([folder_of_prometheus() / "promtool", "check", "metrics"],
                                  input=text, text=True, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
@@ -476,8 +432,12 @@ def top() -> None:
         tree.run("top", "--interval", "0", status=2)
         # Counted after the first look, and before the second.
         more = 200 << 20
-        timer = threading.Timer(1, tree.write,
-                                (f"{DEVICE}/aerator/reported_bytes", f"{(3000 << 20) + more}\n"))
+
+        def count() -> None:
+            tree.write(f"{DEVICE}/aerator/reported_bytes", f"{(3000 << 20) + more}\n")
+            tree.write(f"{DEVICE}/aerator/stages", "fill 14 700\nreact 12 120\n")
+
+        timer = threading.Timer(1, count)
         timer.start()
         text, _ = tree.run("top", "--count", "1", "--interval", "3", "--csv", "--raw")
         timer.join()
@@ -485,6 +445,7 @@ def top() -> None:
         row = dict(zip(head.split(","), line.split(",")))
         reported = float(row["reported_bytes_per_second"]) * float(row["seconds"])
         expect(abs(reported / more - 1) < 0.01, f"{reported:.0f} bytes in {text}")
+        expect_equal((row["fill_us"], row["react_us"]), ("50", "0"), f"mean times in {text}")
 
 
 def manual() -> None:

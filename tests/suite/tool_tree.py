@@ -37,6 +37,8 @@ _FILES: dict[str, object] = {
     "stage": "idle", "intake": "reporting", "cycles": "12", "reported_bytes": "0",
     "reported_blocks": "0", "chains": "12", "kicks": "12", "interrupts": "12",
     "settle_timeouts": "0", "errors": "0", "inflated_bytes": "0", "host_discards": "yes",
+    "last_report": "0", "refusals": "window 4\nlimit 0\nrate 1", "reused_bytes": "unknown",
+    "stages": "fill 12 600\nreact 12 120\nsettle 12 3000\ndecant 11 55",
     "surplus_bytes": "0", "windows": "75 0 *\n150 12\n300 24", "treated_bytes": "0",
     "raw_bytes": "0",
 }

@@ -35,9 +35,13 @@ const struct device_file device_files[DEVICE_FILES] = {
 	[DEVICE_INTERRUPTS] = { "interrupts", DEVICE_NUMBER, false, false },
 	[DEVICE_SETTLE_TIMEOUTS] = { "settle_timeouts", DEVICE_NUMBER, false, false },
 	[DEVICE_ERRORS] = { "errors", DEVICE_NUMBER, false, false },
+	[DEVICE_LAST_REPORT] = { "last_report", DEVICE_NUMBER, false, false },
+	[DEVICE_REFUSALS] = { "refusals", DEVICE_LINES, false, false },
+	[DEVICE_STAGES] = { "stages", DEVICE_LINES, false, false },
 	[DEVICE_INFLATED_BYTES] = { "inflated_bytes", DEVICE_NUMBER, false, false },
 	[DEVICE_HOST_DISCARDS] = { "host_discards", DEVICE_WORD, false, false },
 	[DEVICE_SURPLUS_BYTES] = { "surplus_bytes", DEVICE_NUMBER, true, false },
+	[DEVICE_REUSED_BYTES] = { "reused_bytes", DEVICE_NUMBER_OR_UNKNOWN, true, false },
 	[DEVICE_WINDOWS_FILE] = { "windows", DEVICE_LINES, true, false },
 	[DEVICE_TREATED_BYTES] = { "treated_bytes", DEVICE_NUMBER, true, true },
 	[DEVICE_RAW_BYTES] = { "raw_bytes", DEVICE_NUMBER, true, true },
@@ -109,26 +113,71 @@ static int device_windows(struct device *device, const struct source *source)
 	return TOOL_FINE;
 }
 
+/* A line "WORD NUMBER...", with @columns numbers; moves @text behind it. */
+static bool device_row(const char **text, struct device_rows *rows, unsigned int columns)
+{
+	unsigned int row = rows->nr++, i;
+	size_t length = strspn(*text, "abcdefghijklmnopqrstuvwxyz_");
+
+	if (!length || length >= DEVICE_NAME)
+		return false;
+	memcpy(rows->name[row], *text, length);
+	*text += length;
+	for (i = 0; i < columns; i++)
+		if (*(*text)++ != ' ' || !source_digits(text, &rows->number[row][i]))
+			return false;
+	return *(*text)++ == '\n';
+}
+
+static int device_rows(struct device_rows *rows, const struct source *source,
+		       unsigned int columns)
+{
+	const char *text = source->text;
+
+	do {
+		if (rows->nr == DEVICE_ROWS || !device_row(&text, rows, columns))
+			return tool_error("%s%s: a line is not a word and %u number%s",
+					  tool_options.sysroot, source->path, columns,
+					  columns > 1 ? "s" : "");
+	} while (*text);
+	return TOOL_FINE;
+}
+
+static int device_lines(struct device *device, unsigned int i, const struct source *source)
+{
+	switch (i) {
+	case DEVICE_REFUSALS:
+		return device_rows(&device->refusals, source, 1);
+	case DEVICE_STAGES:
+		return device_rows(&device->stages, source, 2);
+	default:
+		return device_windows(device, source);
+	}
+}
+
 static int device_value(struct device *device, unsigned int i, const struct source *source)
 {
 	struct device_value *value = &device->values[i];
-	uint64_t most = strstr(device_files[i].name, "_bytes") && i != DEVICE_REPORTED_BYTES ?
-			DEVICE_BYTES : INT64_MAX;
+	bool total = i == DEVICE_REPORTED_BYTES || i == DEVICE_REUSED_BYTES;
+	uint64_t most = strstr(device_files[i].name, "_bytes") && !total ? DEVICE_BYTES : INT64_MAX;
 	int status;
 
 	if (source->err == -EACCES && device_files[i].root && geteuid())
 		return TOOL_FINE;
 	if (!source->text)
 		return source_error(source);
+	if (device_files[i].kind == DEVICE_NUMBER_OR_UNKNOWN && !strcmp(source->text, "unknown\n"))
+		return TOOL_FINE;
 	switch (device_files[i].kind) {
 	case DEVICE_WORD:
 		status = source_word(source, value->word, sizeof(value->word));
 		break;
 	case DEVICE_NUMBER:
+	case DEVICE_NUMBER_OR_UNKNOWN:
 		status = source_number(source, most, &value->number);
 		break;
 	default:
-		status = device_windows(device, source);
+		status = device_lines(device, i, source);
 	}
 	value->known = !status;
 	return status;

@@ -8,6 +8,7 @@
 
 #define DEVICE_NAME	32
 #define DEVICE_WINDOWS	16
+#define DEVICE_ROWS	8
 
 /* Features of the device that the driver has negotiated, numbers of bits. */
 #define DEVICE_F_DEFLATE_ON_OOM	2
@@ -27,9 +28,13 @@ enum device_file_number {
 	DEVICE_INTERRUPTS,
 	DEVICE_SETTLE_TIMEOUTS,
 	DEVICE_ERRORS,
+	DEVICE_LAST_REPORT,
+	DEVICE_REFUSALS,
+	DEVICE_STAGES,
 	DEVICE_INFLATED_BYTES,
 	DEVICE_HOST_DISCARDS,
 	DEVICE_SURPLUS_BYTES,
+	DEVICE_REUSED_BYTES,
 	DEVICE_WINDOWS_FILE,
 	DEVICE_TREATED_BYTES,
 	DEVICE_RAW_BYTES,
@@ -39,6 +44,7 @@ enum device_file_number {
 enum device_kind {
 	DEVICE_WORD,
 	DEVICE_NUMBER,
+	DEVICE_NUMBER_OR_UNKNOWN,
 	DEVICE_LINES,
 };
 
@@ -83,6 +89,18 @@ struct device_window {
 };
 
 /**
+ * struct device_rows - content of a file with a word and one or two numbers in each line
+ * @name: the words
+ * @number: the numbers of each
+ * @nr: number of lines
+ */
+struct device_rows {
+	char name[DEVICE_ROWS][DEVICE_NAME];
+	uint64_t number[DEVICE_ROWS][2];
+	unsigned int nr;
+};
+
+/**
  * struct device - a balloon device
  * @name: virtioN
  * @driver: its driver; empty if it has none
@@ -90,6 +108,8 @@ struct device_window {
  * @values: content of its files; none is known with another driver than aerator
  * @windows: content of the file windows
  * @nr_windows: number of them
+ * @refusals: content of the file refusals: reasons, and batches
+ * @stages: content of the file stages: stages, batches and microseconds
  */
 struct device {
 	char name[DEVICE_NAME];
@@ -98,6 +118,8 @@ struct device {
 	struct device_value values[DEVICE_FILES];
 	struct device_window windows[DEVICE_WINDOWS];
 	unsigned int nr_windows;
+	struct device_rows refusals;
+	struct device_rows stages;
 };
 
 /**

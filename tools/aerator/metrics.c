@@ -44,6 +44,10 @@ static const struct metrics_counter metrics_counters[] = {
 	  "Batches that went back unreported." },
 	{ DEVICE_SETTLE_TIMEOUTS, "aerator_settle_timeouts_total", "counter",
 	  "Resets after a silent host." },
+	{ DEVICE_LAST_REPORT, "aerator_last_report_timestamp_seconds", "gauge",
+	  "When the host last acknowledged memory; 0 for never." },
+	{ DEVICE_REUSED_BYTES, "aerator_reused_bytes_total", "counter",
+	  "Reported memory that the guest used again; not known on a stock kernel." },
 	{ DEVICE_SURPLUS_BYTES, "aerator_surplus_bytes", "gauge",
 	  "Free memory that the guest does not seem to need." },
 	{ DEVICE_INFLATED_BYTES, "aerator_inflated_bytes", "gauge",
@@ -165,6 +169,37 @@ static void metrics_discards(const struct metrics *m)
 	metrics_value(m, "aerator_host_discards", "device", device->name, !strcmp(word, "yes"));
 }
 
+static void metrics_refusals(const struct metrics *m)
+{
+	const struct device *device = &m->devices.list[0];
+	const struct device_rows *rows = &device->refusals;
+	unsigned int i;
+
+	metrics_head(m, "aerator_refusals_total", "counter", "Batches that were refused.");
+	for (i = 0; i < rows->nr; i++)
+		fprintf(m->out, "aerator_refusals_total{device=\"%s\",reason=\"%s\"} %llu\n",
+			device->name, rows->name[i], (unsigned long long)rows->number[i][0]);
+}
+
+/* A summary without quantiles: the rate of the sum by that of the count is the average. */
+static void metrics_stages(const struct metrics *m)
+{
+	const struct device *device = &m->devices.list[0];
+	const struct device_rows *rows = &device->stages;
+	unsigned int i;
+
+	metrics_head(m, "aerator_stage_seconds", "summary", "Time of batches in a stage.");
+	for (i = 0; i < rows->nr; i++) {
+		unsigned long long batches = rows->number[i][0], us = rows->number[i][1];
+
+		fprintf(m->out,
+			"aerator_stage_seconds_sum{device=\"%s\",stage=\"%s\"} %llu.%06llu\n",
+			device->name, rows->name[i], us / 1000000, us % 1000000);
+		fprintf(m->out, "aerator_stage_seconds_count{device=\"%s\",stage=\"%s\"} %llu\n",
+			device->name, rows->name[i], batches);
+	}
+}
+
 static void metrics_windows(const struct metrics *m)
 {
 	const struct device *device = &m->devices.list[0];
@@ -214,6 +249,8 @@ static void metrics_print(const struct metrics *m)
 	if (!m->aerator)
 		return;
 	metrics_discards(m);
+	metrics_refusals(m);
+	metrics_stages(m);
 	metrics_windows(m);
 	metrics_parameters(m);
 }

@@ -2,6 +2,7 @@
 /* status: what each balloon device does. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "device.h"
 #include "json.h"
 #include "memory.h"
@@ -12,7 +13,7 @@
 static const struct table_column status_columns[] = {
 	{ "DEVICE", false }, { "DRIVER", false }, { "INTAKE", false }, { "ORD", true },
 	{ "STAGE", false }, { "FREE", true }, { "SURPLUS", true }, { "REPORTED", true },
-	{ "BALLOON", true }, { "ERR", true },
+	{ "LAST", true }, { "BALLOON", true }, { "ERR", true },
 };
 
 /**
@@ -42,6 +43,25 @@ static void status_size(struct table *table, const struct device_value *value)
 		table_text(table, "-");
 }
 
+/* How long ago the host acknowledged a batch. A clock that was set back shows 0. */
+static void status_age(struct table *table, const struct device_value *value)
+{
+	static const struct { unsigned int seconds; char unit; } units[] = {
+		{ 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' },
+	};
+	uint64_t now = time(NULL), age;
+	unsigned int i = 0;
+
+	if (!value->known || !value->number) {
+		table_text(table, "-");
+		return;
+	}
+	age = now > value->number ? now - value->number : 0;
+	while (units[i].seconds > 1 && age < units[i].seconds)
+		i++;
+	table_text(table, "%llu%c", (unsigned long long)age / units[i].seconds, units[i].unit);
+}
+
 static void status_line(struct table *table, const struct status *s,
 			const struct device *device)
 {
@@ -59,6 +79,7 @@ static void status_line(struct table *table, const struct status *s,
 	table_size(table, s->memory.line[MEMORY_FREE]);
 	status_size(table, &values[DEVICE_SURPLUS_BYTES]);
 	status_size(table, &values[DEVICE_REPORTED_BYTES]);
+	status_age(table, &values[DEVICE_LAST_REPORT]);
 	status_size(table, &values[DEVICE_INFLATED_BYTES]);
 	if (values[DEVICE_ERRORS].known)
 		table_text(table, "%llu", (unsigned long long)values[DEVICE_ERRORS].number);
@@ -91,6 +112,42 @@ static void status_json_windows(const struct device *device)
 	json_close();
 }
 
+static void status_json_refusals(const struct device_rows *rows)
+{
+	unsigned int i;
+
+	json_object("refusals");
+	for (i = 0; i < rows->nr; i++)
+		json_number(rows->name[i], rows->number[i][0]);
+	json_close();
+}
+
+static void status_json_stages(const struct device_rows *rows)
+{
+	unsigned int i;
+
+	json_object("stages");
+	for (i = 0; i < rows->nr; i++) {
+		json_object(rows->name[i]);
+		json_number("batches", rows->number[i][0]);
+		json_number("us", rows->number[i][1]);
+		json_close();
+	}
+	json_close();
+}
+
+static void status_json_lines(const struct device *device, unsigned int i)
+{
+	switch (i) {
+	case DEVICE_REFUSALS:
+		return status_json_refusals(&device->refusals);
+	case DEVICE_STAGES:
+		return status_json_stages(&device->stages);
+	default:
+		return status_json_windows(device);
+	}
+}
+
 static void status_json_value(const struct device *device, unsigned int i)
 {
 	const struct device_value *value = &device->values[i];
@@ -102,10 +159,11 @@ static void status_json_value(const struct device *device, unsigned int i)
 		json_string(device_files[i].name, value->word);
 		break;
 	case DEVICE_NUMBER:
+	case DEVICE_NUMBER_OR_UNKNOWN:
 		json_number(device_files[i].name, value->number);
 		break;
 	default:
-		status_json_windows(device);
+		status_json_lines(device, i);
 	}
 }
 

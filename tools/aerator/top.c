@@ -106,11 +106,24 @@ static uint64_t top_window(const struct device *device)
 	return ms;
 }
 
+/* Mean time of a batch in a stage since the sample before, microseconds; 0 without a batch. */
+static double top_stage_us(const struct top_sample *now, const struct top_sample *before,
+			   unsigned int stage)
+{
+	const uint64_t *new = now->device.stages.number[stage];
+	const uint64_t *old = before->device.stages.number[stage];
+
+	if (new[0] <= old[0] || new[1] < old[1])
+		return 0;
+	return (double)(new[1] - old[1]) / (new[0] - old[0]);
+}
+
 static void top_csv(const struct top_sample *now, const struct top_sample *before)
 {
 	const struct device_value *values = now->device.values;
+	unsigned int i;
 
-	printf("%.3f,%s,%llu,%llu,%llu,%.0f,%.2f,%.2f,%llu,%llu,%llu\n",
+	printf("%.3f,%s,%llu,%llu,%llu,%.0f,%.2f,%.2f,%llu,%llu,%llu",
 	       (now->at - top.start) / 1000.0, values[DEVICE_STAGE].word,
 	       (unsigned long long)now->memory.blocks,
 	       (unsigned long long)now->memory.fragments,
@@ -120,6 +133,9 @@ static void top_csv(const struct top_sample *now, const struct top_sample *befor
 	       (unsigned long long)values[DEVICE_INFLATED_BYTES].number,
 	       (unsigned long long)values[DEVICE_ERRORS].number,
 	       (unsigned long long)top_window(&now->device));
+	for (i = 0; i < now->device.stages.nr; i++)
+		printf(",%.0f", top_stage_us(now, before, i));
+	putchar('\n');
 }
 
 static void top_line(const struct top_sample *now, const struct top_sample *before)
@@ -140,11 +156,21 @@ static void top_line(const struct top_sample *now, const struct top_sample *befo
 	       (unsigned long long)top_window(&now->device));
 }
 
-static void top_head(void)
+static void top_csv_head(const struct device *device)
+{
+	unsigned int i;
+
+	fputs(
+"seconds,stage,free_blocks_bytes,free_fragments_bytes,surplus_bytes,reported_bytes_per_second,cycles_per_second,kicks_per_second,inflated_bytes,errors,window_ms", stdout);
+	for (i = 0; i < device->stages.nr; i++)
+		printf(",%s_us", device->stages.name[i]);
+	putchar('\n');
+}
+
+static void top_head(const struct device *device)
 {
 	if (top.csv)
-		puts(
-"seconds,stage,free_blocks_bytes,free_fragments_bytes,surplus_bytes,reported_bytes_per_second,cycles_per_second,kicks_per_second,inflated_bytes,errors,window_ms");
+		top_csv_head(device);
 	else
 		printf("%7s %-6s %7s %7s %7s %8s %7s %7s %6s %6s\n", "SECONDS", "STAGE", "BLOCKS",
 		       "SMALL", "SURPLUS", "REPORT/S", "CYCLE/S", "KICK/S", "ERRORS", "WIN-MS");
@@ -170,6 +196,15 @@ static void top_windows(const struct device *device)
 	}
 }
 
+static void top_stages(const struct top_sample *now, const struct top_sample *before)
+{
+	unsigned int i;
+
+	printf("\n%9s %14s\n", "STAGE", "MEAN-US");
+	for (i = 0; i < now->device.stages.nr; i++)
+		printf("%9s %14.0f\n", now->device.stages.name[i], top_stage_us(now, before, i));
+}
+
 /* A terminal shows the last sample; a pipe gets a line for each. */
 static void top_print(const struct top_sample *now, const struct top_sample *before,
 		      unsigned int round)
@@ -180,13 +215,15 @@ static void top_print(const struct top_sample *now, const struct top_sample *bef
 	}
 	if (top.screen || !round || (!top.csv && !(round % TOP_PAGE)))
 		if (!tool_options.noheadings)
-			top_head();
+			top_head(&now->device);
 	if (top.csv)
 		top_csv(now, before);
 	else
 		top_line(now, before);
-	if (top.screen)
+	if (top.screen) {
 		top_windows(&now->device);
+		top_stages(now, before);
+	}
 	fflush(stdout);
 }
 
