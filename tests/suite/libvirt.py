@@ -8,14 +8,16 @@ same for both, and figures, which vary, and are only printed.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from aerator_vm.common import retried
 from aerator_vm.libvirt import DOMAIN, LibvirtGuest, VirshFailed
 
-from .fleet_program import ask
+from .fleet_program import Answer, ask
 from .harness import (GUEST_KERNELS, MIB, MODULE, balloon_device, balloon_driver, counters,
                       expect, expect_equal, load_aerator, module_file, on_kernels)
 
@@ -303,6 +305,59 @@ def libvirt(kernel: str) -> Iterator[str]:
     expect(not differences, "\n".join(["aerator's answers differ:", *differences]))
 
 
+# Three guests of a libvirt: their drivers, and whether they are offered reporting.
+_FLEET = {"unreported": ("virtio_balloon", False), "stock": ("virtio_balloon", True),
+          "treated": ("aerator", True)}
+_FLEET_MEM = 512
+
+
+def _is_settled(found: Answer) -> bool:
+    """Whether all guests have sent statistics, and those that report have reported."""
+    return all(guest["waste_bytes"] is not None
+               and (not guest["reporting"] or guest["waste_bytes"] < _RELEASED * MIB // 2)
+               for guest in found.json["guests"])
+
+
+def _compare(guest: LibvirtGuest, found: dict[str, Any], offered: bool) -> None:
+    """The figures of a guest are those of its definition, of its cgroup, and of libvirt."""
+    name = guest.domain.name
+    expect_equal((found["errors"], found["notes"]), ([], []), f"errors and notes of {name}")
+    expect_equal((found["configured_bytes"], found["reporting"]), (_FLEET_MEM * MIB, offered),
+                 f"size and reporting of {name}")
+    current = guest.domain.memory_current() or 0
+    expect(abs(found["host_bytes"] - current) < _SLACK_KIB * _KIB,
+           f"{name}: host_bytes {found['host_bytes']}, cgroup {current}")
+    free = _numbers(guest)["MemFree"] * _KIB
+    expect(abs(found["guest_free_bytes"] - free) < _SLACK_KIB * _KIB,
+           f"{name}: guest_free_bytes {found['guest_free_bytes']}, MemFree {free}")
+
+
+def libvirt_fleet(kernel: str) -> Iterator[str]:
+    """aerator-fleet shows three guests of a libvirt with the figures of their cgroups, the one
+    without reporting first."""
+    guests: dict[str, LibvirtGuest] = {}
+    with contextlib.ExitStack() as stack:
+        for name, (driver, offered) in _FLEET.items():
+            first = next(iter(guests.values())).domain if guests else None
+            guests[name] = stack.enter_context(LibvirtGuest(
+                kernel, name=f"libvirt-fleet-{name}", mem=_FLEET_MEM, smp=1, time_limit=900,
+                files={MODULE: module_file(kernel)}, domain=name, reporting=offered,
+                beside=first))
+            _load(guests[name], driver)
+            guests[name].run(f"echo | memtool hold {_RELEASED}")
+        options = "--connect", guests["unreported"].domain.uri
+        if guests["stock"].domain.memory_current() is None:
+            yield "SKIPPED: no memory cgroup here"
+            return
+        _wait(lambda: _is_settled(ask(*options, "--json")), "reports of all guests")
+        answer = ask(*options, "--json")
+        for name, guest in guests.items():
+            _compare(guest, answer.guest(name), _FLEET[name][1])
+        expect_equal(answer.json["guests"][0]["name"], "unreported", "first guest")
+        yield from ask(*options).out.splitlines()
+
+
 CASES = [*on_kernels(libvirt, ("6.12",), sleeps=True),
+         *on_kernels(libvirt_fleet, ("6.12",), long=True),
          *on_kernels(libvirt, [kernel for kernel in GUEST_KERNELS if kernel != "6.12"],
                      long=True)]

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A test guest that libvirt runs, with a libvirtd of its own.
+"""Test guests that libvirt runs, with a libvirtd of their own.
 
-The daemon and its QEMU run in a sandbox, in which only their work folder is writable. A
+The daemon and its QEMUs run in a sandbox, in which only their work folder is writable. A
 libvirt of this machine is therefore not affected, and all processes end with the sandbox.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .agent import Agent
 from .common import TOP, Deadline
@@ -65,33 +67,73 @@ def _option(arguments: list[str], name: str) -> str:
 
 @dataclass
 class Domain(Qemu):
-    """A domain in a libvirtd of its own; stop() ends both."""
+    """A domain in a libvirtd of its own, which ends with it, or in that of another domain
+    (@beside), which has to be there for longer than this one."""
 
     files: Mapping[str, Path | str] = field(default_factory=dict)
+    name: str = DOMAIN
+    reporting: bool = True
+    beside: Domain | None = None
 
     @property
     def work(self) -> Path:
-        return Path(self._sockets.name)
+        """A folder that the daemon's sandbox shows."""
+        return self.beside.work / self.name if self.beside else Path(self._sockets.name)
+
+    @property
+    def _daemon_work(self) -> Path:
+        return self.beside.work if self.beside else self.work
 
     @property
     def uri(self) -> str:
         """libvirt's URI of the daemon."""
-        return f"qemu+unix:///session?socket={self.work}/libvirt/libvirt-sock"
+        return f"qemu+unix:///session?socket={self._daemon_work}/libvirt/libvirt-sock"
 
     def start(self, initramfs: Path, serial_log: Path, messages: Path) -> None:
-        """Start the daemon, define and start the domain, and connect to its agent."""
+        """Start the daemon if it is the domain's own, define and start the domain, and connect
+        to its agent."""
+        self.work.mkdir(exist_ok=True)
         append_files(initramfs, self.work / "initramfs", self.files)
         shutil.copyfile(self.machine.kernel, self.work / "vmlinuz")
         serial_log.unlink(missing_ok=True)
-        self._start_daemon(serial_log.parent, messages)
+        if self.beside:
+            self._process = self.beside._process
+        else:
+            self._start_daemon(serial_log.parents[1], messages)
         definition = self.work / "domain.xml"
         definition.write_text(self._definition(serial_log))
         try:
             self.virsh("define", str(definition))
-            self.virsh("start", DOMAIN)
+            self.virsh("start", "--paused", self.name)
+            self._enter_cgroup()
+            self.virsh("resume", self.name)
         except VirshFailed as failure:
             raise QemuFailed(str(failure)) from None
         self.connect_agent()
+
+    def _enter_cgroup(self) -> None:
+        """Move QEMU from the daemon's cgroup to that of this domain, before it uses most of its
+        memory."""
+        if self.beside and self._cgroup:
+            (self._cgroup.path / "cgroup.procs").write_text(str(self._pid()))
+
+    def _pid(self) -> int:
+        """QEMU's pid outside of the sandbox."""
+        words = f"guest={self.name},".encode(), str(self.work).encode()
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                line = path.read_bytes()
+                if line.startswith(b"/usr/bin/qemu") and all(word in line for word in words):
+                    return int(path.parent.name)
+        raise QemuFailed(f"no QEMU of the domain {self.name}")
+
+    def stop(self) -> None:
+        """End the domain, and the daemon if it is the domain's own."""
+        if self.beside:
+            with contextlib.suppress(VirshFailed):
+                self.virsh("destroy", self.name)
+            self.__dict__.pop("_process", None)
+        super().stop()
 
     def connect_agent(self) -> Agent:
         """Make a new connection, for each QEMU. Old connections stay open: if one is closed,
@@ -113,10 +155,11 @@ class Domain(Qemu):
         return self._cgroup.memory_current() if self._cgroup else None
 
     def _environment(self) -> dict[str, str]:
-        """Environment variables that put all of libvirt's files into the work folder."""
+        """Environment variables that put all of libvirt's files into the daemon's folder."""
         kinds = ("CONFIG_HOME", "CACHE_HOME", "DATA_HOME", "RUNTIME_DIR")
         return {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C",
-                "HOME": str(self.work), **{f"XDG_{kind}": str(self.work) for kind in kinds}}
+                "HOME": str(self._daemon_work),
+                **{f"XDG_{kind}": str(self._daemon_work) for kind in kinds}}
 
     def _start_daemon(self, logs: Path, messages: Path) -> None:
         config = self.work / "libvirt"
@@ -145,11 +188,14 @@ class Domain(Qemu):
         machine, work = self.machine, self.work
         domain = ET.parse(_TEMPLATE).getroot()
         like = machine.arguments(work / "initramfs", work, serial_log)
-        for path, text in (("memory", str(machine.mem)), ("vcpu", str(machine.smp)),
+        for path, text in (("name", self.name), ("memory", str(machine.mem)),
+                           ("vcpu", str(machine.smp)),
                            ("os/kernel", str(work / "vmlinuz")),
                            ("os/initrd", str(work / "initramfs")),
                            ("os/cmdline", _option(like, "-append"))):
             _part(domain, path).text = text
+        _part(domain, "devices/memballoon").set("freePageReporting",
+                                                "on" if self.reporting else "off")
         _part(domain, "devices/serial/source").set("path", str(serial_log))
         _part(domain, "devices/channel/source").set("path", str(work / "agent"))
         if not kvm_works():
@@ -173,12 +219,19 @@ def _emulate(domain: ET.Element, processor: str) -> None:
 
 
 class LibvirtGuest(Guest):
-    """A guest under libvirt. It has no qmp and no host attribute: libvirt alone controls QEMU."""
+    """A guest under libvirt. It has no qmp and no host attribute: libvirt alone controls QEMU.
+    @domain, @reporting and @beside are for class Domain."""
 
     domain: Domain
 
+    def __init__(self, kernel: str, *, domain: str = DOMAIN, reporting: bool = True,
+                 beside: Domain | None = None, **machine: Any) -> None:
+        super().__init__(kernel, **machine)
+        self._options: dict[str, Any] = {"name": domain, "reporting": reporting,
+                                         "beside": beside}
+
     def _start(self) -> None:
-        self._qemu = self.domain = Domain(self._machine, self._files)
+        self._qemu = self.domain = Domain(self._machine, self._files, **self._options)
         self.domain.start(self._initramfs, self.serial_log, self.log_dir / "libvirtd.log")
         self._agent = self.domain.agent
         self._agent.wait_ready(self._boot_limit)
@@ -195,4 +248,4 @@ class LibvirtGuest(Guest):
         self._finished = True
         self._check(self.dmesg())
         self._check(self._serial())
-        self.domain.virsh("destroy", DOMAIN)
+        self.domain.virsh("destroy", self.domain.name)
