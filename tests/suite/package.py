@@ -23,7 +23,7 @@ from aerator_vm.release import record_release
 from aerator_vm.root import Root, boot
 
 from .harness import (MIB, Case, balloon_driver, expect, expect_equal, on_kernels,
-                      once_a_run, run_script)
+                      once_a_run, run_script, wait_until)
 
 # The suite of a run without --all; it has dkms 3.0.10, the oldest version in wide use.
 _NATIVE = "6.1"
@@ -347,7 +347,38 @@ def _listed(root: Root, whole: bool) -> None:
         _unlist(root, root.new)
 
 
-def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
+_METRICS = "/var/lib/prometheus/node-exporter/aerator.prom"
+_TIMER_SECONDS = 180
+
+
+def _install_tools(root: Root) -> None:
+    """Install the tools, and make the folder in which node_exporter looks for files."""
+    deb, = _deb().parent.glob("aerator-tools_*.deb")
+    root.run(f"dpkg --install {root.put(deb)}; mkdir -p $(dirname {_METRICS})")
+
+
+def _purge_tools(root: Root) -> None:
+    root.run("apt-get purge -y aerator-tools; rm -r /var/lib/prometheus")
+
+
+def _check_timer(guest: Guest) -> str:
+    """The timer of the tools writes the metrics, and writes them again."""
+    times = set()
+
+    def written() -> bool:
+        times.add(guest.run(f"stat --format=%y {_METRICS} 2>/dev/null", check=False))
+        return len(times - {""}) > 1
+
+    took = wait_until("two runs of aerator-metrics.timer", _TIMER_SECONDS, written)
+    text = guest.read(_METRICS)
+    expect('driver="aerator"' in text and "aerator_reported_bytes_total{" in text,
+           f"metrics written by the timer:\n{text}")
+    expect_equal(guest.run("systemctl show -p Result --value aerator-metrics.service").strip(),
+                 "success", "result of the service")
+    return f"aerator-metrics.timer wrote {len(text)} bytes, twice within {took:.0f} s"
+
+
+def _new_kernel(root: Root, name: str, whole: bool, with_tools: bool = False) -> Iterator[str]:
     """The newer kernel, installed after aerator's upgrade, boots with aerator; then purge."""
     _listed(root, whole)
     load = root.put(TOP / "debian/tests/load")
@@ -355,6 +386,8 @@ def _new_kernel(root: Root, name: str, whole: bool) -> Iterator[str]:
     with boot(disk, root.new, f"{name}-second", time_limit=1500) as guest:
         expect("taken over" not in guest.dmesg(), "virtio_balloon had the device first")
         yield _has_aerator(guest, _NEXT)
+        if with_tools:
+            yield _check_timer(guest)
         guest.run(load)
         yield _purge(guest, whole)
 
@@ -430,7 +463,9 @@ def package_upgrade(kernel: str) -> Iterator[str]:
         _check_debug_info(root)
         _check_modprobe(root)
         _upgrade(root, _deb(_NEXT))
-        yield from _new_kernel(root, "package-upgrade", whole=False)
+        _install_tools(root)
+        yield from _new_kernel(root, "package-upgrade", whole=False, with_tools=True)
+        _purge_tools(root)
         _check_gone(root, *before)
 
 
