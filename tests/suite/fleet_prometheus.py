@@ -41,6 +41,16 @@ aerator_settle_timeouts_total{{device="virtio0"}} {number}
 # HELP aerator_host_discards 1 if the host drops what is reported.
 # TYPE aerator_host_discards gauge
 aerator_host_discards{{device="virtio0"}} 0
+# HELP aerator_reused_bytes_total Reported memory that the guest used again.
+# TYPE aerator_reused_bytes_total counter
+aerator_reused_bytes_total{{device="virtio0"}} {number}000000
+# HELP aerator_refusals_total Batches that were refused.
+# TYPE aerator_refusals_total counter
+aerator_refusals_total{{device="virtio0",reason="window"}} {number}
+# HELP aerator_stage_seconds Time of batches in a stage.
+# TYPE aerator_stage_seconds summary
+aerator_stage_seconds_sum{{device="virtio0",stage="settle"}} {number}.25
+aerator_stage_seconds_count{{device="virtio0",stage="settle"}} {number}
 # HELP aerator_surplus_bytes Free memory that the guest does not seem to need.
 # TYPE aerator_surplus_bytes gauge
 aerator_surplus_bytes{{device="virtio0"}} 5000000
