@@ -4,6 +4,11 @@
 A build consists of short processes that fill the page cache. Dropping the caches and
 deleting the build's files frees all of it at once, as small pages that were allocated in
 any order. The case measures how much of it the host gets back, and how soon.
+
+After another build only its files are deleted: the page cache stays. The case measures what
+the host holds then, and what it holds after all has been given back that can be: by
+"aerator flush --compact --drop-cache", or with another driver by dropping the caches and
+compacting memory by hand, and a rest.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from aerator_vm import Guest
 from aerator_vm.common import TOP
 from aerator_vm.host import Sample, Sampler
 from aerator_vm.release import host_memory
+from aerator_vm.tool import tool_files
 
 from ..contestant import ALL, Contestant
 from ..figure import Case, Figure
@@ -73,6 +79,35 @@ def _clean(guest: Guest) -> float:
     return start
 
 
+def _rest(guest: Guest) -> float:
+    """Rest, and return what the host holds then, GiB."""
+    with Sampler(guest.host) as sampler:
+        time.sleep(_QUIET_SECONDS)
+    return host_memory(sampler.samples[-1]) / GIB
+
+
+def _give_back(contestant: Contestant, guest: Guest) -> None:
+    if contestant.driver == "aerator":
+        guest.run("aerator flush --compact --drop-cache", timeout=120)
+    else:
+        guest.run("sync; cd /proc/sys/vm && echo 3 >drop_caches && echo 1 >compact_memory",
+                  timeout=120)
+
+
+def _footprint(contestant: Contestant, guest: Guest, builds: int, variant: str
+               ) -> Iterator[Figure]:
+    _build(guest, builds, _PROCESSES)
+    guest.run(f"rm {_OBJECTS}/*")
+    yield Figure(variant, "held_with_cache_gib", _rest(guest), "GiB")
+    _give_back(contestant, guest)
+    yield Figure(variant, "held_after_flush_gib", _rest(guest), "GiB")
+
+
+def _files(contestant: Contestant) -> dict[str, Path | str]:
+    subprocess.run(["make", "-s", "-C", TOP, "build/tools/aerator"], check=True)
+    return {**tool_files(), _DISK_MODULE: _disk_module(contestant.kernel)}
+
+
 def _seconds_back(samples: Sequence[Sample], cleaned_at: float) -> float:
     """Seconds until the host had most of the memory that it got back during the rest; inf if
     it got back next to nothing."""
@@ -89,14 +124,15 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
     builds = 1 if quick else 2
     variant = f"{builds} x {_PROCESSES} processes"
     seconds, cleaned = 0.0, []
-    with contestant.guest("cache", mem=_MEM, time_limit=600,
-                          files={_DISK_MODULE: _disk_module(contestant.kernel)}) as guest:
+    with contestant.guest("cache", mem=_MEM, time_limit=900,
+                          files=_files(contestant)) as guest:
         _prepare(guest)
         with Sampler(guest.host) as sampler:
             for number in range(builds):
                 seconds += _build(guest, number, _PROCESSES)
                 cleaned.append(_clean(guest))
                 time.sleep(_QUIET_SECONDS)
+        footprint = list(_footprint(contestant, guest, builds, variant))
     yield from figures(sampler.samples, variant)
     yield Figure(variant, "held_after_gib", host_memory(sampler.samples[-1]) / GIB, "GiB")
     back = [_seconds_back(sampler.samples, at) for at in cleaned]
@@ -104,6 +140,7 @@ def _run(contestant: Contestant, quick: bool) -> Iterator[Figure]:
     yield Figure(variant, "back_s",
                  sum(back) / len(back) if contestant.driver else math.nan, "s")
     yield Figure(variant, "run_s", seconds, "s")
+    yield from footprint
 
 
 def _goals(results: Results) -> Iterator[Goal]:
