@@ -12,8 +12,8 @@ from .harness import Case
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
           "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits",
           "lifecycle", "takeover", "suspend", "libvirt", "migration", "integrity", "offline",
-          "together", "treated", "kernel", "tool", "fleet", "package", "cost", "release",
-          "churn", "features", "dropin", "arm64", "bench")
+          "together", "soak", "treated", "kernel", "tool", "fleet", "package", "cost",
+          "release", "churn", "features", "dropin", "arm64", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:
