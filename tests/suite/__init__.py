@@ -11,9 +11,9 @@ from .harness import Case
 
 GROUPS = ("static", "builds", "documents", "patch", "unit", "params", "policy", "reporting",
           "numa", "stages", "silence", "device", "faults", "inflate", "hosts", "waits",
-          "lifecycle", "takeover", "suspend", "libvirt", "migration", "integrity", "offline",
-          "together", "soak", "treated", "kernel", "tool", "fleet", "package", "cost",
-          "release", "churn", "features", "dropin", "arm64", "bench")
+          "lifecycle", "loads", "takeover", "suspend", "libvirt", "migration", "integrity",
+          "offline", "together", "soak", "treated", "kernel", "tool", "fleet", "package",
+          "cost", "release", "churn", "features", "dropin", "arm64", "bench")
 
 
 def load(groups: Iterable[str]) -> list[Case]:

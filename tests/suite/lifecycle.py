@@ -38,13 +38,13 @@ while [ $((round += 1)) -le {times} ]; do
 	{steps}
 done
 """
-_LOAD = """
+LOAD = """
 	insmod {module} window_ms=0 || exit
 	bound aerator
 	rmmod aerator || exit
 	bound virtio_balloon
 """
-_BIND = """
+BIND = """
 	echo {device} >{drivers}/virtio_balloon/unbind || exit
 	echo {device} >{drivers}/aerator/bind || exit
 	bound aerator
@@ -57,25 +57,25 @@ _LOOP_SECONDS = 400
 _RESET = "resetting the device"
 
 
-def _repeat(guest: Guest, times: int, steps: str) -> float:
+def repeat(guest: Guest, times: int, steps: str, limit: float = _LOOP_SECONDS) -> float:
     """Repeat steps in the guest; return the seconds."""
     names = {"drivers": _DRIVERS, "module": MODULE,
              "device": balloon_device(guest).rpartition("/")[2]}
     start = time.monotonic()
     guest.run(_LOOP.format(times=times, steps=steps.format(**names), **names),
-              timeout=_LOOP_SECONDS)
+              timeout=limit)
     return time.monotonic() - start
 
 
 def _loads(guest: Guest, times: int) -> str:
-    return f"{times} loads in {_repeat(guest, times, _LOAD):.0f} s"
+    return f"{times} loads in {repeat(guest, times, LOAD):.0f} s"
 
 
 def _binds(guest: Guest, rounds: int) -> str:
     """Move the device between both drivers through sysfs."""
     guest.insmod(MODULE, {"takeover": 0, "window_ms": 0})
     expect_equal(balloon_driver(guest), "virtio_balloon", "driver after takeover=0")
-    _repeat(guest, rounds, _BIND)
+    repeat(guest, rounds, BIND)
     guest.run("rmmod aerator")
     return f"{rounds} rounds of bind and unbind"
 
