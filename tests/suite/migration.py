@@ -25,7 +25,7 @@ from .dropin_actions import HALF
 from .dropin_subject import PAGE, Subject
 from .harness import (GUEST_KERNELS, MIB, PARAMETERS, TREATED_KERNELS, Case,
                       balloon_device, counters, expect, expect_equal, make_guest, meminfo,
-                      on_kernels)
+                      on_kernels, wait_until)
 
 # QEMU before 9.0 can lose writes of an emulated guest in a migration ("physmem: Fix
 # migration dirty bitmap coherency with TCG memory access"), as far as is known if the
@@ -280,6 +280,69 @@ def migration_cost(kernel: str) -> Iterator[str]:
                 expect(ours < theirs + _SENT_SLACK, f"aerator sent {ours}, not {theirs} bytes")
 
 
+# Hints under reclaim, and postcopy
+
+_SMALL = 512 + MIB_OF_ODD_GUEST
+_HINTED_MIB = 200
+_SPARED_MIB = 60
+
+
+def hints_reclaimed(kernel: str) -> Iterator[str]:
+    """Memory that was given to a migration as hints is free again when a program needs it,
+    before any program is killed."""
+    with make_guest(kernel, "hints-reclaimed", mem=_SMALL, smp=1, **host_offer(True)) as guest:
+        bind(guest, "aerator", {"enabled": 0})
+        park_little(guest)
+        guest.run(f"echo | memtool hold {_HINTED_MIB + _SPARED_MIB}")
+        free = meminfo(guest, "MemFree")
+        with guest.receiver() as there:
+            _start(guest, there, _SLOW)
+            wait_until("free memory is given as hints", _MOVE_SECONDS, lambda: meminfo(
+                guest, "MemFree") < free - _HINTED_MIB * 1024)
+            left = meminfo(guest, "MemFree")
+            guest.run(f"echo | memtool --small hold {free // 1024 - _SPARED_MIB}")
+            guest.qmp.execute("migrate_cancel", _SYNC_SECONDS)
+            _await_end(guest, "cancelled")
+        expect(meminfo(guest, "MemFree") > free - _FREE_SLACK_KB, "hints that were not freed")
+    yield (f"{left // 1024} of {free // 1024} MiB were free beside the hints, and"
+           f" {free // 1024 - _SPARED_MIB} MiB allocated")
+
+
+def _postcopy(guest: Guest, there: Qemu) -> None:
+    """Migrate so that the guest runs at the destination before its memory is there."""
+    wanted = [{"capability": "postcopy-ram", "state": True}]
+    for qmp in (there.qmp, guest.qmp):
+        qmp.execute("migrate-set-capabilities", capabilities=wanted)
+    _start(guest, there, _SLOW)
+    wait_until("the migration began", _MOVE_SECONDS, lambda: guest.qmp.execute(
+        "query-migrate", _SYNC_SECONDS)["status"] == "active")
+    guest.qmp.execute("migrate-start-postcopy", _SYNC_SECONDS)
+    _await_running(there)
+    guest.qmp.execute("migrate-set-parameters", _SYNC_SECONDS, **{"max-postcopy-bandwidth": FAST})
+
+
+def postcopy(kernel: str) -> Iterator[str]:
+    """A guest that runs at the destination before its memory arrived finds each word of it,
+    while it reports and inflates; afterwards freed memory returns to the host."""
+    with make_guest(kernel, "postcopy", mem=_SMALL, smp=1, **host_offer(False)) as guest:
+        bind(guest, "aerator", {"window_ms": 0})
+        subject = Subject(guest, "aerator", int(_SMALL * MIB))
+        jobs = [guest.start_job(f"memtool {words}") for words in (
+            f"churn {_CHURN_MIB} 50 1000", "pattern 96 1000", "--small pattern 32 1000")]
+        jobs[1].wait_for("")
+        time.sleep(3)
+        with guest.receiver() as there:
+            source = guest.qmp
+            _postcopy(guest, there)
+            guest.follow(there)
+            subject.reach(int(_SMALL * MIB) - 64 * MIB)
+            wait_until("all memory arrived", _MOVE_SECONDS, lambda: source.execute(
+                "query-migrate", _SYNC_SECONDS)["status"] == "completed")
+        with _paused(jobs):
+            yield f"memory back after {_check_reporting(subject):.1f} s"
+        yield from _check_end(subject, jobs)
+
+
 def _case(driver: str, hints: bool, kernel: str, long: bool) -> Case:
     name = f"migration {kernel} {driver} {'hints' if hints else 'plain'}"
     return Case(name, functools.partial(_migrate, driver, hints, kernel), kernel, long)
@@ -289,4 +352,5 @@ CASES = [_case("aerator", hints, kernel, long=kernel != "6.12")
          for kernel in (*GUEST_KERNELS, *TREATED_KERNELS) for hints in (True, False)]
 CASES += [_case("virtio_balloon", hints, kernel, long=True)
           for kernel in GUEST_KERNELS for hints in (True, False)]
-CASES += on_kernels(migration_cost, ("6.12",), long=True)
+CASES += [*on_kernels(migration_cost, ("6.12",), long=True),
+          *on_kernels(hints_reclaimed, ("6.12",)), *on_kernels(postcopy, ("6.12",))]
