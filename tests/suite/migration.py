@@ -353,4 +353,4 @@ CASES = [_case("aerator", hints, kernel, long=kernel != "6.12")
 CASES += [_case("virtio_balloon", hints, kernel, long=True)
           for kernel in GUEST_KERNELS for hints in (True, False)]
 CASES += [*on_kernels(migration_cost, ("6.12",), long=True),
-          *on_kernels(hints_reclaimed, ("6.12",)), *on_kernels(postcopy, ("6.12",))]
+          *on_kernels(hints_reclaimed, ("6.12",)), *on_kernels(postcopy, ("6.12",), long=True)]
