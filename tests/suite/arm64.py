@@ -1,255 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0
-"""arm64: aerator in guests whose pages are of 4 and 16 KiB, one boot for each."""
+"""arm64: aerator in guests whose pages are of 4 and 16 KiB."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from aerator_vm import Guest
-from aerator_vm.balloon import balloon_device
-from aerator_vm.release import Recording, host_memory
 
-from .harness import (MIB, MODULE, PARAMETERS, balloon_driver, counters, expect, expect_equal,
-                      make_guest, meminfo, on_kernels, wait_until)
-from .stages import batch_events, check_order
+from .harness import (MIB, expect, expect_equal, load_aerator, make_guest,
+                      mmio_balloon, on_kernels, wait_until)
+from .portable import (MEM, UNIT_BYTES, actual, check_all, check_flush, check_statistics,
+                       check_takeover, check_target, page_bytes, release)
 
-_MEM = 2048
-_FREED_MIB = 1024
-
-# A measurement ends when the host's memory has stayed the same for some seconds:
-# virtio_balloon pauses for 2 s between its steps.
-_FLAT_SECONDS = 8
-_FLAT_BYTES = 8 * MIB
-_CEILING_SECONDS = 60
-
-# Memory of aerator's default order: that of a huge page of most hosts.
-_BLOCK_BYTES = 2 * MIB
-# The host's unit of the balloon.
-_UNIT_BYTES = 4096
-
-_BALLOON = "/machine/peripheral/balloon"
-_ARMED = "/sys/kernel/debug/kprobes/enabled"
-_DEAF = "the kprobe is registered, but not hit"
-
-
-@dataclass(frozen=True)
-class Returned:
-    """What came back to the host of the memory that the guest freed."""
-
-    seconds: float  # until 90 % of it was back
-    share: float  # of the freed memory
-
-    def __str__(self) -> str:
-        return f"{100 * self.share:.0f} %, 90 % of that after {self.seconds:.1f} s"
-
-
-def _page_bytes(guest: Guest) -> int:
-    return 1024 * int(guest.run(
-        "sed -n 's/^KernelPageSize: *//p' /proc/self/smaps | head -n 1").split()[0])
-
-
-def _is_flat(recording: Recording, since: float) -> bool:
-    recent = [host_memory(sample) for sample in recording.samples
-              if sample.time >= time.monotonic() - _FLAT_SECONDS]
-    return (time.monotonic() > since + _FLAT_SECONDS
-            and max(recent) - min(recent) <= _FLAT_BYTES)
-
-
-def _release(guest: Guest, order: int | None = None) -> Returned:
-    """The main job: touch memory, free it, and see what comes back, by the host's cgroup. With
-    @order, free every other block of that order; of small pages, since a huge page that is
-    freed in part stays in use."""
-    freed_bytes = _FREED_MIB * MIB // (1 if order is None else 2)
-    command = (f"memtool hold {_FREED_MIB}" if order is None else
-               f"memtool --small hold {_FREED_MIB} {order}")
-    with Recording(guest.host) as recording:
-        job = guest.start_job(command)
-        job.wait_for("touched", 180)
-        time.sleep(1)
-        freed_at = recording.mark_free()
-        held = recording.memory
-        job.tell()
-        while not _is_flat(recording, freed_at):
-            if time.monotonic() > freed_at + _CEILING_SECONDS:
-                break
-            time.sleep(0.2)
-        back = held - recording.memory
-        seconds = next((sample.time - freed_at for sample in recording.samples
-                        if sample.time > freed_at
-                        and host_memory(sample) <= held - 0.9 * back), math.inf)
-    job.tell()
-    job.wait()
-    return Returned(seconds, back / freed_bytes)
-
-
-def _check_stages(guest: Guest) -> str:
-    """The batches of a release pass the stages in order."""
-    trace = "/sys/kernel/tracing"
-    time.sleep(3)
-    guest.run(f"echo 1 >{trace}/events/aerator/enable")
-    yielded = _release(guest)
-    guest.run(f"echo 0 >{trace}/events/aerator/enable")
-    events = batch_events(guest)
-    check_order(events, int(events[0][1]["cycle"]) - 1)
-    largest = max(int(values["bytes"]) for name, values in events if name == "decant")
-    guest.run(f"echo >{trace}/trace")
-    return f"{yielded}; batches of up to {largest // MIB} MiB"
-
-
-def _set(guest: Guest, name: str, value: object) -> bool:
-    """Whether the parameter took the value."""
-    path = f"{PARAMETERS}/{name}"
-    return guest.execute(f"echo {value} >{path} && [ $(cat {path}) = {value} ]").status == 0
-
-
-def _check_parameters(guest: Guest, page: int) -> None:
-    """The default order is 2 MiB; the bounds are those of the page size."""
-    expect_equal(page << int(guest.read(f"{PARAMETERS}/order")), _BLOCK_BYTES,
-                 "bytes of the default order")
-    # A word for each order, and "Node 0, zone DMA" before them.
-    most = len(guest.read("/proc/buddyinfo").splitlines()[0].split()) - 5
-    expect(not _set(guest, "order", most + 1), f"order={most + 1} was taken")
-    for order in most, 0, (_BLOCK_BYTES // page).bit_length() - 1:
-        expect(_set(guest, "order", order), f"order={order} was not taken")
-    for name, value in ("reactor_size", 16), ("reactor_size", 32), ("reserve_mb", 64), \
-            ("reserve_mb", 0):
-        expect(_set(guest, name, value), f"{name}={value} was not taken")
-
-
-def _actual(guest: Guest) -> int:
-    actual = guest.qmp.execute("query-balloon")["actual"]
-    assert isinstance(actual, int)
-    return actual
-
-
-def _check_target(guest: Guest, inflated: int, page: int) -> None:
-    """The balloon settles at the next whole page above the target, and stays there."""
-    whole = -(-inflated // page) * page
-    guest.qmp.execute("balloon", value=_MEM * MIB - inflated)
-    wait_until(f"a balloon of {whole} bytes", 120,
-               lambda: _actual(guest) == _MEM * MIB - whole)
-    time.sleep(2)
-    expect_equal(_actual(guest), _MEM * MIB - whole, "actual, 2 s later")
-    expect_equal(int(guest.read(f"{balloon_device(guest)}/aerator/inflated_bytes")), whole,
-                 "inflated_bytes")
-
-
-def _check_inflate(guest: Guest, page: int) -> None:
-    """The balloon reaches targets that are no multiple of a page, up and down."""
-    for inflated in (300 * MIB + _UNIT_BYTES, 300 * MIB + 3 * _UNIT_BYTES,
-                     100 * MIB + 5 * _UNIT_BYTES, 3 * _UNIT_BYTES, 0):
-        _check_target(guest, inflated, page)
-
-
-def _check_statistics(guest: Guest) -> None:
-    """The host's statistics are bytes, whatever the size of a page."""
-    guest.qmp.execute("qom-set", path=_BALLOON, property="guest-stats-polling-interval", value=1)
-    found: dict[str, int] = {}
-
-    def answered() -> bool:
-        found.update(guest.qmp.execute("qom-get", path=_BALLOON,
-                                       property="guest-stats")["stats"])
-        return 0 < found["stat-total-memory"] < 1 << 60
-
-    wait_until("statistics", 60, answered)
-    expect_equal(found["stat-total-memory"] // 1024, meminfo(guest, "MemTotal"),
-                 "kB of memory in the statistics")
-    free = meminfo(guest, "MemFree")
-    expect(abs(found["stat-free-memory"] // 1024 - free) < free / 5,
-           f"statistics: {found['stat-free-memory'] // 1024} kB are free, meminfo: {free} kB")
-    guest.qmp.execute("qom-set", path=_BALLOON, property="guest-stats-polling-interval", value=0)
-
-
-def _check_takeover(guest: Guest, page: int) -> None:
-    """The device goes back to virtio_balloon and to aerator again, with the same target."""
-    inflated = 64 * MIB + _UNIT_BYTES
-    _check_target(guest, inflated, page)
-    whole = -(-inflated // page) * page
-    for command, driver in ("rmmod aerator", "virtio_balloon"), (f"insmod {MODULE}", "aerator"):
-        guest.run(command)
-        expect_equal(balloon_driver(guest), driver, f"driver after {command}")
-        wait_until(f"the balloon after {command}", 120,
-                   lambda: _actual(guest) == _MEM * MIB - whole)
-    _check_target(guest, 0, page)
-
-
-def _check_flush(guest: Guest, folder: str) -> str:
-    """A flush returns what the policy would keep, and the host drops as much as is counted."""
-    expect(_set(guest, "window_ms", 60000), "window_ms")
-    guest.run(f"echo 1 >{folder}/flush", timeout=90)
-    guest.run("echo | memtool hold 256")
-    before = counters(guest, folder)["reported_bytes"]
-    with guest.host.madvise_traced() as dropped:
-        guest.run(f"echo 1 >{folder}/flush", timeout=90)
-    counted = counters(guest, folder)["reported_bytes"] - before
-    expect(dropped.bytes > 200 * MIB, f"the host dropped {dropped.bytes} bytes only")
-    expect_equal(dropped.bytes, counted, "bytes that the host dropped, and reported_bytes")
-    return f"a flush: {dropped.bytes // MIB} MiB"
-
-
-def _check_pattern(guest: Guest, folder: str) -> str:
-    """Programs find their memory unchanged while free memory is reported at once."""
-    expect(_set(guest, "window_ms", 0), "window_ms")
-    before = counters(guest, folder)["reported_bytes"]
-    jobs = [guest.start_job("memtool pattern 512 12"), guest.start_job("memtool churn 256 50 12")]
-    for job in jobs:
-        job.wait(120)
-    reported = (counters(guest, folder)["reported_bytes"] - before) // MIB
-    expect(reported > 500, f"only {reported} MiB were reported meanwhile")
-    return f"pattern: {reported} MiB reported meanwhile"
-
-
-def _check_notice(guest: Guest, folder: str) -> str:
-    """The kprobe is a breakpoint, and is hit; without it the kernel's two seconds come first."""
-    def latency() -> float:
-        time.sleep(3)
-        job = guest.start_job("memtool hold 256")
-        job.wait_for("touched", 120)
-        time.sleep(1)
-        before = counters(guest, folder)["reported_bytes"]
-        job.tell()
-        took = wait_until("a report", 60, lambda: counters(
-            guest, folder)["reported_bytes"] > before + 128 * MIB)
-        job.tell()
-        return took
-
-    with_probe = [latency() for _ in range(2)]
-    expect(_DEAF not in guest.dmesg(), "the log says that the kprobe is not hit")
-    guest.run(f"echo 0 >{_ARMED}")
-    without = [latency() for _ in range(3)]
-    guest.run(f"echo 1 >{_ARMED}")
-    expect(_DEAF in guest.dmesg(), "the log does not say that the kprobe is not hit")
-    expect(min(with_probe) < max(without), f"{with_probe} s with the kprobe, {without} without")
-    return f"128 MiB reported after {min(with_probe):.1f} s, {max(without):.1f} without the kprobe"
+_BOOT_SECONDS = 240
 
 
 def arm64(kernel: str) -> Iterator[str]:
     """A guest of arm64 gets its free memory back to the host in blocks of 2 MiB, and its
     balloon works, whatever the size of its pages."""
-    with make_guest(kernel, "arm64", mem=_MEM, smp=2, time_limit=1500, boot_limit=240,
-                    balloon={"free-page-reporting": True}) as guest:
-        page = _page_bytes(guest)
-        order = (_BLOCK_BYTES // page).bit_length() - 1
-        guest.run("modprobe virtio_balloon")
-        yield (f"pages of {page // 1024} KiB; virtio_balloon: {_release(guest)};"
-               f" blocks of 2 MiB: {_release(guest, order)}")
-        guest.insmod(MODULE)
-        expect_equal(balloon_driver(guest), "aerator", "driver after insmod")
-        folder = f"{balloon_device(guest)}/aerator"
-        all_of_it, blocks = _release(guest), _release(guest, order)
-        yield f"aerator: {all_of_it}; blocks of 2 MiB: {blocks}"
-        expect(min(all_of_it.share, blocks.share) > 0.8, "less than 80 % came back")
-        yield _check_stages(guest)
-        _check_parameters(guest, page)
-        _check_inflate(guest, page)
-        _check_statistics(guest)
-        _check_takeover(guest, page)
-        yield _check_flush(guest, folder)
-        yield _check_pattern(guest, folder)
-        yield _check_notice(guest, folder)
+    yield from check_all(kernel, "arm64")
 
 
-CASES = on_kernels(arm64, ("6.12-arm64", "6.12-arm64-16k", "7.3-arm64"), long=True, cores=1)
+_CLOCK = "/sys/class/rtc/rtc0"
+
+
+def _check_suspend(guest: Guest, folder: str, page: int) -> None:
+    """A suspend to idle, which the clock ends, leaves the features as they were; afterwards the
+    balloon reaches its target, and memory is reported."""
+    inflated = 64 * MIB + UNIT_BYTES
+    check_target(guest, inflated, page)
+    features = guest.read(f"{folder}/../features")
+    job = guest.start_job(f"sleep 1; echo +4 >{_CLOCK}/wakealarm; echo freeze >/sys/power/state")
+    job.wait(120)
+    expect("PM: suspend exit" in guest.dmesg(), "the guest did not suspend")
+    expect_equal(guest.read(f"{folder}/../features"), features, "features after the suspend")
+    wait_until("the balloon after the suspend", 120, lambda: (
+        MEM * MIB - actual(guest) == -(-inflated // page) * page))
+    check_target(guest, 0, page)
+
+
+def mmio(kernel: str) -> Iterator[str]:
+    """On virtio-mmio, with modern and with legacy registers, freed memory comes back, the
+    balloon works, and the device survives takeover, unload and suspend."""
+    for registers, legacy in ("modern", "off"), ("legacy", "on"):
+        with make_guest(kernel, f"arm64-mmio-{registers}", mem=MEM, smp=2, time_limit=900,
+                        boot_limit=_BOOT_SECONDS, balloon=None,
+                        qemu_args=mmio_balloon(legacy)) as guest:
+            page = page_bytes(guest)
+            guest.run("modprobe virtio_mmio")
+            folder = load_aerator(guest)
+            expect("virtio_mmio" in guest.run(f"realpath {folder}"), "it is not virtio-mmio")
+            back = release(guest)
+            yield f"{registers}: {back}"
+            expect(back.share > 0.8, "less than 80 % came back")
+            check_takeover(guest, page)
+            _check_suspend(guest, folder, page)
+            yield f"{registers}, after a suspend: {check_flush(guest, folder)}"
+            check_statistics(guest)
+
+
+CASES = [*on_kernels(arm64, ("6.12-arm64", "6.12-arm64-16k", "7.3-arm64"), long=True, cores=1),
+         *on_kernels(mmio, ("6.12-arm64",), long=True)]

@@ -23,7 +23,8 @@ from .dropin_actions import (HIBERNATE, SUSPEND_TO_IDLE, SUSPEND_TO_RAM, Action,
 from .dropin_rows import TABLE_HEAD, Difference, Row, faults, pair_up
 from .dropin_subject import Subject
 from .harness import (BUILD_KERNELS, MIB, MODULE, TREATED, balloon_device, balloon_driver,
-                      beside, expect, expect_equal, make_guest, on_kernels, settled_free)
+                      beside, expect, expect_equal, make_guest, mmio_balloon, on_kernels,
+                      settled_free)
 
 _OFTEN = "6.12"
 
@@ -148,8 +149,7 @@ def _mmio(legacy: str) -> tuple[str, ...]:
     delayed during the calibration has no clock, and hangs. With icount it is never delayed.
     """
     return ("-machine", "type=microvm,acpi=on,pcie=on", "-icount", "shift=0",
-            "-global", f"virtio-mmio.force-legacy={legacy}",
-            "-device", "virtio-balloon-device,id=balloon,free-page-reporting=on")
+            *mmio_balloon(legacy))
 
 
 # The transports with which a host may attach a balloon. QEMU does not offer must-tell-host.

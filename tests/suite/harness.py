@@ -250,6 +250,12 @@ def make_guest(kernel: str, name: str, append: str = "",
                         append=append.strip(), **arguments)
 
 
+def mmio_balloon(legacy: str) -> tuple[str, ...]:
+    """Arguments of QEMU for a balloon on virtio-mmio with legacy registers ("on"), or not."""
+    return ("-global", f"virtio-mmio.force-legacy={legacy}",
+            "-device", "virtio-balloon-device,id=balloon,free-page-reporting=on")
+
+
 def load_aerator(guest: Guest, **params: object) -> str:
     """Load aerator as on a distribution, where virtio_balloon has the device before. Return
     the folder with the device's files."""
