@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aerator_vm import Guest
 
-from .harness import (MIB, expect, expect_equal, load_aerator, make_guest,
+from .harness import (MIB, counters, expect, expect_equal, load_aerator, make_guest,
                       mmio_balloon, on_kernels, wait_until)
 from .portable import (MEM, UNIT_BYTES, actual, check_all, check_flush, check_statistics,
                        check_takeover, check_target, page_bytes, release)
@@ -59,5 +59,35 @@ def mmio(kernel: str) -> Iterator[str]:
             check_statistics(guest)
 
 
+# Inflated and deflated in turn while programs use what is left.
+_MOVED_MIB = 512
+_MOVES = 4
+
+
+def parallel(kernel: str) -> Iterator[str]:
+    """Processors that run at the same time find their memory unchanged while free memory is
+    reported at once and the balloon moves. The host of the test orders memory accesses more
+    strictly than arm64 does: it shows races, but no missing barrier."""
+    with make_guest(kernel, "arm64-parallel", mem=MEM, smp=2, tcg_thread="multi",
+                    time_limit=900, boot_limit=_BOOT_SECONDS) as guest:
+        folder = load_aerator(guest, window_ms=0)
+        jobs = [guest.start_job("memtool pattern 512 40"),
+                guest.start_job("memtool churn 256 50 100")]
+        for move in range(_MOVES):
+            target = MEM - (0 if move % 2 else _MOVED_MIB)
+            guest.qmp.execute("balloon", value=target * MIB)
+            wait_until(f"a balloon of {target} MiB", 120,
+                       lambda: actual(guest) == target * MIB)
+        for job in jobs:
+            job.wait(300)
+        found = counters(guest, folder)
+        expect_equal((found["errors"], found["settle_timeouts"]), (0, 0), "errors, timeouts")
+        reported = found["reported_bytes"] // MIB
+        expect(reported > 1000, f"only {reported} MiB were reported meanwhile")
+        yield f"{reported} MiB reported, and {_MOVES} moves of the balloon by {_MOVED_MIB} MiB"
+        check_takeover(guest, page_bytes(guest))
+
+
 CASES = [*on_kernels(arm64, ("6.12-arm64", "6.12-arm64-16k", "7.3-arm64"), long=True, cores=1),
-         *on_kernels(mmio, ("6.12-arm64",), long=True)]
+         *on_kernels(mmio, ("6.12-arm64",), long=True),
+         *on_kernels(parallel, ("6.12-arm64",), long=True)]

@@ -59,15 +59,17 @@ class Guest:
     kernel      a name such as "6.1", a release such as "6.12.95+deb12-cloud-amd64", the
                 directory of a kernel tree, or the paths of an image and an initramfs
     mem, smp    MiB (may have a fraction), and processors (default: 2, with icount 1)
-    balloon     options of virtio-balloon-pci; None for a guest without one
+    balloon     options of the balloon's device; None for a guest without one
     append      more kernel parameters
     files       additional files of the initramfs, {guest path: host path}
     icount      guest time is a count of instructions: repeatable, but only with
                 one processor (a second one never comes online: the first spins)
     tcg_thread  "multi": processors run in parallel; "single": they take turns.
-                Turns are safer: with multi, a processor may trap on an int3
-                that another processor has already removed while it patches code
-                (a static key changes), and the kernel ends in "Oops: int3"
+                Turns are safer: with multi, a processor of amd64 may trap on an
+                int3 that another processor has already removed while it patches
+                code (a static key changes), and the kernel ends in "Oops: int3".
+                arm64 puts a breakpoint only where a kprobe is, stops the other
+                processors meanwhile, and ignores one that is gone
     time_limit  seconds until QEMU is killed in any case
     boot_limit  seconds until the agent must have answered
     name        of the directory in build/log/ where the logs stay
