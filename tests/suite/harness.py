@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from aerator_vm import Guest, GuestFailed
 from aerator_vm.balloon import balloon_device
 from aerator_vm.common import TOP
+from aerator_vm.guest import kernel_files
 
 # Kernels of guests, and kernels for which the module is built.
 GUEST_KERNELS = ("6.1", "6.12", "7.3")
@@ -186,9 +187,19 @@ def once_a_run(name: str, make: Callable[[], str]) -> str:
 
 def module_file(kernel: str, folder: str = "module") -> Path:
     """The module for a kernel; built if it does not exist, or inputs have changed."""
-    result = subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
-                            stdout=subprocess.PIPE, text=True)
-    return Path(result.stdout.strip())
+    def build() -> str:
+        return subprocess.run([TOP / "scripts/module", "--of", folder, kernel], check=True,
+                              stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    return Path(once_a_run(f"{folder}-{kernel}".replace("/", "-"), build))
+
+
+def kernel_images(kernel: str) -> tuple[Path, Path]:
+    """The image and the initramfs of a kernel. To look them up for each guest would take a fifth
+    of the time of a boot."""
+    found = once_a_run(f"images-{kernel}", lambda: "\n".join(map(str, kernel_files(kernel))))
+    image, initramfs = map(Path, found.splitlines())
+    return image, initramfs
 
 
 def module_objects(kernel: str) -> list[Path]:
@@ -246,7 +257,9 @@ def make_guest(kernel: str, name: str, append: str = "",
         append = f"{_DEBUG_PARAMETERS.get(kernel, '')} {append}"
         arguments["allow"] = (*arguments.get("allow", ()), *_DEBUG_ALLOWED.get(kernel, ()))
     files = {MODULE: module_file(kernel), **arguments.pop("files", {})}
-    return CheckedGuest(kernel, name=f"{name}-{kernel}", files=files,
+    # A guest that is suspended to RAM needs another image.
+    images: str | tuple[Path, Path] = kernel if arguments.get("s3") else kernel_images(kernel)
+    return CheckedGuest(images, name=f"{name}-{kernel}", files=files,
                         append=append.strip(), **arguments)
 
 
