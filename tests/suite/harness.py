@@ -79,6 +79,8 @@ class Case:
     cores: int = 0
     # It sleeps most of the time: another case runs beside it on the same core.
     sleeps: bool = False
+    # It starts after all cases that are not late have ended.
+    late: bool = False
 
     @property
     def about(self) -> str:

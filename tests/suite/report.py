@@ -21,14 +21,20 @@ _STATE = BUILD / "tests.json"
 # Expected seconds of the longest cases until a run has measured them; other cases have a
 # shorter default.
 _LONG = {"package-upgrade 6.1": 300, "device-treated 6.12-treated-kasan": 330, "bench-quick": 200,
-         "libvirt 6.12": 130, "drop-in 6.12": 100, "transports 6.12": 90,
+         "libvirt 6.12": 200, "drop-in 6.12": 100, "transports 6.12": 100,
+         "oom 6.12-treated": 100, "waits 6.12": 90, "idle 6.12-treated": 90, "lifecycle 6.12": 80,
+         "small-guests 6.12": 80, "kunit 6.12-treated": 60, "notice 6.12-treated": 50,
          "together 6.12-treated-kasan aerator reporting": 100,
          "together 6.12-treated-kasan aerator treated": 100,
          "lifecycle 6.12-treated-kasan": 100}
 _USUAL = 30
 
 
-class TimeUp(Exception):
+# How often it is looked whether all cases have ended that run even beyond the time limit.
+_LOOK_SECONDS = 5
+
+
+class _TimeUp(Exception):
     """The time limit of a run is over."""
 
 
@@ -122,17 +128,29 @@ def _say_end(results: Sequence[Result], left: Sequence[Case], skipped: int,
             print(f"# failed, {result.case.name}: {(result.reason or '').partition(chr(10))[0]}")
 
 
+def _limit(run: Run, seconds: int) -> None:
+    """End the run after this time, but not before only late cases are left; 0: no limit."""
+    def time_up(*_: object) -> None:
+        if run.idle and all(case.late for case in run.left):
+            raise _TimeUp
+        signal.alarm(_LOOK_SECONDS)
+
+    signal.signal(signal.SIGALRM, time_up)
+    signal.alarm(seconds)
+
+
 def run_cases(cases: Sequence[Case], skipped: Sequence[Case],
               args: argparse.Namespace) -> int:
     """Run all cases, and print each result when the case ends. With a time limit they run in
-    the given order, and cases that have not ended by then are left out."""
+    the given order, and late cases that have not ended by then are left out."""
     known = Known()
     run = Run(cases, {case.name: -number if args.rare else known.seconds(case)
                       for number, case in enumerate(cases)})
+    _limit(run, args.rare)
     print(f"KTAP version 1\n1..{len(skipped) + len(cases)}", flush=True)
     _say_skipped(skipped)
     results: list[Result] = []
-    with contextlib.suppress(TimeUp), contextlib.closing(run.results()) as ended:
+    with contextlib.suppress(_TimeUp), contextlib.closing(run.results()) as ended:
         for result in ended:
             results.append(result)
             known.take(result)

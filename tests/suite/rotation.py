@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
 from collections.abc import Iterable
@@ -29,11 +30,13 @@ def _commits() -> int:
 
 
 def rotated(cases: Iterable[Case]) -> list[Case]:
-    """The rare cases of this commit, without those whose kernel would have to be built. The
-    groups are mixed, and the start depends on the number of commits."""
+    """The rare cases of this commit, without those whose kernel would have to be built: those
+    of each commit, then others. Of these the groups are mixed, and the start depends on the
+    number of commits."""
     rare = {case.name: case for case in cases
             if case.rare and case.built_kernel in (None, TREATED, KASAN)}
     first = [rare.pop(name) for name in EACH_COMMIT if name in rare]
     others = sorted(rare.values(), key=lambda case: hashlib.sha256(case.name.encode()).digest())
     start = _commits() * _PART % max(len(others), 1)
-    return first + (others[start:] + others[:start])[:_PART]
+    part = (others[start:] + others[:start])[:_PART]
+    return first + [dataclasses.replace(case, late=True) for case in part]

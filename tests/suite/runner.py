@@ -212,15 +212,18 @@ def _jobs() -> int:
 
 class Run:
     """A run: first cases that do not measure time, in parallel with cases that boot no guest;
-    then measuring cases, each on cores of its own. The longest cases start first."""
+    then measuring cases, each on cores of its own. The longest cases start first. Late cases
+    do the same after all others."""
 
     def __init__(self, cases: Iterable[Case], expected: Mapping[str, float]) -> None:
         self._waiting = sorted(cases, key=lambda case: (
-            case.cores > 0, case.background, -case.cores, -expected[case.name]))
+            case.late, case.cores > 0, case.background, -case.cores, -expected[case.name]))
         self._cores = sorted(os.sched_getaffinity(0))[:_jobs()]
         self._kernels = _Kernels(self._waiting)
         self._running: dict[int, _Running] = {}
         self._number = 0
+        # Whether it waits for a case to end: an exception of a signal then loses no result.
+        self.idle = False
 
     @property
     def left(self) -> list[Case]:
@@ -252,16 +255,20 @@ class Run:
 
     def _room(self, case: Case) -> bool:
         others = [running.case for running in self._running.values()]
+        left = [*others, *(other for other in self._waiting if other.late <= case.late)]
+        if case.late and not all(other.late for other in left):
+            return False
         if case.cores:
-            quiet = not self._kernels.pid and all(
-                other.cores for other in (*others, *self._waiting))
+            quiet = not self._kernels.pid and all(other.cores for other in left)
             return quiet and len(self._free_cores()) >= self._needs(case)
         # One case that boots no guest, and one that sleeps, do not reduce the number of others.
+        # Once all cases of the first kind have run, one more guest uses what the others leave.
         background = sum(other.background for other in others)
         asleep = sum(other.sleeps for other in others)
         if case.background and not background or case.sleeps and not asleep:
             return True
-        return len(others) - min(background, 1) - min(asleep, 1) < len(self._cores)
+        beside = min(background, 1) if any(other.background for other in left) else 1
+        return len(others) - beside - min(asleep, 1) < len(self._cores)
 
     def _needs(self, case: Case) -> int:
         """The number of cores for the case, limited by those of the machine."""
@@ -284,7 +291,9 @@ class Run:
         """Wait until a case, or the build of a kernel, ends."""
         if not self._running and not self._kernels.pid:
             return
+        self.idle = True
         pid, status, usage = os.wait4(-1, 0)
+        self.idle = False
         _end_session(pid)
         if not self._kernels.ended(pid, status):
             yield self._running.pop(pid).result(status, usage.ru_utime + usage.ru_stime)
