@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from aerator_vm import Guest
 
-from .harness import (DEBUG_KERNELS, MIB, MODULE, PAGEALLOC, TREATED,
-                      TREATED_KERNELS, balloon_device, counters, expect, expect_equal,
-                      is_treated, make_guest, on_kernels)
+from .harness import (BUILD_KERNELS, DEBUG_KERNELS, MIB, PAGEALLOC, TREATED, TREATED_KERNELS,
+                      balloon_driver, counters, expect, expect_equal, is_treated, load_aerator,
+                      make_guest, on_kernels)
 
 _TRACING = "/sys/kernel/tracing"
 # Events of batches; those of the policy are left out.
@@ -81,13 +81,13 @@ def _sum(events: list[Event], key: str) -> int:
                if name == "decant" and values["treated"] == "1")
 
 
-def _treat(guest: Guest, mib: int) -> None:
+def _treat(guest: Guest, folder: str, mib: int) -> None:
     """Allocate and free some memory, and flush: all of it is treated in the end."""
     with_memory = guest.start_job(f"memtool hold {mib}")
     with_memory.wait_for("touched", 120)
     with_memory.tell()
     with_memory.wait_for("freed")
-    guest.run(f"echo 1 >{balloon_device(guest)}/aerator/flush", timeout=90)
+    guest.run(f"echo 1 >{folder}/flush", timeout=90)
 
 
 def _seconds(guest: Guest) -> int:
@@ -114,18 +114,20 @@ _BLOCK_ORDER = 9
 def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str = "",
                   params: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
     with make_guest(kernel, name, mem=2048, append=append) as guest:
-        guest.insmod(MODULE, {"enabled": 0, **params})
+        folder = load_aerator(guest, enabled=0, **params)
         guest.run(f"echo 1 >{_TRACING}/events/aerator/enable")
         with guest.host.madvise_traced() as dropped:
             guest.run("echo 1 >/sys/module/aerator/parameters/enabled")
             began = _seconds(guest)
-            _treat(guest, mib)
+            _treat(guest, folder, mib)
             # Nothing may be reported between reading the counters and the end of the trace.
             guest.run("echo 0 >/sys/module/aerator/parameters/enabled")
-            counted = counters(guest, f"{balloon_device(guest)}/aerator")
-            times = guest.read(f"{balloon_device(guest)}/aerator/stages")
+            counted = counters(guest, folder)
+            times = guest.read(f"{folder}/stages")
             ended = _seconds(guest)
         events = batch_events(guest)
+        guest.run("rmmod aerator")
+        expect_equal(balloon_driver(guest), "virtio_balloon", "driver after rmmod")
 
     traced = _by_reactor(events)
     cycles = sum(map(check_order, traced.values()))
@@ -163,7 +165,8 @@ def _check_stages(kernel: str, name: str, mib: int, reactors: int, append: str =
 
 
 def stages(kernel: str) -> Iterator[str]:
-    """With default parameters, stages come in order, and counters, trace and host agree."""
+    """With default parameters, stages come in order, and counters, trace and host agree. The
+    device is taken over before, and given back."""
     yield from _check_stages(kernel, "stages", 1500,
                              2 if is_treated(kernel) else 1)
 
@@ -175,5 +178,5 @@ def stages_many(kernel: str) -> Iterator[str]:
                              {"reactors": 4, "reactor_size": 256})
 
 
-CASES = [*on_kernels(stages, ("5.10", "6.12", "7.3", *TREATED_KERNELS), rarely=("6.1",)),
+CASES = [*on_kernels(stages, (*BUILD_KERNELS, *TREATED_KERNELS)),
          *on_kernels(stages_many, (TREATED, *DEBUG_KERNELS))]
