@@ -66,7 +66,7 @@ demo: ## show freed guest memory go back to the host, with aerator and without
 	@scripts/demo --kernel $(KERNEL)
 
 test: ## run the tests, with and without guests (KTAP, then "N passed, N failed")
-	@scripts/deps module kernel guest check libvirt deb
+	@scripts/deps module kernel guest check deb
 	@tests/run
 
 test-debug: ## run the tests that use a debug kernel: KASAN, lockdep and others

@@ -194,7 +194,7 @@ def release(suite: str, series: str, age: str) -> Case:
 
 CASES = [
     Case("virtio-names 7.3", virtio_names, long=True),
-    Case("exports 6.12", exports),
+    Case("exports 6.12", exports, long=True),
     Case("pageblocks 5.10", pageblocks),
     Case("clang 6.1", clang, long=True),
     architecture("bookworm", "i386", "686-pae", "6.1", long=True),

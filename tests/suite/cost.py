@@ -13,13 +13,13 @@ from aerator_vm import Guest
 from aerator_vm.balloon import park_little
 
 from .harness import (MIB, MODULE, PARAMETERS, TREATED, Case, balloon_device, counters,
-                      expect, expect_equal, load_aerator, module_file, on_kernels)
+                      expect, expect_equal, kernel_images, load_aerator, module_file, on_kernels)
 
 _PLAIN = "6.12-plain"
 
 
 def _guest(kernel: str, name: str, mem: int, files: Mapping[str, Path | str]) -> Guest:
-    return Guest(kernel, name=f"cost-{name}-{kernel}", mem=mem, files=files,
+    return Guest(kernel_images(kernel), name=f"cost-{name}-{kernel}", mem=mem, files=files,
                  balloon={"free-page-reporting": True}, **MACHINE)
 
 
@@ -157,14 +157,16 @@ def settings(order: int | None) -> Iterator[str]:
 
 
 def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]:
+    """Each run has the case with small pages, whose figures vary least."""
     name = function.__name__.replace("_", "-")
-    return [Case(f"{name} {size.replace(' ', '')}", functools.partial(function, size), kernel)
+    return [Case(f"{name} {size.replace(' ', '')}", functools.partial(function, size), kernel,
+                 long=size != "4 KiB")
             for size in FAULTS]
 
 
 # Cases with the unpatched kernel are for --all: that kernel would have to be built, too.
 CASES = [*_faults(faults, TREATED), *_faults(faults_patched, _PLAIN),
          *on_kernels(reports_whole, (TREATED, _PLAIN)),
-         *on_kernels(reports_scattered, (TREATED, _PLAIN)),
+         *on_kernels(reports_scattered, (TREATED, _PLAIN), long=True),
          *(Case(f"settings {order or 'whole'}", functools.partial(settings, order), TREATED,
                 long=True) for order in (None, _SCATTERED_ORDER))]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aerator_vm.common import TOP
 
 from . import documents_facts as facts
-from .documents_tarball import tarball
+from .documents_tarball import tarball, tarball_builds
 from .harness import TREATED, Case, expect, expect_equal, module_file, on_kernels, run_script
 from .static import tracked
 
@@ -237,4 +237,5 @@ CASES = [
     Case("documents-licences", licences),
     *on_kernels(modinfo, (_STOCK, TREATED)),
     Case("tarball", tarball),
+    Case("tarball-builds", tarball_builds, long=True),
 ]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -71,18 +72,29 @@ def _source_version(module: Path) -> str:
     return run_script("modinfo", "-F", "srcversion", module).strip()
 
 
-def tarball() -> Iterator[str]:
-    """The tarball has all files, and builds the same module as the checkout."""
+@contextlib.contextmanager
+def _unpacked() -> Iterator[tuple[Path, Path]]:
+    """The tarball, and the folder into which it was unpacked."""
     place = BUILD / "check"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dist-", dir=place) as name:
         packed = _pack(Path(name))
-        folder = _unpack(packed)
+        yield packed, _unpack(packed)
+
+
+def tarball() -> Iterator[str]:
+    """The tarball has all files, and is the same each time."""
+    with _unpacked() as (packed, folder):
         files = _files(folder)
         expect(not _NEEDED - files, f"{packed.name} lacks {sorted(_NEEDED - files)}")
         expect_equal(sorted(files ^ set(tracked())), [], "files in one of git and the tarball")
+        yield f"{packed.name}: {len(files)} files, {packed.stat().st_size >> 10} KiB"
+
+
+def tarball_builds() -> None:
+    """The unpacked tarball builds the same module as the checkout, and the package."""
+    with _unpacked() as (_, folder):
         built = Path(run_script(folder / "scripts/module", _KERNEL).split()[-1])
         expect_equal(_source_version(built), _source_version(module_file(_KERNEL)), "sources")
         deb = Path(run_script(folder / "scripts/package/deb").split()[-1])
         expect_equal(deb.name, f"aerator-dkms_{folder.name.partition('-')[2]}_all.deb", "package")
-        yield f"{packed.name}: {len(files)} files, {packed.stat().st_size >> 10} KiB"

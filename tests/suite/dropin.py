@@ -276,7 +276,7 @@ def many_rounds(kernel: str) -> Iterator[str]:
     yield from _again_and_again(kernel, 500, 100)
 
 
-CASES = [*on_kernels(drop_in, (_OFTEN,), cores=2),
+CASES = [*on_kernels(drop_in, (_OFTEN,), long=True, cores=2),
          *on_kernels(transports, (_OFTEN,), long=True),
          *on_kernels(rounds, (_OFTEN, TREATED), long=True),
          *on_kernels(drop_in_whole, BUILD_KERNELS, long=True, cores=2),

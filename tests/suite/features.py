@@ -129,6 +129,6 @@ def page_poison(kernel: str) -> None:
         expect("free pages are poisoned" in guest.dmesg(), "no reason in the log")
 
 
-CASES = [*on_kernels(feature_pairs, ("6.12",)), *on_kernels(features, long=True),
+CASES = [*on_kernels(feature_pairs, ("6.12",), long=True), *on_kernels(features, long=True),
          *on_kernels(init_on_free, ("6.12",), rarely=("6.1", "7.3")),
          *on_kernels(page_poison, (PAGEALLOC,))]

@@ -547,5 +547,5 @@ CASES = [
     Case("fleet-textfile", textfile),
     Case("fleet-watch", watch, sleeps=True),
     Case("fleet-prometheus", prometheus, long=True),
-    *on_kernels(fleet_guests, ("6.12",), sleeps=True),
+    *on_kernels(fleet_guests, ("6.12",), long=True, sleeps=True),
 ]

@@ -348,7 +348,7 @@ def _case(driver: str, hints: bool, kernel: str, long: bool) -> Case:
     return Case(name, functools.partial(_migrate, driver, hints, kernel), kernel, long)
 
 
-CASES = [_case("aerator", hints, kernel, long=kernel != "6.12")
+CASES = [_case("aerator", hints, kernel, long=kernel != "6.12" or not hints)
          for kernel in (*GUEST_KERNELS, *TREATED_KERNELS) for hints in (True, False)]
 CASES += [_case("virtio_balloon", hints, kernel, long=True)
           for kernel in GUEST_KERNELS for hints in (True, False)]

@@ -12,7 +12,6 @@ from aerator_vm.balloon import park_little
 from .harness import (MIB, TREATED, Case, counters, expect, expect_equal, load_aerator,
                       make_guest, meminfo, module_file, on_kernels, wait_until)
 
-_KERNELS = ("6.12", TREATED)
 _MEM = 2048
 _DISK = "tests/disk"
 _DISK_FILE = "/zerodisk.ko"
@@ -118,5 +117,6 @@ def _comes_back(guest: Guest, node: int) -> None:
     wait_until(f"memory of node {node} is back", 30, lambda: _host_mib(guest) < held - 200)
 
 
-CASES = [*on_kernels(turns, _KERNELS), *on_kernels(busy_node, ("6.12",), rarely=(TREATED,)),
+CASES = [*on_kernels(turns, ("6.12",), rarely=(TREATED,)),
+         *on_kernels(busy_node, ("6.12", TREATED), long=True),
          Case("lone-node 6.12", functools.partial(lone_node, "6.12"), "6.12")]

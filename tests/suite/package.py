@@ -553,7 +553,7 @@ def checkout(kernel: str) -> Iterator[str]:
 
 
 CASES = [
-    Case("lintian", lintian),
+    Case("lintian", lintian, long=True),
     Case("package-tools", tools),
     *on_kernels(package_upgrade, (_NATIVE,), long=True),
     Case(f"package {_NATIVE}", functools.partial(package, _NATIVE, "cloud", False), _NATIVE,

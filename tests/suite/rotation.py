@@ -13,9 +13,15 @@ from aerator_vm.common import TOP
 from .harness import KASAN, TREATED, Case
 
 # Cases for each commit, the most important first. "make test" leaves them out, since they take
-# minutes and most changes do not concern them.
-EACH_COMMIT = ("package-upgrade 6.1", "transports 6.12", "rounds 6.12",
-               "faults 6.12", "architecture 6.1 686-pae", "architecture 6.12 cloud-arm64")
+# long and are seldom the first that find a fault.
+EACH_COMMIT = (
+    "package-upgrade 6.1", "libvirt 6.12", "drop-in 6.12", "transports 6.12",
+    "takeover 6.12.95+deb12-cloud-amd64", "reports-asleep 6.12.95+deb12-cloud-amd64",
+    "tarball-builds", "lintian", "rounds 6.12", "faults 6.12", "release 7.3",
+    "oom-late 6.12-treated", "feature-pairs 6.12", "migration 6.12 aerator plain",
+    "reports-scattered 6.12-treated", "faults 2MiB", "regret 6.12", "turns 6.12-treated",
+    "busy-node 6.12", "fleet-guests 6.12", "exports 6.12",
+    "architecture 6.1 686-pae", "architecture 6.12 cloud-arm64")
 
 # Number of further cases in a part. Measuring cases come last in a run: a short part gets to
 # them.

@@ -120,4 +120,4 @@ def reports_asleep(kernel: str) -> Iterator[str]:
 
 
 CASES = [*on_kernels(suspend, ("6.12",), rarely=("6.1",)),
-         *on_kernels(reports_asleep, (_REPORTS_ON,))]
+         *on_kernels(reports_asleep, (_REPORTS_ON,), long=True)]

@@ -111,4 +111,4 @@ def kept_out(kernel: str) -> None:
         expect_equal(guest.dmesg().count("has no driver now"), 2, "lines of the log")
 
 
-CASES = [*on_kernels(takeover, (_FAULTY,)), *on_kernels(kept_out, ("6.12",))]
+CASES = [*on_kernels(takeover, (_FAULTY,), long=True), *on_kernels(kept_out, ("6.12",))]

@@ -447,4 +447,4 @@ CASES = [*on_kernels(idle, (TREATED,), sleeps=True), *on_kernels(idle, ("6.12",)
          *on_kernels(raw_first, TREATED_KERNELS),
          *on_kernels(orders, TREATED_KERNELS), *on_kernels(split, TREATED_KERNELS),
          *on_kernels(zones, TREATED_KERNELS),
-         *on_kernels(oom, (*TREATED_KERNELS, KASAN)), *on_kernels(oom_late, (TREATED,))]
+         *on_kernels(oom, (*TREATED_KERNELS, KASAN)), *on_kernels(oom_late, (TREATED,), long=True)]
