@@ -21,7 +21,7 @@ CASE ?=
 ROUNDS ?= 3
 JOBS ?= 1
 
-# Time limit of test-rare.
+# Time limit of test-rare, for what it does not run for each commit.
 RARE_SECONDS ?= 1200
 
 # The replay is built from the module's own policy, with the kernel headers of the unit tests.
@@ -73,7 +73,7 @@ test-debug: ## run the tests that use a debug kernel: KASAN, lockdep and others
 	@scripts/deps module kernel guest
 	@tests/run --debug
 
-test-rare: ## run tests that both leave out, another part for each commit, for RARE_SECONDS
+test-rare: ## run tests that both leave out: some for each commit, others in parts (RARE_SECONDS)
 	@scripts/deps module kernel guest check cross clang libvirt deb disk firmware
 	@tests/run --rare $(RARE_SECONDS)
 
