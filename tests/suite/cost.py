@@ -157,10 +157,9 @@ def settings(order: int | None) -> Iterator[str]:
 
 
 def _faults(function: Callable[[str], Iterator[str]], kernel: str) -> list[Case]:
-    """Each run has the case with small pages, whose figures vary least."""
     name = function.__name__.replace("_", "-")
     return [Case(f"{name} {size.replace(' ', '')}", functools.partial(function, size), kernel,
-                 long=size != "4 KiB")
+                 long=True)
             for size in FAULTS]
 
 

@@ -357,7 +357,5 @@ def libvirt_fleet(kernel: str) -> Iterator[str]:
         yield from ask(*options).out.splitlines()
 
 
-CASES = [*on_kernels(libvirt, ("6.12",), sleeps=True),
-         *on_kernels(libvirt_fleet, ("6.12",), long=True),
-         *on_kernels(libvirt, [kernel for kernel in GUEST_KERNELS if kernel != "6.12"],
-                     long=True)]
+CASES = [*on_kernels(libvirt, GUEST_KERNELS, long=True, sleeps=True),
+         *on_kernels(libvirt_fleet, ("6.12",), long=True)]

@@ -23,7 +23,8 @@ _STATE = BUILD / "tests.json"
 _LONG = {"package-upgrade 6.1": 300, "device-treated 6.12-treated-kasan": 330, "bench-quick": 200,
          "libvirt 6.12": 200, "drop-in 6.12": 100, "transports 6.12": 100,
          "oom 6.12-treated": 100, "waits 6.12": 90, "idle 6.12-treated": 90, "lifecycle 6.12": 80,
-         "small-guests 6.12": 80, "kunit 6.12-treated": 60, "notice 6.12-treated": 50,
+         "small-guests 6.12": 80, "sparse 6.12-treated": 70, "coccicheck": 120,
+         "kunit 6.12-treated": 60, "notice 6.12-treated": 50,
          "together 6.12-treated-kasan aerator reporting": 100,
          "together 6.12-treated-kasan aerator treated": 100,
          "lifecycle 6.12-treated-kasan": 100}

@@ -391,8 +391,9 @@ def unknown_kernel(kernel: str) -> Iterator[str]:
 
 
 CASES = [*on_kernels(refused_batch, (_STOCK,)),
-         *on_kernels(small_guests, (_STOCK,), rarely=("7.3",), sleeps=True),
+         *on_kernels(small_guests, (_STOCK, "7.3"), long=True, sleeps=True),
          *on_kernels(capacity, ("7.3",)), *on_kernels(deaf_probe, (_STOCK,), sleeps=True),
-         *on_kernels(unknown_kernel, (_STOCK,)), *on_kernels(order_of_others, (_STOCK,)),
+         *on_kernels(unknown_kernel, (_STOCK,), long=True),
+         *on_kernels(order_of_others, (_STOCK,)),
          *on_kernels(order_of_others, [kernel for kernel in GUEST_KERNELS if kernel != _STOCK],
                      long=True)]

@@ -19,8 +19,9 @@ EACH_COMMIT = (
     "takeover 6.12.95+deb12-cloud-amd64", "reports-asleep 6.12.95+deb12-cloud-amd64",
     "tarball-builds", "lintian", "rounds 6.12", "faults 6.12", "release 7.3",
     "oom-late 6.12-treated", "feature-pairs 6.12", "migration 6.12 aerator plain",
-    "reports-scattered 6.12-treated", "faults 2MiB", "regret 6.12", "turns 6.12-treated",
-    "busy-node 6.12", "fleet-guests 6.12", "exports 6.12",
+    "reports-scattered 6.12-treated", "faults 4KiB", "faults 2MiB", "regret 6.12",
+    "turns 6.12-treated", "busy-node 6.12", "fleet-guests 6.12", "small-guests 6.12",
+    "unknown-kernel 6.12", "why-hosts 6.12", "exports 6.12",
     "architecture 6.1 686-pae", "architecture 6.12 cloud-arm64")
 
 # Number of further cases in a part. Measuring cases come last in a run: a short part gets to

@@ -547,4 +547,4 @@ CASES = [Case("tool-status", status), Case("tool-broken", broken), Case("tool-wh
          Case("tool-quiesce", quiesce), Case("tool-doctor", doctor),
          Case("tool-metrics", metrics), Case("tool-record-replay", record_replay),
          Case("tool-top", top), Case("tool-manual", manual),
-         *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",))]
+         *on_kernels(in_guest, ("6.12",)), *on_kernels(why_hosts, ("6.12",), long=True)]
