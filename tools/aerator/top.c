@@ -156,12 +156,18 @@ static void top_line(const struct top_sample *now, const struct top_sample *befo
 	       (unsigned long long)top_window(&now->device));
 }
 
+static const char *const top_columns[] = {
+	"seconds", "stage", "free_blocks_bytes", "free_fragments_bytes", "surplus_bytes",
+	"reported_bytes_per_second", "cycles_per_second", "kicks_per_second", "inflated_bytes",
+	"errors", "window_ms",
+};
+
 static void top_csv_head(const struct device *device)
 {
 	unsigned int i;
 
-	fputs(
-"seconds,stage,free_blocks_bytes,free_fragments_bytes,surplus_bytes,reported_bytes_per_second,cycles_per_second,kicks_per_second,inflated_bytes,errors,window_ms", stdout);
+	for (i = 0; i < ARRAY_SIZE(top_columns); i++)
+		printf("%s%s", i ? "," : "", top_columns[i]);
 	for (i = 0; i < device->stages.nr; i++)
 		printf(",%s_us", device->stages.name[i]);
 	putchar('\n');
