@@ -14,6 +14,7 @@
  *
  * A node may get memory after boot, or lose it. Its history is empty each time.
  */
+#include <linux/atomic.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -26,6 +27,7 @@
 #include "mm_ballooned.h"
 #include "mm_free.h"
 #include "mm_pressure.h"
+#include "params.h"
 #include "trace.h"
 
 /*
@@ -57,6 +59,37 @@ struct intake_node *intake_node_after(const struct intake_pacing *p, struct inta
 static int intake_node_id(const struct intake_pacing *p, const struct intake_node *n)
 {
 	return n - p->nodes;
+}
+
+static u64 mib_to_pages(unsigned int mib)
+{
+	return (u64)mib << (20 - PAGE_SHIFT);
+}
+
+/**
+ * intake_limits - the user's settings; during a flush without window and rate
+ * @p: the pacing
+ *
+ * Context: any.
+ *
+ * Return: the limits of the whole guest.
+ */
+struct intake_limits intake_limits(const struct intake_pacing *p)
+{
+	struct intake_limits limits = {
+		.window_ms = READ_ONCE(aerator_params.window_ms),
+		.refault_ms = READ_ONCE(aerator_params.refault_ms),
+		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
+		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
+		.cap = mult_frac(totalram_pages(),
+				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
+	};
+
+	if (atomic_read(&p->flush.waiters)) {
+		limits.window_ms = 0;
+		limits.rate = 0;
+	}
+	return limits;
 }
 
 /**
@@ -230,6 +263,21 @@ u64 intake_nodes_deficit(const struct intake_pacing *p)
 	for_each_intake_node(n, p)
 		pages += n->view.deficit;
 	return pages;
+}
+
+/**
+ * intake_nodes_isolate - blocks were taken out of the allocator, or went back
+ * @p: the pacing
+ * @nid: node of the blocks
+ * @pages: their size; negative when they went back
+ *
+ * Context: the intake's work.
+ */
+void intake_nodes_isolate(struct intake_pacing *p, int nid, s64 pages)
+{
+	spin_lock(&p->lock);
+	p->nodes[nid].isolated += pages;
+	spin_unlock(&p->lock);
 }
 
 /**

@@ -32,7 +32,8 @@ struct intake_limits {
  * @limits: the node's share of the user's settings, at the last sample
  * @ballooned: pages in the balloon, or hinted to a migration; count as free and treated
  * @last_fall: time of the last sample that showed a fall of free memory, ms
- * @known: treated pages, by the last survey and later batches; for stock kernels
+ * @known: treated pages, by the last survey (on patched kernels: the last sample) and later
+ *	batches
  * @isolated: pages that are out of the allocator for a batch
  * @done: pages that the running pass treated
  * @present: the node has memory; if not, the other fields are not valid
@@ -58,10 +59,12 @@ struct intake_node *intake_node_after(const struct intake_pacing *p, struct inta
 #define for_each_intake_node(n, p)					\
 	for (n = intake_node_after(p, NULL); n; n = intake_node_after(p, n))
 
+struct intake_limits intake_limits(const struct intake_pacing *p);
 struct intake_node *intake_nodes_alloc(void);
 void intake_nodes_start(struct intake_pacing *p);
 u64 intake_nodes_sample(struct intake_pacing *p, const struct intake_limits *limits);
 u64 intake_nodes_deficit(const struct intake_pacing *p);
+void intake_nodes_isolate(struct intake_pacing *p, int nid, s64 pages);
 u64 intake_nodes_isolated(const struct intake_pacing *p);
 u64 intake_nodes_surplus(const struct intake_pacing *p);
 unsigned int intake_nodes_wait(const struct intake_pacing *p);

@@ -27,37 +27,12 @@
 #include "intake_node.h"
 #include "intake_pacing.h"
 #include "mm_free.h"
-#include "params.h"
 
 /*
  * The work stays awake for at least this time, so that a series of small frees does not
  * wake it more often. Also the delay until a pass that was put off is tried again.
  */
 #define PACING_AWAKE_MS		113U
-
-static u64 mib_to_pages(unsigned int mib)
-{
-	return (u64)mib << (20 - PAGE_SHIFT);
-}
-
-/* The user's settings; during a flush without window and rate. */
-static struct intake_limits pacing_limits(const struct intake_pacing *p)
-{
-	struct intake_limits limits = {
-		.window_ms = READ_ONCE(aerator_params.window_ms),
-		.refault_ms = READ_ONCE(aerator_params.refault_ms),
-		.reserve = mib_to_pages(READ_ONCE(aerator_params.reserve_mb)),
-		.rate = mib_to_pages(READ_ONCE(aerator_params.rate_mb)),
-		.cap = mult_frac(totalram_pages(),
-				 (unsigned long)READ_ONCE(aerator_params.share_pct), 100UL),
-	};
-
-	if (atomic_read(&p->flush.waiters)) {
-		limits.window_ms = 0;
-		limits.rate = 0;
-	}
-	return limits;
-}
 
 /* Sample free memory, and run the policies. Returns the time. */
 static u64 pacing_sample(struct intake_pacing *p, const struct intake_limits *limits)
@@ -85,7 +60,7 @@ static unsigned int pacing_rest_due(const struct intake_pacing *p)
 /* Wake up. After a rest, and for a flush, refused batches and deficits are retried. */
 static void pacing_wake(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	bool flush = atomic_read(&p->flush.waiters);
 
 	spin_lock(&p->lock);
@@ -155,7 +130,7 @@ static bool pacing_may_pass(struct intake_pacing *p, const struct intake_limits 
  */
 bool intake_pacing_wants_pass(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	bool wanted;
 
 	if (intake_pacing_is_off(p))
@@ -203,7 +178,7 @@ static u64 pacing_limit_rate(struct intake_pacing *p, u64 now, u64 pages, u64 ra
  */
 u64 intake_pacing_allowance(struct intake_pacing *p, int nid)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	struct intake_node *n = &p->nodes[nid];
 	u64 pages = 0, now;
 
@@ -243,7 +218,7 @@ static bool pacing_allows(struct intake_pacing *p, struct intake_node *n, u64 no
  */
 bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	bool allowed;
 	u64 now;
 
@@ -257,21 +232,6 @@ bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages)
 }
 
 /**
- * intake_pacing_isolate - blocks were taken out of the allocator, or went back
- * @p: the pacing
- * @nid: node of the blocks
- * @pages: their size; negative when they went back
- *
- * Context: the intake's work.
- */
-void intake_pacing_isolate(struct intake_pacing *p, int nid, s64 pages)
-{
-	spin_lock(&p->lock);
-	p->nodes[nid].isolated += pages;
-	spin_unlock(&p->lock);
-}
-
-/**
  * intake_pacing_treat - a batch is treated, or about to be sent
  * @p: the pacing
  * @nid: node of the batch
@@ -281,7 +241,7 @@ void intake_pacing_isolate(struct intake_pacing *p, int nid, s64 pages)
  */
 void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	struct intake_node *n = &p->nodes[nid];
 	u64 now = intake_pacing_ms();
 
@@ -326,7 +286,7 @@ void intake_pacing_untreat(struct intake_pacing *p, int nid, u64 pages)
  */
 void intake_pacing_end_pass(struct intake_pacing *p, bool complete, int err)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	struct intake_node *n;
 
 	p->pass_err = err;
@@ -382,7 +342,7 @@ static unsigned int pacing_wait_deficit(struct intake_pacing *p, u64 now,
 
 static unsigned int pacing_wait(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	unsigned int wait;
 	u64 now;
 
@@ -408,7 +368,7 @@ static void pacing_queue_watch(struct intake_pacing *p, unsigned int ms)
 /* A sample of the watch. Returns the time until the next one; 0 wakes the work. */
 static unsigned int pacing_watch_sample(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 	unsigned int watch;
 
 	lockdep_assert_held(&p->lock);
@@ -505,7 +465,7 @@ void intake_pacing_end(struct intake_pacing *p)
 /* While the work is not awake, the last sample may be old: take a new one. */
 static void pacing_refresh(struct intake_pacing *p)
 {
-	struct intake_limits limits = pacing_limits(p);
+	struct intake_limits limits = intake_limits(p);
 
 	lockdep_assert_held(&p->lock);
 	if (!p->awake)

@@ -134,7 +134,6 @@ bool intake_pacing_begin(struct intake_pacing *p);
 bool intake_pacing_wants_pass(struct intake_pacing *p);
 u64 intake_pacing_allowance(struct intake_pacing *p, int nid);
 bool intake_pacing_allows(struct intake_pacing *p, int nid, u64 pages);
-void intake_pacing_isolate(struct intake_pacing *p, int nid, s64 pages);
 void intake_pacing_treat(struct intake_pacing *p, int nid, u64 pages);
 void intake_pacing_end_pass(struct intake_pacing *p, bool complete, int err);
 void intake_pacing_retry_later(struct intake_pacing *p);

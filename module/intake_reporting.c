@@ -50,6 +50,7 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
+#include "intake_node.h"
 #include "mm_free.h"
 #include "mm_notify.h"
 #include "mm_scan.h"
@@ -152,8 +153,8 @@ static void reporting_overdue(struct mm_notify *notify)
 /* Replace the batch that is out of the allocator by the next one, of @pages pages. */
 static void reporting_out(struct reporting *rp, int nid, u64 pages)
 {
-	intake_pacing_isolate(&rp->in.pacing, rp->nid, -(s64)rp->out);
-	intake_pacing_isolate(&rp->in.pacing, nid, pages);
+	intake_nodes_isolate(&rp->in.pacing, rp->nid, -(s64)rp->out);
+	intake_nodes_isolate(&rp->in.pacing, nid, pages);
 	rp->nid = nid;
 	rp->out = pages;
 }

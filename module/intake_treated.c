@@ -43,6 +43,7 @@
 #include <linux/workqueue.h>
 #include "compat/compat.h"
 #include "intake.h"
+#include "intake_node.h"
 #include "mm_free.h"
 #include "params.h"
 #include "reactor.h"
@@ -177,7 +178,7 @@ static void treated_fill(struct treated *tp, struct reactor *r, struct zone *zon
 	reactor_fill(r, ktime_get_ns());
 	while ((room = treated_room(r, most)) && treated_piece(tp, r, zone, room))
 		cond_resched();
-	intake_pacing_isolate(&tp->in.pacing, zone_to_nid(zone), r->pages);
+	intake_nodes_isolate(&tp->in.pacing, zone_to_nid(zone), r->pages);
 }
 
 /* Return a batch, in pieces that the allocator takes in one section of zone->lock. */
@@ -202,7 +203,7 @@ static void treated_drain(struct treated *tp, struct reactor *r, int err)
 {
 	int nid = page_to_nid(list_first_entry(&tp->batches[r->index], struct page, lru));
 
-	intake_pacing_isolate(&tp->in.pacing, nid, -(s64)r->pages);
+	intake_nodes_isolate(&tp->in.pacing, nid, -(s64)r->pages);
 	treated_return(&tp->batches[r->index], !err);
 	WRITE_ONCE(tp->returned, tp->returned + r->pages);
 	wake_up_all(&tp->back);
