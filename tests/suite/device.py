@@ -92,7 +92,7 @@ class Host:
 
 
 def _take_and_free(host: Host) -> None:
-    host.guest.run("echo | memtool hold 64", timeout=30)
+    host.guest.run("echo | memtool hold 64", timeout=120)
 
 
 def _report(host: Host) -> Callable[[], bool]:

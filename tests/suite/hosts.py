@@ -95,7 +95,7 @@ def huge_host(kernel: str) -> Iterator[str]:
             _discards(guest, folder, "yes")
             yield _inflate_huge(guest, folder)
             expect_equal(guest.dmesg().count(_KEEPS_BALLOON), 0, "lines in the log")
-            guest.run(f"echo 4 >{PARAMETERS}/order; echo | memtool hold 64", timeout=30)
+            guest.run(f"echo 4 >{PARAMETERS}/order; echo | memtool hold 64", timeout=120)
             _discards(guest, folder, "no")
 
 
