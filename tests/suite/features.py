@@ -18,9 +18,10 @@ def _check_works(guest: Guest) -> None:
     """Memory is reported, and the module can be unloaded."""
     expect_equal(balloon_driver(guest), "aerator", "driver")
     folder = f"{balloon_device(guest)}/aerator"
-    # A wrong queue may answer, too: the host must have dropped the memory.
+    # A wrong queue may answer, too: the host must have dropped the memory. Per-CPU lists may
+    # keep an eighth of the zone for a while.
     with guest.host.madvise_traced() as dropped:
-        guest.run("echo | memtool hold 128")
+        guest.run("echo | memtool hold 192")
         guest.run(f"echo 1 >{folder}/flush", timeout=90)
     expect(dropped.bytes > 100 * MIB, f"the host dropped {dropped.bytes} bytes only")
     expect_equal(counters(guest, folder)["errors"], 0, "errors")
