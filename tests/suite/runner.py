@@ -262,12 +262,14 @@ class Run:
             quiet = not self._kernels.pid and all(other.cores for other in left)
             return quiet and len(self._free_cores()) >= self._needs(case)
         # One case that boots no guest, and one that sleeps, do not reduce the number of others.
-        # Once all cases of the first kind have run, one more guest uses what the others leave.
+        # Once all cases of the first kind have run, one more guest uses what the others leave;
+        # those of debug kernels leave nothing.
         background = sum(other.background for other in others)
         asleep = sum(other.sleeps for other in others)
         if case.background and not background or case.sleeps and not asleep:
             return True
-        beside = min(background, 1) if any(other.background for other in left) else 1
+        full = is_debug(case.kernel) or any(other.background for other in left)
+        beside = min(background, 1) if full else 1
         return len(others) - beside - min(asleep, 1) < len(self._cores)
 
     def _needs(self, case: Case) -> int:

@@ -318,14 +318,14 @@ def oom(kernel: str) -> Iterator[str]:
     page is lost."""
     mem = 512
     rounds = _OOM_DEBUG_ROUNDS if is_debug(kernel) else _OOM_ROUNDS
-    with make_guest(kernel, "oom", mem=mem, time_limit=500, allow=_OOM_LINES) as guest:
+    with make_guest(kernel, "oom", mem=mem, time_limit=900, allow=_OOM_LINES) as guest:
         folder = load_aerator(guest, window_ms=0, reactors=8, order=0)
         free = settled_free(guest)
         flusher = guest.start_job(f"while :; do echo 1 >{folder}/flush; done")
         churn = guest.start_job("memtool churn 60 5 1000")
         for number in range(rounds):
             job = guest.start_job(f"memtool {'--small ' * (number % 2)}hold {mem + 100}")
-            job.wait(90, check=False)
+            job.wait(240, check=False)
             expect("touched" not in job.output(), "the program got all its memory")
         for job in (churn, flusher):
             with contextlib.suppress(CommandFailed):  # it may have been killed before
