@@ -142,20 +142,29 @@ suite_configure() {
 	END
 }
 
-# suite_refresh: download the suite's index if it is older than half a day. If the download
-# fails, an older index is used.
-suite_refresh() {
-	local dir
-	dir=$(suite_state)
-	[ -z "$(find "$dir/stamp" -mmin -720 2>/dev/null)" ] || return 0
-	suite_configure "$dir"
-	if ticking "reading the index of ${dir##*/}" suite_apt apt-get -q update; then
-		touch "$dir/stamp"
-	elif [ -f "$dir/stamp" ]; then
-		say "going on with the index of $(date -r "$dir/stamp" +%F)"
+# suite_update DIR: download the suite's index; while that runs, there may be none.
+suite_update() {
+	suite_configure "$1"
+	if ticking "reading the index of ${1##*/}" suite_apt apt-get -q update; then
+		touch "$1/stamp"
+	elif [ -f "$1/stamp" ]; then
+		say "going on with the index of $(date -r "$1/stamp" +%F)"
 	else
 		die "no index of $suite"
 	fi
+}
+
+# suite_refresh: download the suite's index if it is older than half a day. If the download
+# fails, an older index is used. A process at a time: the others wait, and find a new index.
+suite_refresh() {
+	local dir lock
+	dir=$(suite_state)
+	mkdir -p "$dir"
+	# Another lock than that of alone(), which the caller may have.
+	exec {lock}>"$dir/lock"
+	flock "$lock"
+	[ -n "$(find "$dir/stamp" -mmin -720 2>/dev/null)" ] || suite_update "$dir"
+	exec {lock}>&-
 }
 
 # suite_is_native: whether $suite is that of this machine. Backports are built with the compiler
