@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aerator_vm.common import TOP
+from aerator_vm.service import free_port, running
 
 from .fleet_fakes import Balloon, Fake, Servers, Tree
 from .fleet_program import ask, temporary_folder
@@ -60,25 +60,8 @@ aerator_free_bytes{{kind="blocks"}} 5000000
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def folder_of_prometheus() -> Path:
     return Path(run_script("scripts/prometheus").splitlines()[-1])
-
-
-@contextlib.contextmanager
-def _running(*command: str | Path) -> Iterator[None]:
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class _Prometheus:
@@ -167,19 +150,19 @@ def prometheus() -> Iterator[str]:
     programs = folder_of_prometheus()
     with temporary_folder() as folder, _files(folder) as files:
         _check_tools(programs, files)
-        ports = _free_port(), _free_port()
+        ports = free_port(), free_port()
         (folder / "rules.yml").write_text(_RULES.read_text())
         (folder / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
             f"rule_files: ['{folder}/rules.yml']\n"
             f"scrape_configs: [{{job_name: node, static_configs: [{{targets:"
             f" ['127.0.0.1:{ports[0]}']}}]}}]\n")
-        with _running(programs / "prometheus-node-exporter", "--collector.disable-defaults",
-                      "--collector.textfile", f"--collector.textfile.directory={files}",
-                      f"--web.listen-address=127.0.0.1:{ports[0]}"), \
-             _running(programs / "prometheus", f"--config.file={folder}/prometheus.yml",
-                      f"--storage.tsdb.path={folder}/data",
-                      f"--web.listen-address=127.0.0.1:{ports[1]}"):
+        with running(programs / "prometheus-node-exporter", "--collector.disable-defaults",
+                     "--collector.textfile", f"--collector.textfile.directory={files}",
+                     f"--web.listen-address=127.0.0.1:{ports[0]}"), \
+             running(programs / "prometheus", f"--config.file={folder}/prometheus.yml",
+                     f"--storage.tsdb.path={folder}/data",
+                     f"--web.listen-address=127.0.0.1:{ports[1]}"):
             yield from _check_server(_Prometheus(ports[1]), files)
 
 
